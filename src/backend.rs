@@ -1,0 +1,184 @@
+//! What a backend is to the rest: a place to put weights, and states that run token batches.
+//!
+//! The two backends have the same three types - weights, state, and the kernels behind them - and this module
+//! only chooses between them. Nothing above it asks which one it has, except to tell a person.
+
+use std::rc::Rc;
+
+use crate::error::{Error, Result};
+use crate::matrix::Matrix;
+use crate::network::{MatrixId, Network, VectorId};
+use crate::{cpu, gpu};
+
+/// Where a loader puts finished weights, in any order, each id once.
+pub trait WeightSink {
+    /// Takes a matrix in the row order that [`crate::network::Projection`] documents.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device cannot hold it.
+    fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()>;
+
+    /// Takes a vector of f32.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device cannot hold it.
+    fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()>;
+}
+
+/// Which rows of a batch get logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// None: the batch only fills the caches.
+    None,
+    /// The last row.
+    Last,
+    /// Every row.
+    All,
+}
+
+/// Weights while they stream in.
+pub enum Loading {
+    /// On the CPU.
+    Cpu(cpu::Weights),
+    /// On the GPU.
+    Gpu(gpu::Weights),
+}
+
+impl WeightSink for Loading {
+    fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
+        match self {
+            Self::Cpu(weights) => weights.put_matrix(id, matrix),
+            Self::Gpu(weights) => weights.put_matrix(id, matrix),
+        }
+    }
+
+    fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()> {
+        match self {
+            Self::Cpu(weights) => weights.put_vector(id, values),
+            Self::Gpu(weights) => weights.put_vector(id, values),
+        }
+    }
+}
+
+/// A network with its weights, shared by any number of states.
+#[derive(Clone)]
+pub struct Model {
+    /// Shape and kernel calls.
+    pub network: Rc<Network>,
+    weights: Weights,
+}
+
+#[derive(Clone)]
+enum Weights {
+    Cpu(Rc<cpu::Weights>),
+    Gpu(Rc<gpu::Weights>),
+}
+
+impl Model {
+    /// Joins a network and its complete weights.
+    pub fn new(network: Network, weights: Loading) -> Self {
+        let weights = match weights {
+            Loading::Cpu(weights) => Weights::Cpu(Rc::new(weights)),
+            Loading::Gpu(weights) => Weights::Gpu(Rc::new(weights)),
+        };
+        Self { network: Rc::new(network), weights }
+    }
+
+    /// An empty state with room for `max_positions` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device cannot hold the caches.
+    pub fn new_state(&self, max_positions: usize) -> Result<State> {
+        Ok(match &self.weights {
+            Weights::Cpu(weights) => {
+                State::Cpu(cpu::State::new(self.network.clone(), weights.clone(), max_positions)?)
+            }
+            Weights::Gpu(weights) => {
+                State::Gpu(gpu::State::new(self.network.clone(), weights.clone(), max_positions)?)
+            }
+        })
+    }
+}
+
+/// The key/value caches of one conversation, and what is needed to extend them.
+pub enum State {
+    /// On the CPU.
+    Cpu(cpu::State),
+    /// On the GPU.
+    Gpu(gpu::State),
+}
+
+impl State {
+    /// Positions filled.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.len(),
+            Self::Gpu(state) => state.len(),
+        }
+    }
+
+    /// Whether no position is filled.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Positions that there is room for.
+    pub fn max_positions(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_positions(),
+            Self::Gpu(state) => state.max_positions(),
+        }
+    }
+
+    /// Tokens that one call of [`State::forward`] takes at most.
+    pub fn max_batch(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_batch(),
+            Self::Gpu(state) => state.max_batch(),
+        }
+    }
+
+    /// Forgets all positions from `len` on; the next batch continues there.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Cpu(state) => state.truncate(len),
+            Self::Gpu(state) => state.truncate(len),
+        }
+    }
+
+    /// Runs the network on the tokens that follow those already in the caches.
+    ///
+    /// Returns the wanted rows of logits, one after the other, each `vocab_size` long.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a token outside the vocabulary, an empty batch or one that is larger than
+    /// [`State::max_batch`] or than the room left; [`Error::Device`] when the GPU fails.
+    pub async fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
+        match self {
+            Self::Cpu(state) => state.forward(tokens, wanted),
+            Self::Gpu(state) => state.forward(tokens, wanted).await,
+        }
+    }
+}
+
+/// Checks what every backend demands of a batch before it touches a buffer.
+pub(crate) fn check_batch(tokens: &[u32], vocab_size: usize, max_batch: usize, room: usize) -> Result<()> {
+    if tokens.is_empty() || tokens.len() > max_batch {
+        return Err(Error::request(
+            "tokens",
+            format!("a batch has 1 to {max_batch} tokens, not {}", tokens.len()),
+        ));
+    }
+    if tokens.len() > room {
+        return Err(Error::request(
+            "tokens",
+            format!("{} tokens do not fit, there is room for {room}", tokens.len()),
+        ));
+    }
+    match tokens.iter().find(|token| **token as usize >= vocab_size) {
+        Some(token) => {
+            Err(Error::request("tokens", format!("token {token} is outside the vocabulary of {vocab_size}")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,28 @@
+//! MobileLLM in the browser tab and on the command line.
+//!
+//! Bytes become weights, text becomes tokens, tokens become logits, logits become text:
+//!
+//! ```text
+//! checkpoint -> backend weights ─┐
+//! text -> tokenizer -> session -> network on a backend -> logits -> sampler -> tokens -> text
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod backend;
+pub mod cancel;
+pub mod checkpoint;
+pub mod config;
+pub mod cpu;
+pub mod error;
+pub mod gpu;
+pub mod matrix;
+pub mod network;
+pub mod quantize;
+pub mod sampler;
+pub mod session;
+pub mod tokenizer;
+#[cfg(target_arch = "wasm32")]
+mod web;
+
+pub use error::{Error, Result};

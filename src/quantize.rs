@@ -1,0 +1,1 @@
+//! Affine group quantisation in the MLX layout: packing and unpacking.
