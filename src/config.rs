@@ -13,6 +13,7 @@ const SUPPORTED: &str =
     "Supported are llama and mobilellm checkpoints (MobileLLM, MobileLLM-LS, SmolLM2, Llama 2 and 3)";
 
 /// The shape of a Llama-like decoder.
+#[expect(clippy::struct_excessive_bools, reason = "they mirror the independent switches of the file")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `llama` or `mobilellm`.
