@@ -15,7 +15,7 @@ def write_json(path: Path, value: Any) -> None:
     """JSON that a person can read: lists of numbers stay on one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=1, ensure_ascii=False)
-    text = re.sub(r"\[[\s\d,]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text)
+    text = re.sub(r"\[[\s\d,]+\]", lambda numbers: json.dumps(json.loads(numbers[0])), text)
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from strings import STRINGS
 from transformers import LlamaTokenizer
 
 from common import FIXTURES, record_versions, write_json_lines
+from strings import STRINGS
 
 # Id sequences that no text gives: what a model may still generate.
 UNUSUAL_IDS: list[list[int]] = [
@@ -67,7 +67,9 @@ def expected(folder: Path, header: dict[str, Any], path: Path) -> None:
             "ids": ids,
             "decoded": tokenizer.decode(ids, skip_special_tokens=False),
             "decoded_skip_special": tokenizer.decode(ids, skip_special_tokens=True),
-            "decoded_by_sentencepiece": tokenizer.sp_model.decode([i for i in ids if i not in tokenizer.all_special_ids]),
+            "decoded_by_sentencepiece": tokenizer.sp_model.decode(
+                [i for i in ids if i not in tokenizer.all_special_ids]
+            ),
         }
 
     rows: list[dict[str, Any]] = [{"text": text} | decodes(tokenizer.encode(text)) for text in STRINGS]

@@ -9,15 +9,14 @@ which needs an older `transformers`.) The byte-level BPE tokenizers have the two
 """
 
 import io
-import json
 from pathlib import Path
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
-from strings import STRINGS
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from common import FIXTURES, HERE, record_versions, write_json, write_json_lines
+from strings import STRINGS
 
 TEXT = HERE / "training_text.txt"
 
@@ -92,7 +91,10 @@ def train_sentencepiece(folder: Path, vocab_size: int = 1000) -> None:
     )
     write_json(
         folder / "special_tokens_map.json",
-        {k: {"content": v, **token} for k, v in {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}.items()},
+        {
+            k: {"content": v, **token}
+            for k, v in {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}.items()
+        },
     )
 
 

@@ -287,12 +287,12 @@ LONG = [
 ]
 
 CODE = [
-    "fn main() {\n    println!(\"Hello, {}!\", \"world\");\n}\n",
+    'fn main() {\n    println!("Hello, {}!", "world");\n}\n',
     "def f(x):\n\treturn x ** 2  # square\n",
     "for (let i = 0; i < 10; i++) { a[i] += i; }",
     "SELECT * FROM t WHERE a >= 1 AND b <> 'x';",
     '{"name": "get_weather", "arguments": {"city": "London", "days": 3}}',
-    "<div class=\"a\">text &amp; more</div><!-- comment -->",
+    '<div class="a">text &amp; more</div><!-- comment -->',
     "#!/bin/sh\nset -eu\necho \"$HOME\" | sed 's/a/b/g' > /dev/null 2>&1\n",
     "| a | b |\n|---|---|\n| 1 | 2 |\n",
     "# Heading\n\n- item *one*\n- item **two**\n\n```rust\nlet x = 1;\n```\n",
@@ -304,4 +304,6 @@ CODE = [
 # Punctuation alone, and all of printable ASCII in one piece.
 ASCII = [chr(code) for code in range(33, 127) if not chr(code).isalnum()] + ["".join(map(chr, range(32, 127)))]
 
-STRINGS: list[str] = list(dict.fromkeys(WORDS + SPACES + NUMBERS + SCRIPTS + EMOJI + CONTROL + SPECIAL + LONG + CODE + ASCII))
+STRINGS: list[str] = list(
+    dict.fromkeys(WORDS + SPACES + NUMBERS + SCRIPTS + EMOJI + CONTROL + SPECIAL + LONG + CODE + ASCII)
+)
