@@ -1,2 +1,57 @@
-//! Builds, serves, tests and measures the project.
-fn main() {}
+//! Builds, serves, tests and measures the project: everything that a person or a CI machine runs.
+
+mod build;
+mod process;
+mod serve;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, serves and tests mobilellm.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Flags {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compile the engine to WebAssembly and write the npm package to pkg/
+    Build(build::Options),
+    /// Build, then serve the page with the default model and print its address
+    Serve {
+        #[command(flatten)]
+        build: build::Options,
+        #[command(flatten)]
+        serve: serve::Options,
+    },
+    /// Build, then lay out a folder that any static web server can host
+    Site {
+        #[command(flatten)]
+        build: build::Options,
+        /// Where to put it; what lies there under the same names is replaced
+        #[arg(long, default_value = "target/site")]
+        out: PathBuf,
+    },
+    /// Check everything: format, lints, tests, documentation, the page in a real browser
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Flags::parse().task {
+        Task::Build(options) => build::build(&options).map(drop),
+        Task::Serve { build, serve } => {
+            build::build(&build)?;
+            serve::serve(&serve)
+        }
+        Task::Site { build, out } => {
+            build::build(&build)?;
+            build::site(&out)
+        }
+        Task::Test(options) => test::test(&options),
+    }
+}

@@ -1,0 +1,57 @@
+// Calls into the worker: each has an id, may send events while it runs, and can be cancelled.
+
+import { MobileLLMError, cancelled } from "./errors.js";
+
+/** The main thread's end. */
+export class Channel {
+  #worker;
+  #calls = new Map();
+  #nextId = 1;
+  #ended = null;
+
+  constructor() {
+    // This form is what bundlers look for; it is also plain JavaScript.
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "mobilellm" });
+    this.#worker.onmessage = ({ data }) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      const detail = event.message ? `: ${event.message}` : " (its files may be missing, or a policy forbids it)";
+      this.end(new MobileLLMError("worker", `the engine's worker failed${detail}`));
+    };
+  }
+
+  /**
+   * Calls a method of the worker.
+   *
+   * `onEvent` gets what the call reports while it runs. When `signal` aborts, the worker is told, and the promise
+   * settles when it has stopped.
+   */
+  call(method, params, { onEvent, signal } = {}) {
+    if (this.#ended) return Promise.reject(this.#ended);
+    if (signal?.aborted) return Promise.reject(cancelled());
+    const id = this.#nextId++;
+    const abort = () => this.#worker.postMessage({ id, method: "cancel" });
+    signal?.addEventListener("abort", abort, { once: true });
+    const promise = new Promise((resolve, reject) => this.#calls.set(id, { resolve, reject, onEvent }));
+    this.#worker.postMessage({ id, method, params });
+    return promise.finally(() => signal?.removeEventListener("abort", abort));
+  }
+
+  /** Stops the worker at once; what was still running fails with `error`. */
+  end(error) {
+    if (this.#ended) return;
+    this.#ended = error;
+    this.#worker.terminate();
+    for (const call of this.#calls.values()) call.reject(error);
+    this.#calls.clear();
+  }
+
+  #receive({ id, event, result, error, fatal }) {
+    if (fatal) return this.end(new MobileLLMError(fatal.code, fatal.message));
+    const call = this.#calls.get(id);
+    if (!call) return;
+    if (event !== undefined) return call.onEvent?.(event);
+    this.#calls.delete(id);
+    if (error) call.reject(new MobileLLMError(error.code, error.message));
+    else call.resolve(result);
+  }
+}

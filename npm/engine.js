@@ -1,0 +1,84 @@
+// The engine as a page sees it.
+
+import { Channel } from "./channel.js";
+import { ChatCompletions, TextCompletions } from "./completions.js";
+import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
+import { tokenIds, wellFormed } from "./requests.js";
+import { resolveSource } from "./source.js";
+
+const BACKENDS = ["auto", "gpu", "cpu"];
+const WEIGHTS = ["auto", "f32", "f16", "q8", "q4"];
+
+export class Engine {
+  #channel;
+  #info;
+
+  constructor(channel, info) {
+    this.#channel = channel;
+    this.#info = info;
+    this.chat = { completions: new ChatCompletions(channel, info.model) };
+    this.completions = new TextCompletions(channel, info.model);
+  }
+
+  static async load(source, options = {}) {
+    const { onProgress, signal, ...settings } = options;
+    const engineOptions = checked(settings);
+    const resolved = await resolveSource(source);
+    if (signal?.aborted) throw cancelled();
+    const channel = new Channel();
+    // Ending the worker frees everything at once: the connection, the memory and the GPU.
+    const abort = () => channel.end(cancelled());
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const params = { source: resolved, options: engineOptions };
+      const info = await channel.call("load", params, { onEvent: onProgress });
+      return new Engine(channel, info);
+    } catch (error) {
+      channel.end(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async tokenize(text) {
+    if (typeof text !== "string") throw invalid("text", `must be a string, not ${show(text)}`);
+    return this.#channel.call("tokenize", { text: wellFormed(text) });
+  }
+
+  async detokenize(ids) {
+    return this.#channel.call("detokenize", { ids: tokenIds("ids", ids) });
+  }
+
+  info() {
+    return structuredClone(this.#info);
+  }
+
+  close() {
+    this.#channel.end(new MobileLLMError("closed", "the engine was closed"));
+  }
+
+  [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
+    this.close();
+  }
+}
+
+/** The load options that the worker needs, checked by name and value. */
+function checked(settings) {
+  const { backend = "auto", weights = "auto", tier, maxContext, stallTimeout = 30_000, ...rest } = settings;
+  const [unknown] = Object.keys(rest);
+  if (unknown) throw invalid(unknown, "is not an option of Engine.load");
+  oneOf("backend", backend, BACKENDS);
+  oneOf("weights", weights, WEIGHTS);
+  if (maxContext !== undefined) positive("maxContext", maxContext);
+  positive("stallTimeout", stallTimeout);
+  return { backend, weights, tier, maxContext, stallTimeout };
+}
+
+function oneOf(name, value, values) {
+  if (!values.includes(value)) throw invalid(name, `must be one of ${values.join(", ")}, not ${show(value)}`);
+}
+
+function positive(name, value) {
+  if (!Number.isInteger(value) || value < 1) throw invalid(name, `must be a positive whole number, not ${show(value)}`);
+}

@@ -1,0 +1,5 @@
+// Small language models in the browser tab. The types, with their documentation, are in index.d.ts.
+
+export { Engine } from "./engine.js";
+export { MobileLLMError } from "./errors.js";
+export { filesFromDataTransfer } from "./source.js";

@@ -1,0 +1,48 @@
+// The engine's thread. It holds one engine, and answers the calls of channel.js.
+
+import init, { Canceller, WebEngine, onPanic } from "./mobilellm.js";
+
+let engine = null;
+let lastGeneration = Promise.resolve();
+const cancellers = new Map();
+
+const methods = {
+  async load({ source, options }, report) {
+    await init();
+    onPanic((message) => {
+      const text = `the engine broke, which is a bug in it: ${message}`;
+      postMessage({ fatal: { code: "internal", message: text } });
+    });
+    engine = await WebEngine.load(source, options, report);
+    return engine.info();
+  },
+
+  // One at a time: the conversations share the key/value cache.
+  generate(request, report, canceller) {
+    const generation = lastGeneration.then(() => engine.generate(request, canceller, report));
+    lastGeneration = generation.catch(() => {});
+    return generation;
+  },
+
+  tokenize: ({ text }) => engine.tokenize(text),
+  detokenize: ({ ids }) => engine.detokenize(ids),
+};
+
+async function answer({ id, method, params }) {
+  const canceller = method === "generate" ? new Canceller() : null;
+  if (canceller) cancellers.set(id, canceller);
+  try {
+    const result = await methods[method](params, (event) => postMessage({ id, event }), canceller);
+    postMessage({ id, result });
+  } catch (error) {
+    postMessage({ id, error: { code: error?.code ?? "internal", message: error?.message ?? String(error) } });
+  } finally {
+    cancellers.delete(id);
+    canceller?.free();
+  }
+}
+
+onmessage = ({ data }) => {
+  if (data.method === "cancel") cancellers.get(data.id)?.cancel();
+  else answer(data);
+};

@@ -1,0 +1,47 @@
+//! `cargo xtask build`: from Rust and hand-written modules to the npm package in `pkg/`.
+
+mod node;
+mod package;
+mod wasm;
+
+use anyhow::Result;
+
+pub(crate) use node::install_packages;
+pub(crate) use package::site;
+
+/// How to build.
+#[derive(clap::Args, Clone, Default)]
+pub(crate) struct Options {
+    /// Build faster and bigger: thin link-time optimisation, no wasm-opt
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// Builds the package and returns what it weighs.
+pub(crate) fn build(options: &Options) -> Result<Sizes> {
+    let compiled = wasm::compile(options)?;
+    package::assemble(&compiled)?;
+    if !options.quick {
+        node::optimise(&package::wasm_file())?;
+    }
+    let sizes = package::measure()?;
+    println!("pkg/: WebAssembly {} ({} gzipped)", Kilobytes(sizes.wasm), Kilobytes(sizes.wasm_gzipped));
+    Ok(sizes)
+}
+
+/// Bytes of the built WebAssembly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// As it lies on the disk.
+    pub(crate) wasm: u64,
+    /// As a web server would send it.
+    pub(crate) wasm_gzipped: u64,
+}
+
+struct Kilobytes(u64);
+
+impl std::fmt::Display for Kilobytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} kB", self.0.div_ceil(1000))
+    }
+}

@@ -1,0 +1,39 @@
+//! What comes from npm: wasm-opt for smaller downloads, and the browser driver of the tests.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::{process, workspace};
+
+/// Installs the packages that `package-lock.json` pins, unless they are there already.
+pub(crate) fn install_packages() -> Result<()> {
+    let lock = workspace::path("package-lock.json");
+    let marker = workspace::path("node_modules/.package-lock.json");
+    let changed = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    if changed(&marker) >= changed(&lock) && marker.exists() {
+        return Ok(());
+    }
+    let npm = process::find("npm")
+        .context("npm is not installed. Install Node.js 20 or newer (https://nodejs.org)")?;
+    process::run(process::command(npm).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))
+}
+
+/// Shrinks the WebAssembly with wasm-opt where Node is there; the package works without, only bigger.
+pub(super) fn optimise(wasm: &Path) -> Result<()> {
+    let Some(node) = process::find("node") else {
+        println!(
+            "Node.js is not installed: the WebAssembly stays as the compiler left it, about a tenth bigger"
+        );
+        return Ok(());
+    };
+    install_packages()?;
+    // -O3, not -Oz: the CPU fallback runs in this module, and loops matter more to it than the last kilobytes.
+    process::run(
+        process::command(node)
+            .arg("node_modules/binaryen/bin/wasm-opt")
+            .args(["-O3", "--strip-debug", "--strip-producers", "--all-features"])
+            .args(["--disable-gc", "--disable-strings", "--disable-custom-descriptors", "-o"])
+            .args([wasm, wasm]),
+    )
+}

@@ -1,0 +1,83 @@
+//! Lays out the npm package, and the folder that a static web server can host.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Map, Value};
+
+use super::Sizes;
+use crate::workspace;
+
+/// The optimised WebAssembly in the package.
+pub(super) fn wasm_file() -> PathBuf {
+    workspace::package().join("mobilellm_bg.wasm")
+}
+
+/// Writes `pkg/` from the compiled WebAssembly and the modules in `npm/`.
+pub(super) fn assemble(compiled: &Path) -> Result<()> {
+    let package = workspace::package();
+    if package.exists() {
+        fs::remove_dir_all(&package).context("cannot clear pkg/")?;
+    }
+    wasm_bindgen_cli_support::Bindgen::new()
+        .input_path(compiled)
+        .web(true)?
+        .typescript(false)
+        .omit_default_module_path(false)
+        .remove_producers_section(true)
+        .generate(&package)
+        .context("wasm-bindgen failed")?;
+    copy_folder(&workspace::path("npm"), &package)?;
+    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        let from = workspace::path(license);
+        fs::copy(&from, package.join(license)).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    write_manifest(&package)
+}
+
+/// `npm/package.json` with this workspace's version.
+fn write_manifest(package: &Path) -> Result<()> {
+    let path = package.join("package.json");
+    let mut manifest: Map<String, Value> = serde_json::from_str(&fs::read_to_string(&path)?)?;
+    manifest.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+    fs::write(&path, format!("{:#}\n", Value::Object(manifest)))?;
+    Ok(())
+}
+
+/// Weighs the built WebAssembly.
+pub(super) fn measure() -> Result<Sizes> {
+    let bytes = fs::read(wasm_file())?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&bytes)?;
+    Ok(Sizes { wasm: bytes.len() as u64, wasm_gzipped: encoder.finish()?.len() as u64 })
+}
+
+/// Copies page, package and models to a folder for any static web server.
+pub(crate) fn site(out: &Path) -> Result<()> {
+    let out = workspace::root().join(out);
+    copy_folder(&workspace::path("www"), &out)?;
+    copy_folder(&workspace::package(), &out.join("pkg"))?;
+    let models = workspace::path("models");
+    if models.exists() {
+        copy_folder(&models, &out.join("models"))?;
+    }
+    println!("{} is ready to be hosted", out.display());
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_folder(&source, &target)?;
+        } else {
+            fs::copy(&source, &target).with_context(|| format!("cannot copy {}", source.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Running other programs, with errors that name the program and what it was to do.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// A command that runs in the repository's root.
+pub(crate) fn command(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.current_dir(workspace::root());
+    command
+}
+
+/// The cargo that runs this task.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = command(PathBuf::from(cargo));
+    command.args(args);
+    command
+}
+
+/// Runs a command to its end and fails if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {}", describe(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", describe(command));
+    }
+    Ok(())
+}
+
+/// Runs a command, shows what it prints to stdout line by line, and returns those lines with whether it succeeded.
+pub(crate) fn run_and_read(command: &mut Command) -> Result<(bool, Vec<String>)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    let stdout = child.stdout.take().context("the child has no stdout")?;
+    let mut lines = Vec::new();
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        // A closed terminal must not end the run; the exit status still tells.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        lines.push(line);
+    }
+    Ok((child.wait()?.success(), lines))
+}
+
+/// The full path of a program, if it is installed.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH")?;
+    let names = [program.to_owned(), format!("{program}.exe"), format!("{program}.cmd")];
+    std::env::split_paths(&paths)
+        .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
+        .find(|path| path.is_file())
+}
+
+/// The command as a person would type it.
+pub(crate) fn describe(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
+    words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
+    words.join(" ")
+}
