@@ -5,7 +5,9 @@
 
 pub mod attention;
 pub mod embed;
+pub mod int8;
 pub mod matmul;
+mod parallel;
 pub mod rms_norm;
 pub mod rotary;
 mod state;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::attention::{Heads, attention};
 use super::embed::embed;
+use super::int8;
 use super::matmul::{add, add_bias, matmul};
 use super::rms_norm::rms_norm;
 use super::rotary::{rotary, rotary_table};
@@ -40,7 +41,6 @@ impl State {
     ///
     /// # Errors
     /// None today; the GPU's twin can run out of memory.
-    #[expect(clippy::unnecessary_wraps, reason = "the same signature as the GPU's")]
     pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
         let caches = vec![Cache::default(); network.num_caches()];
         let rotary_table = rotary_table(&network.config.rotary_frequencies(), max_positions);
@@ -156,7 +156,13 @@ impl State {
         };
         let width = range.len();
         let mut out = vec![0.0; x.len() / matrix.cols * width];
-        matmul(matrix, range, x, &mut out);
+        match int8::affine_of(matrix) {
+            Some(affine) => {
+                let x = int8::Activations::new(x, matrix.cols, affine);
+                int8::matmul(matrix, affine, range, &x, &mut out);
+            }
+            None => matmul(matrix, range, x, &mut out),
+        }
         if let Some(bias) = bias {
             add_bias(&weights.vector(bias)?[..width], &mut out);
         }

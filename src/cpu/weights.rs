@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::int8;
 use crate::backend::WeightSink;
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
@@ -41,7 +42,7 @@ impl Weights {
 
 impl WeightSink for Weights {
     fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
-        self.matrices.insert(id, matrix);
+        self.matrices.insert(id, int8::prepare(matrix));
         Ok(())
     }
 
