@@ -13,6 +13,7 @@ pub mod rotary;
 mod state;
 pub mod swiglu;
 mod weights;
+mod wide;
 
 pub use state::State;
 pub use weights::Weights;

@@ -16,6 +16,7 @@ mod simd128;
 
 use std::ops::Range;
 
+use super::matmul::MIN_ROWS;
 use super::parallel::{for_each_chunk, threads};
 use crate::matrix::{Affine, Format, Matrix, ScaleFormat};
 
@@ -24,9 +25,6 @@ const BLOCK: usize = 32;
 
 /// Activation rows that share one reading of a weight row.
 const TILE: usize = 4;
-
-/// Weight rows that are worth waking a thread for.
-const MIN_ROWS: usize = 64;
 
 /// Rows of activations as 8-bit integers.
 pub struct Activations {
@@ -213,7 +211,7 @@ macro_rules! rows_loop {
 use rows_loop;
 
 /// The exact part of each product: `sum over groups of bias * sum(x)`.
-#[inline(always)]
+#[inline]
 fn bias_part<const T: usize>(scales: &[[f32; 2]], x: &[Row; T]) -> [f32; T] {
     std::array::from_fn(|t| scales.iter().zip(&x[t].sums).map(|([_, bias], sum)| bias * sum).sum())
 }
