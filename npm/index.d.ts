@@ -1,0 +1,282 @@
+/** Where a checkpoint comes from. */
+export type Source =
+  /**
+   * A hub id (`"org/name"`, `"org/name@revision"`), or the URL of a folder that holds `config.json`: absolute, or
+   * relative to the page when it begins with `./`, `../` or `/`.
+   */
+  | string
+  | URL
+  /** The files of a folder, as `<input type="file" webkitdirectory>` or a drop gives them. */
+  | FileList
+  | Iterable<File>
+  /** What `showDirectoryPicker()` gives. */
+  | FileSystemDirectoryHandle;
+
+export interface LoadOptions {
+  /** Called as the weights arrive, several times a second. */
+  onProgress?: (progress: Progress) => void;
+  /** Stops the load at once and frees what it has taken. */
+  signal?: AbortSignal;
+  /** `"auto"` takes WebGPU where it works and the CPU otherwise; {@link Info.fallback} then says why. */
+  backend?: "auto" | "gpu" | "cpu";
+  /** How the weights lie in memory; they are converted as they arrive. `"auto"` suits the checkpoint. */
+  weights?: "auto" | "f32" | "f16" | "q8" | "q4";
+  /** Forces a tier of GPU kernels, for tests and measurements. */
+  tier?: string;
+  /** Longest context in tokens that memory is set aside for; the model's own by default. */
+  maxContext?: number;
+  /** Milliseconds that a server may be silent before the load fails; 30,000 by default. */
+  stallTimeout?: number;
+}
+
+export interface Progress {
+  /** Bytes of weights that have arrived. */
+  loaded: number;
+  /** Bytes of weights in all; 0 while that is unknown. */
+  total: number;
+  /** Tensors that are in place. */
+  tensors: number;
+  /** Tensors in all; 0 while that is unknown. */
+  totalTensors: number;
+}
+
+/** What runs, and where. */
+export interface Info {
+  /** The model's name: its folder, or its hub id. */
+  model: string;
+  /** Where the weights are computed with. */
+  backend: "gpu" | "cpu";
+  /** Why the CPU was taken although the GPU would have been preferred. */
+  fallback?: string;
+  [more: string]: unknown;
+}
+
+/** A model that is ready to answer. It lives in a worker of its own. */
+export class Engine {
+  private constructor();
+  /**
+   * Loads a checkpoint.
+   *
+   * @throws {MobileLLMError} that says what is wrong, where, and what to do.
+   */
+  static load(source: Source, options?: LoadOptions): Promise<Engine>;
+
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: Completions;
+
+  /** The ids of a text, with the special tokens that the model's tokenizer adds. */
+  tokenize(text: string): Promise<number[]>;
+  /** The text of ids, without special tokens. */
+  detokenize(ids: ArrayLike<number>): Promise<string>;
+  info(): Info;
+  /** Ends the worker and frees its memory; what still runs fails with the code `"closed"`. */
+  close(): void;
+}
+
+/** Parameters that both endpoints know. Any other is refused by name. */
+export interface SamplingParams {
+  /** Most tokens to generate; what the context leaves room for by default. */
+  max_tokens?: number | null;
+  /** 0 takes the likeliest token every time. */
+  temperature?: number | null;
+  /** Takes from the smallest set of tokens with this much probability. */
+  top_p?: number | null;
+  /** Takes from this many of the likeliest tokens; 0 for all. */
+  top_k?: number | null;
+  /** Takes from the tokens that are at least this times as likely as the likeliest. */
+  min_p?: number | null;
+  /** The same seed gives the same text on the same backend. */
+  seed?: number | null;
+  /** Strings that end the text, and do not appear in it. */
+  stop?: string | string[] | null;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+  /** Divides the scores of tokens that occurred; 1 does nothing. */
+  repetition_penalty?: number | null;
+  /** Accepted and ignored: an engine has one model. */
+  model?: string | null;
+  /** Only 1. */
+  n?: 1 | null;
+  stream_options?: { include_usage?: boolean } | null;
+  user?: string;
+  metadata?: unknown;
+  store?: boolean | null;
+  service_tier?: string | null;
+  /** As in {@link CallOptions}. */
+  signal?: AbortSignal;
+}
+
+/** What steers a call and is no part of the request. */
+export interface CallOptions {
+  /** Stops the generation: a stream then ends, a whole answer is rejected with the code `"cancelled"`. */
+  signal?: AbortSignal;
+  /** Called while the prompt is read, which takes a while when it is long. */
+  onPrefill?: (progress: { done: number; total: number }) => void;
+}
+
+export interface ChatMessage {
+  role: "system" | "developer" | "user" | "assistant" | "tool" | (string & {});
+  content?: string | { type: "text"; text: string }[] | null;
+  [more: string]: unknown;
+}
+
+export interface ChatParams extends SamplingParams {
+  messages: ChatMessage[];
+  max_completion_tokens?: number | null;
+  logprobs?: boolean | null;
+  /** Up to 20; needs `logprobs`. */
+  top_logprobs?: number | null;
+}
+
+export interface CompletionParams extends SamplingParams {
+  /** Text, or token ids. */
+  prompt: string | number[] | [string];
+  /** How many alternatives to report for each token, up to 20. */
+  logprobs?: number | null;
+  /** Puts the prompt before the completion. */
+  echo?: boolean | null;
+}
+
+export interface ChatCompletions {
+  create(params: ChatParams & { stream: true }, options?: CallOptions): Promise<CompletionStream<ChatCompletionChunk>>;
+  create(params: ChatParams & { stream?: false | null }, options?: CallOptions): Promise<ChatCompletion>;
+  create(
+    params: ChatParams & { stream?: boolean | null },
+    options?: CallOptions,
+  ): Promise<ChatCompletion | CompletionStream<ChatCompletionChunk>>;
+}
+
+export interface Completions {
+  create(params: CompletionParams & { stream: true }, options?: CallOptions): Promise<CompletionStream<Completion>>;
+  create(params: CompletionParams & { stream?: false | null }, options?: CallOptions): Promise<Completion>;
+  create(
+    params: CompletionParams & { stream?: boolean | null },
+    options?: CallOptions,
+  ): Promise<Completion | CompletionStream<Completion>>;
+}
+
+/** Pieces as they are generated. Leaving the loop stops the generation. */
+export interface CompletionStream<Chunk> extends AsyncIterable<Chunk> {
+  /** Aborting it stops the generation. */
+  readonly controller: AbortController;
+  /** Newline-delimited JSON. */
+  toReadableStream(): ReadableStream<Uint8Array>;
+}
+
+/** `"stop"`: the model ended its text, or a stop string did. `"length"`: a limit was reached. */
+export type FinishReason = "stop" | "length";
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  /** Prompt tokens that were in the cache already. */
+  prompt_tokens_details: { cached_tokens: number };
+}
+
+/** How fast it went; not in OpenAI's API. */
+export interface Timings {
+  prefill_tokens_per_s: number | null;
+  decode_tokens_per_s: number | null;
+  [more: string]: unknown;
+}
+
+export interface TokenLogprob {
+  token: string;
+  logprob: number;
+  bytes: number[];
+}
+
+export interface ChatLogprobs {
+  content: (TokenLogprob & { top_logprobs: TokenLogprob[] })[];
+  refusal: null;
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    message: { role: "assistant"; content: string; refusal: null };
+    logprobs: ChatLogprobs | null;
+    finish_reason: FinishReason;
+  }[];
+  usage: Usage;
+  timings: Timings;
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    delta: { role?: "assistant"; content?: string };
+    logprobs: ChatLogprobs | null;
+    finish_reason: FinishReason | null;
+  }[];
+  /** In the last chunk of the choice; and in a chunk of its own with `stream_options: { include_usage: true }`. */
+  usage?: Usage;
+  timings?: Timings;
+}
+
+export interface Completion {
+  id: string;
+  object: "text_completion";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    text: string;
+    logprobs: {
+      tokens: string[];
+      token_logprobs: number[];
+      top_logprobs: Record<string, number>[];
+      text_offset: number[];
+    } | null;
+    finish_reason: FinishReason | null;
+  }[];
+  usage?: Usage;
+  timings?: Timings;
+}
+
+export type ErrorCode =
+  /** A file of the checkpoint is not there. */
+  | "missing_file"
+  /** A file of the checkpoint is broken. */
+  | "invalid_file"
+  /** The checkpoint asks for something that this engine does not do. */
+  | "unsupported"
+  /** Bytes could not be read from the server or the disk. */
+  | "fetch_failed"
+  /** The prompt does not fit into the context. */
+  | "context_length_exceeded"
+  /** A parameter is wrong. */
+  | "invalid_request"
+  /** The chat template is missing or broken. */
+  | "chat_template"
+  /** The device has not enough of something. */
+  | "limit_exceeded"
+  /** The GPU is missing, was lost, or failed. */
+  | "device"
+  /** The caller aborted. */
+  | "cancelled"
+  /** The engine was closed. */
+  | "closed"
+  /** The worker could not be started. */
+  | "worker"
+  /** A bug in the engine. */
+  | "internal";
+
+/** Everything that this package throws. The message says what was wrong, where, and what to do. */
+export class MobileLLMError extends Error {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions);
+  readonly name: "MobileLLMError";
+  readonly code: ErrorCode;
+}
+
+/** The files of what was dropped on a page: a folder, or files. Call it in the drop handler, before any `await`. */
+export function filesFromDataTransfer(dataTransfer: DataTransfer): Promise<File[]>;

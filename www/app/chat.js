@@ -1,0 +1,252 @@
+// The conversation.
+
+import { announce, byId, element, iconButton } from "./dom.js";
+import * as format from "./format.js";
+import { broke } from "./model.js";
+import { sampling, systemPrompt } from "./settings.js";
+import { recall, remember } from "./storage.js";
+
+const IDEAS = [
+  "Tell me a short story about a lighthouse",
+  "Why is the sky blue?",
+  "Give me three ideas for a rainy afternoon",
+];
+
+const list = byId("conversation");
+const message = byId("message");
+const scroller = byId("scroller");
+
+/** What was said: { role, content } in order. */
+let turns = recall("sessionStorage", "conversation", []);
+let engine = null;
+let running = null;
+
+/** Makes the conversation work. */
+export function startChat() {
+  byId("ideas").append(...IDEAS.map(idea));
+  byId("composer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(message.value);
+  });
+  message.addEventListener("input", () => {
+    fitHeight();
+    showControls();
+  });
+  message.addEventListener("keydown", (event) => {
+    // While an input method composes, Enter belongs to it.
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      send(message.value);
+    }
+  });
+  byId("stop").addEventListener("click", stop);
+  byId("clear").addEventListener("click", clear);
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && running && !document.querySelector("dialog[open]")) stop();
+  });
+  for (const turn of turns) list.append(turnElement(turn).node);
+  showControls();
+}
+
+/** A model is there. */
+export function attachChat(loaded) {
+  engine = loaded;
+  const info = engine.info();
+  const size = info.parameters ? ` has ${format.count(info.parameters)} parameters and` : "";
+  byId("welcome-text").textContent =
+    `${info.model}${size} runs on ${info.backend === "gpu" ? "your GPU" : "your processor"}. Nothing you type leaves this page.`;
+  message.disabled = false;
+  showControls();
+}
+
+/** The model goes away. */
+export function detachChat() {
+  stop();
+  engine = null;
+  message.disabled = true;
+  showControls();
+}
+
+/** Puts the cursor where the next message is written, but opens no keyboard on phones. */
+export function focusChat() {
+  if (!matchMedia("(pointer: coarse)").matches) message.focus();
+}
+
+function idea(text) {
+  const item = element("li");
+  const button = element("button", "button", text);
+  button.type = "button";
+  button.addEventListener("click", () => send(text));
+  item.append(button);
+  return item;
+}
+
+function send(text) {
+  if (!engine || running || text.trim() === "") return;
+  message.value = "";
+  fitHeight();
+  add({ role: "user", content: text });
+  answer();
+}
+
+function add(turn) {
+  turns.push(turn);
+  remember("sessionStorage", "conversation", turns);
+  const view = turnElement(turn);
+  list.append(view.node);
+  toEnd();
+  return view;
+}
+
+/** Asks for the last answer again. */
+function retry() {
+  if (!engine || running) return;
+  if (turns.at(-1)?.role === "assistant") {
+    turns.pop();
+    list.lastElementChild.remove();
+  }
+  answer();
+}
+
+async function answer() {
+  const request = conversationSoFar();
+  const turn = { role: "assistant", content: "" };
+  const view = add(turn);
+  view.node.classList.add("streaming");
+  const clock = new Clock();
+  running = new AbortController();
+  showControls();
+  announce("The model is answering");
+  let finishReason = null;
+  try {
+    const stream = await engine.chat.completions.create(
+      { messages: request, stream: true, ...sampling() },
+      { signal: running.signal, onPrefill: ({ done, total }) => view.say(`Reading, ${done} of ${total} tokens`) },
+    );
+    for await (const chunk of stream) {
+      const [choice] = chunk.choices;
+      finishReason = choice?.finish_reason ?? finishReason;
+      if (chunk.usage) clock.finish(chunk.usage, chunk.timings);
+      if (!choice?.delta.content) continue;
+      clock.tick();
+      turn.content += choice.delta.content;
+      view.text.append(choice.delta.content);
+      byId("speed").textContent = clock.speed();
+      toEnd({ onlyIfNear: true });
+    }
+    view.say(ending(clock, finishReason));
+  } catch (error) {
+    view.fail(format.sentence(error.message));
+    if (error.code === "internal" || error.code === "worker" || error.code === "device") broke(error);
+  } finally {
+    running = null;
+    view.node.classList.remove("streaming");
+    byId("speed").textContent = "";
+    remember("sessionStorage", "conversation", turns);
+    showControls();
+    announce(turn.content || "No answer");
+    if (document.activeElement === document.body || document.activeElement === byId("stop")) focusChat();
+  }
+}
+
+function conversationSoFar() {
+  const system = systemPrompt();
+  const messages = turns.filter(({ content }) => content !== "");
+  return system ? [{ role: "system", content: system }, ...messages] : [...messages];
+}
+
+function ending(clock, finishReason) {
+  const why = { length: "stopped at the limit", null: "stopped" }[finishReason];
+  return [clock.speed(), clock.firstToken(), why].filter(Boolean).join("  ·  ");
+}
+
+function stop() {
+  running?.abort();
+}
+
+function clear() {
+  stop();
+  turns = [];
+  remember("sessionStorage", "conversation", turns);
+  list.replaceChildren();
+  showControls();
+  announce("The conversation is empty");
+  focusChat();
+}
+
+/** Tokens and time. */
+class Clock {
+  #start = performance.now();
+  #first = null;
+  #last = null;
+  #pieces = 0;
+  #timings = null;
+
+  tick() {
+    this.#last = performance.now();
+    this.#first ??= this.#last;
+    this.#pieces += 1;
+  }
+
+  finish(usage, timings) {
+    this.#timings = timings;
+  }
+
+  speed() {
+    if (this.#timings?.decode_tokens_per_s) return format.rate(this.#timings.decode_tokens_per_s);
+    if (this.#pieces < 3) return "";
+    return format.rate(((this.#pieces - 1) / (this.#last - this.#first)) * 1000);
+  }
+
+  firstToken() {
+    return this.#first === null ? "" : `first token after ${format.seconds(this.#first - this.#start)}`;
+  }
+}
+
+function turnElement({ role, content }) {
+  const node = element("li", `turn ${role}`);
+  node.append(element("span", "visually-hidden", role === "user" ? "You: " : "Model: "));
+  const text = element("div", "text", content);
+  node.append(text);
+  const after = element("div", "after");
+  const facts = element("span");
+  if (role === "assistant") {
+    after.append(
+      iconButton("retry", "Retry", "action retry", retry),
+      iconButton("copy", "Copy", "action", () => navigator.clipboard?.writeText(text.textContent)),
+      facts,
+    );
+    node.append(after);
+  }
+  return {
+    node,
+    text,
+    say: (words) => (facts.textContent = words),
+    fail(words) {
+      const problem = element("p", "problem", words);
+      problem.setAttribute("role", "alert");
+      after.before(problem);
+    },
+  };
+}
+
+function showControls() {
+  const ready = engine !== null && running === null;
+  byId("send").hidden = running !== null;
+  byId("stop").hidden = running === null;
+  byId("send").disabled = !ready || message.value.trim() === "";
+  byId("clear").hidden = turns.length === 0;
+  byId("welcome").hidden = turns.length > 0;
+  for (const button of document.querySelectorAll(".ideas button, .action.retry")) button.disabled = !ready;
+}
+
+function fitHeight() {
+  message.style.height = "auto";
+  message.style.height = `${message.scrollHeight}px`;
+}
+
+/** Keeps the newest text in view, unless the reader has scrolled away from it. */
+function toEnd({ onlyIfNear = false } = {}) {
+  const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+  if (!onlyIfNear || below < 120) scroller.scrollTop = scroller.scrollHeight;
+}

@@ -1,0 +1,222 @@
+// Which model runs: choosing it, watching it arrive, and saying what went wrong.
+
+import { Engine, filesFromDataTransfer } from "../pkg/index.js";
+import { announce, byId, element } from "./dom.js";
+import * as format from "./format.js";
+import { openPanel } from "./panel.js";
+import * as parameters from "./parameters.js";
+
+/** Emits "ready" with the engine, "leaving" before it goes, and "state" whenever what is shown has to change. */
+export const events = new EventTarget();
+
+/** "empty", "loading", "ready" or "failed". */
+export let state = "empty";
+
+let engine = null;
+let attempt = null;
+let lastSource = null;
+let defaultModel = null;
+
+/** Loads what the address asks for, or the default model. */
+export async function startModel() {
+  wirePanel();
+  wireDrop();
+  byId("cancel-load").addEventListener("click", () => attempt?.abort());
+  byId("failure-retry").addEventListener("click", () => load(lastSource));
+  byId("welcome-choose").addEventListener("click", () => openPanel(byId("model-panel")));
+  byId("failure-choose").addEventListener("click", () => openPanel(byId("model-panel")));
+  defaultModel = await findDefault();
+  byId("load-default").hidden = !defaultModel;
+  const source = parameters.model ?? defaultModel;
+  if (source) await load(source);
+  else setState("empty");
+}
+
+/** The address of the model that comes with the page; `models/default.json` names it. */
+async function findDefault() {
+  try {
+    const response = await fetch("models/default.json");
+    if (!response.ok) return null;
+    return new URL(`models/${encodeURIComponent((await response.json()).model)}/`, document.baseURI).href;
+  } catch {
+    return null;
+  }
+}
+
+/** Loads a model in the place of the present one. */
+async function load(source) {
+  attempt?.abort();
+  const mine = new AbortController();
+  attempt = mine;
+  lastSource = source;
+  leave();
+  setState("loading");
+  showProgress(progressStart(source));
+  try {
+    const loaded = await Engine.load(source, {
+      ...parameters.engineOptions,
+      backend: byId("model-backend-choice").value,
+      weights: byId("model-weights").value,
+      signal: mine.signal,
+      onProgress: progressReporter(source),
+    });
+    if (mine.signal.aborted) return loaded.close();
+    engine = loaded;
+    showInfo(engine.info());
+    setState("ready");
+    announce(`${engine.info().model} is ready`);
+    events.dispatchEvent(new CustomEvent("ready", { detail: engine }));
+  } catch (error) {
+    if (attempt !== mine) return;
+    if (error.code === "cancelled") setState("empty");
+    else fail(error);
+  }
+}
+
+function leave() {
+  if (!engine) return;
+  events.dispatchEvent(new Event("leaving"));
+  engine.close();
+  engine = null;
+}
+
+/** The engine broke while it ran, and has to be loaded again. */
+export function broke(error) {
+  leave();
+  fail(error);
+}
+
+function fail(error) {
+  byId("failure-code").textContent = error.code ?? "error";
+  byId("failure-message").textContent = format.sentence(error.message);
+  setState("failed");
+}
+
+function setState(next) {
+  state = next;
+  document.body.dataset.state = next;
+  if (next !== "ready") {
+    byId("model-name").textContent = { loading: "Loading", failed: "Not loaded" }[next] ?? "Choose a model";
+    byId("model-backend").textContent = "";
+    byId("model-facts").replaceChildren();
+    byId("notice").hidden = true;
+  }
+  byId("welcome-choose").hidden = next !== "empty";
+  events.dispatchEvent(new Event("state"));
+}
+
+// Progress
+
+function progressStart(source) {
+  return { stage: "Looking at", name: nameOf(source), fraction: null, facts: "" };
+}
+
+function nameOf(source) {
+  if (typeof source !== "string") return source.name ?? source[0]?.webkitRelativePath?.split("/")[0] ?? "picked files";
+  return /^https?:/.test(source) ? decodeURIComponent(source.split("/").filter(Boolean).pop()) : source;
+}
+
+/** Shows bytes and speed, at most ten times a second. */
+function progressReporter(source) {
+  const start = performance.now();
+  let shown = 0;
+  return ({ loaded, total }) => {
+    const now = performance.now();
+    if (now - shown < 100 && loaded !== total) return;
+    shown = now;
+    const speed = (loaded / (now - start)) * 1000;
+    const facts = total ? [`${format.bytes(loaded)} of ${format.bytes(total)}`] : [format.bytes(loaded)];
+    facts.push(`${format.bytes(speed)}/s`);
+    if (total > loaded && now - start > 1500) facts.push(`${Math.ceil((total - loaded) / speed)} s left`);
+    const done = total && loaded >= total;
+    const stage = done ? "Preparing" : "Loading";
+    showProgress({ stage, name: nameOf(source), fraction: total ? loaded / total : null, facts: facts.join("  ·  ") });
+  };
+}
+
+function showProgress({ stage, name, fraction, facts }) {
+  byId("loading-stage").textContent = stage;
+  byId("loading-name").textContent = name;
+  byId("loading-facts").textContent = facts;
+  const bar = byId("loading-bar");
+  if (fraction === null) bar.removeAttribute("value");
+  else bar.value = fraction;
+}
+
+// What runs
+
+function showInfo(info) {
+  const gpu = info.backend === "gpu";
+  byId("model-name").textContent = info.model;
+  byId("model-backend").textContent = gpu ? `WebGPU` : "CPU";
+  const notice = byId("notice");
+  notice.hidden = !info.fallback;
+  if (info.fallback) notice.textContent = `${info.fallback} The model runs on the CPU instead, which is slower.`;
+
+  const facts = [
+    ["Model", info.model],
+    ["Architecture", info.architecture],
+    ["Parameters", info.parameters && format.count(info.parameters)],
+    ["Weights", info.weights && `${info.weights}${info.bytes ? `, ${format.bytes(info.bytes)}` : ""}`],
+    ["Context", info.context && `${info.context.toLocaleString("en")} tokens`],
+    ["Chat template", info.chat_template === undefined ? "" : info.chat_template ? "yes" : "none"],
+    ["Runs on", gpu ? "WebGPU" : "CPU (WebAssembly)"],
+    ["Adapter", info.adapter],
+    ["Tier", info.tier],
+  ].filter(([, value]) => value);
+  byId("model-facts").replaceChildren(
+    ...facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]),
+  );
+}
+
+// Choosing
+
+function wirePanel() {
+  const panel = byId("model-panel");
+  byId("model-backend-choice").value = parameters.engineOptions.backend;
+  byId("model-weights").value = parameters.engineOptions.weights;
+  byId("open-model").addEventListener("click", () => openPanel(panel));
+  const choose = (source) => {
+    byId("model-error").hidden = true;
+    panel.close();
+    load(source);
+  };
+  byId("model-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const source = byId("model-source").value.trim();
+    if (source) return choose(source);
+    byId("model-error").textContent = "Write a hub id such as org/name, or the address of a folder.";
+    byId("model-error").hidden = false;
+    byId("model-source").focus();
+  });
+  byId("load-default").addEventListener("click", () => choose(defaultModel));
+  byId("pick-folder").addEventListener("click", () => byId("folder").click());
+  byId("folder").addEventListener("change", ({ target }) => {
+    const files = [...target.files];
+    // So that the same folder can be picked again.
+    target.value = "";
+    if (files.length > 0) choose(files);
+  });
+}
+
+/** A folder may be dropped anywhere. */
+function wireDrop() {
+  const veil = byId("drop");
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) veil.hidden = true;
+  });
+  addEventListener("drop", async (event) => {
+    veil.hidden = true;
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    const files = await filesFromDataTransfer(event.dataTransfer);
+    for (const panel of document.querySelectorAll("dialog[open]")) panel.close();
+    await load(files);
+  });
+}
