@@ -1,5 +1,7 @@
 //! Builds, serves, tests and measures the project: everything that a person or a CI machine runs.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod build;
 mod process;
 mod serve;

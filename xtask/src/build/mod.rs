@@ -15,10 +15,16 @@ pub(crate) struct Options {
     /// Build faster and bigger: thin link-time optimisation, no wasm-opt
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Use pkg/ as it is
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) no_build: bool,
 }
 
 /// Builds the package and returns what it weighs.
 pub(crate) fn build(options: &Options) -> Result<Sizes> {
+    if options.no_build {
+        return package::measure();
+    }
     let compiled = wasm::compile(options)?;
     package::assemble(&compiled)?;
     if !options.quick {

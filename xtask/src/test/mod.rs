@@ -1,11 +1,51 @@
-//! `cargo xtask test`.
-use anyhow::Result;
+//! `cargo xtask test`: every check there is, on any machine, with one summary at the end.
 
-/// What to test.
+mod count;
+mod install;
+mod steps;
+mod summary;
+mod vulkan;
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use steps::{STEPS, Step};
+use summary::{Outcome, Row, Summary};
+
+/// What to check.
 #[derive(clap::Args, Clone)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Run only these steps; the summary lists their names
+    steps: Vec<String>,
+}
 
-/// Runs every check.
-pub(crate) fn test(_options: &Options) -> Result<()> {
+/// Runs the checks, all of them even when one fails.
+pub(crate) fn test(options: &Options) -> Result<()> {
+    let chosen = choose(&options.steps)?;
+    let tools = install::install();
+    let mut summary = Summary::default();
+    for step in chosen {
+        println!("\n== {} ==", step.name);
+        let start = Instant::now();
+        let outcome = (step.run)(&tools).unwrap_or_else(|error| {
+            eprintln!("{error:#}");
+            Outcome::failure()
+        });
+        summary.rows.push(Row { name: step.name, duration: start.elapsed(), outcome });
+    }
+    print!("\n{summary}");
+    if summary.failed() > 0 {
+        // The summary has said it; a second message would only hide its last line.
+        std::process::exit(1);
+    }
     Ok(())
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
+        let known: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        bail!("there is no step {unknown:?}; there are {}", known.join(", "));
+    }
+    Ok(STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect())
 }

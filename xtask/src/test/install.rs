@@ -1,0 +1,87 @@
+//! What the checks need beyond Rust: a browser, a Vulkan driver, Node. Installs it where it may, or says what to do.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::vulkan;
+use crate::process;
+
+const BROWSERS: [&str; 5] =
+    ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge"];
+
+/// What was found or installed.
+pub(super) struct Tools {
+    /// A browser of the Chromium family.
+    pub(super) browser: Option<PathBuf>,
+    /// Node.js.
+    pub(super) node: Option<PathBuf>,
+    /// The manifest of a software Vulkan driver.
+    pub(super) vulkan: Option<PathBuf>,
+}
+
+/// Looks for everything and installs what is missing.
+pub(super) fn install() -> Tools {
+    let missing = missing(&look());
+    if !missing.is_empty() {
+        println!("Missing: {}", missing.join(", "));
+        if !apt_install(&missing) {
+            println!(
+                "Install them yourself, on Debian or Ubuntu with:\n  sudo apt-get install {}",
+                missing.join(" ")
+            );
+        }
+    }
+    look()
+}
+
+fn look() -> Tools {
+    let browser = std::env::var_os("CHROMIUM")
+        .map(PathBuf::from)
+        .or_else(|| BROWSERS.iter().find_map(|name| process::find(name)));
+    Tools { browser, node: process::find("node"), vulkan: vulkan::software_driver() }
+}
+
+/// The Debian packages of what is not there.
+fn missing(tools: &Tools) -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    if tools.browser.is_none() {
+        packages.push("chromium");
+    }
+    if tools.node.is_none() || process::find("npm").is_none() {
+        packages.extend(["nodejs", "npm"]);
+    }
+    if cfg!(target_os = "linux") {
+        if tools.vulkan.is_none() {
+            packages.push("mesa-vulkan-drivers");
+        }
+        if !has_vulkan_loader() {
+            packages.push("libvulkan1");
+        }
+    }
+    packages
+}
+
+fn has_vulkan_loader() -> bool {
+    let folders = ["/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    folders.iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists())
+}
+
+/// Installs packages as root, or through a sudo that asks nothing; `false` where neither is possible.
+fn apt_install(packages: &[&str]) -> bool {
+    let Some(apt) = process::find("apt-get") else { return false };
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    let mut words: Vec<OsString> = Vec::new();
+    if !is_root {
+        let Some(sudo) = process::find("sudo") else { return false };
+        words.extend([sudo.into_os_string(), "-n".into()]);
+    }
+    words.extend(["env".into(), "DEBIAN_FRONTEND=noninteractive".into(), apt.into_os_string()]);
+    let run = |args: &[&str]| {
+        let mut command = process::command(Path::new(&words[0]));
+        process::run(command.args(&words[1..]).args(args)).is_ok()
+    };
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(packages);
+    run(&["update", "-qq"]) && run(&install)
+}

@@ -1,0 +1,114 @@
+//! The checks, in the order in which they run: quick ones first.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::count;
+use super::install::Tools;
+use super::summary::Outcome;
+use crate::{build, process, workspace};
+
+/// One line of the summary.
+pub(super) struct Step {
+    /// As on the command line.
+    pub(super) name: &'static str,
+    /// Runs it; an error counts as a failure.
+    pub(super) run: fn(&Tools) -> Result<Outcome>,
+}
+
+/// All of them.
+pub(super) const STEPS: &[Step] = &[
+    Step { name: "format", run: format },
+    Step { name: "clippy", run: clippy },
+    Step { name: "clippy-wasm", run: clippy_wasm },
+    Step { name: "tests", run: tests },
+    Step { name: "doc-tests", run: doc_tests },
+    Step { name: "documentation", run: documentation },
+    Step { name: "web-build", run: web_build },
+    Step { name: "types", run: types },
+    Step { name: "browser", run: browser },
+];
+
+fn format(_: &Tools) -> Result<Outcome> {
+    check(&mut process::cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy(_: &Tools) -> Result<Outcome> {
+    check(&mut process::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn clippy_wasm(_: &Tools) -> Result<Outcome> {
+    let args = ["clippy", "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"];
+    check(&mut process::cargo(&args))
+}
+
+fn tests(tools: &Tools) -> Result<Outcome> {
+    let mut command = process::cargo(&[
+        "test",
+        "--workspace",
+        "--lib",
+        "--bins",
+        "--tests",
+        "--no-fail-fast",
+        "--",
+        "--show-output",
+    ]);
+    // A driver that somebody chose stays chosen.
+    if let (Some(driver), None) = (&tools.vulkan, std::env::var_os("VK_ICD_FILENAMES")) {
+        command.env("VK_ICD_FILENAMES", driver);
+    }
+    counted(&mut command, count::cargo_tests)
+}
+
+fn doc_tests(_: &Tools) -> Result<Outcome> {
+    counted(&mut process::cargo(&["test", "--workspace", "--doc"]), count::cargo_tests)
+}
+
+fn documentation(_: &Tools) -> Result<Outcome> {
+    let mut command = process::cargo(&["doc", "--workspace", "--no-deps"]);
+    check(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn web_build(_: &Tools) -> Result<Outcome> {
+    build::build(&build::Options::default())?;
+    Ok(Outcome::success())
+}
+
+/// A TypeScript program that uses the whole API has to compile against the package as built.
+fn types(tools: &Tools) -> Result<Outcome> {
+    build::install_packages()?;
+    let node = tools.node.as_ref().context("Node.js is not installed")?;
+    let args = ["node_modules/typescript/bin/tsc", "--project", "tests/browser/types/tsconfig.json"];
+    check(process::command(node).args(args))
+}
+
+fn browser(tools: &Tools) -> Result<Outcome> {
+    build::install_packages()?;
+    let node = tools.node.as_ref().context("Node.js is not installed")?;
+    let chromium = tools.browser.as_ref().context("no Chromium is installed")?;
+    let mut command = process::command(node);
+    command.args(["--test", "--test-reporter=spec", "--test-concurrency=1", "tests/browser/"]);
+    command.env("CHROMIUM", chromium).env("XTASK", std::env::current_exe()?);
+    command.env("ARTIFACTS", workspace::target().join("browser"));
+    counted(&mut command, count::node_tests)
+}
+
+/// One command, one check.
+fn check(command: &mut Command) -> Result<Outcome> {
+    process::run(command)?;
+    Ok(Outcome::success())
+}
+
+/// A test runner's command; one that fails without a failed test did not even get to the tests.
+fn counted(command: &mut Command, count: fn(&[String]) -> Outcome) -> Result<Outcome> {
+    let (success, lines) = process::run_and_read(command)?;
+    let mut outcome = count(&lines);
+    if !success && outcome.failed == 0 {
+        outcome.failed = 1;
+    }
+    if success && outcome.passed == 0 && outcome.skipped.is_empty() {
+        anyhow::bail!("{} ran no test", process::describe(command));
+    }
+    Ok(outcome)
+}
