@@ -1,0 +1,21 @@
+// The page's own server: `cargo xtask serve`, as people run it.
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+/** Serves what is built, with `model` as the default model; resolves to the address, without a slash at its end. */
+export async function startSite({ model } = {}) {
+  const chosen = model ? ["--model", model] : [];
+  const server = spawn(process.env.XTASK, ["serve", "--no-build", "--port", "0", ...chosen], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const address = await new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.once("exit", (code) => reject(new Error(`xtask serve ended with ${code}`)));
+    createInterface({ input: server.stdout }).on("line", (line) => {
+      const [found] = line.match(/http:\/\/localhost:\d+/) ?? [];
+      if (found) resolve(found);
+    });
+  });
+  return { address, stop: () => server.kill() };
+}
