@@ -93,6 +93,8 @@ export interface SamplingParams {
   presence_penalty?: number | null;
   /** Divides the scores of tokens that occurred; 1 does nothing. */
   repetition_penalty?: number | null;
+  /** Added to the scores of tokens, by token id. */
+  logit_bias?: Record<number, number> | null;
   /** Accepted and ignored: an engine has one model. */
   model?: string | null;
   /** Only 1. */

@@ -30,6 +30,16 @@ const stopStrings = (name, value) => {
   return list.map(wellFormed);
 };
 
+const logitBias = (name, value) => {
+  const bias = Object(value);
+  if (Array.isArray(value) || typeof value !== "object") throw invalid(name, `must be an object, not ${show(value)}`);
+  for (const [token, addend] of Object.entries(bias)) {
+    if (!/^\d+$/.test(token)) throw invalid(name, `${show(token)} is no token id`);
+    number(-100, 100)(`${name}.${token}`, addend);
+  }
+  return bias;
+};
+
 /** Options of the sampler and the stop rules, under the names that the engine has for them. */
 const SAMPLING = {
   max_tokens: integer(1, 2 ** 31 - 1),
@@ -42,6 +52,7 @@ const SAMPLING = {
   frequency_penalty: number(-2, 2),
   presence_penalty: number(-2, 2),
   repetition_penalty: number(0.01, 100),
+  logit_bias: logitBias,
 };
 
 /** Parameters that OpenAI's clients send and that change nothing here. */

@@ -57,3 +57,13 @@ fn main() -> anyhow::Result<()> {
         Task::Test(options) => test::test(&options),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        super::Flags::command().debug_assert();
+    }
+}

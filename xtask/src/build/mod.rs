@@ -11,8 +11,9 @@ pub(crate) use package::site;
 
 /// How to build.
 #[derive(clap::Args, Clone, Default)]
+#[group(skip)]
 pub(crate) struct Options {
-    /// Build faster and bigger: thin link-time optimisation, no wasm-opt
+    /// Build faster and bigger: no link-time optimisation, no wasm-opt
     #[arg(long)]
     pub(crate) quick: bool,
     /// Use pkg/ as it is

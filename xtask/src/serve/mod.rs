@@ -23,6 +23,7 @@ const THREADS: usize = 12;
 
 /// What to serve, and where.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub(crate) struct Options {
     /// Port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 8080)]

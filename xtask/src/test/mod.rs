@@ -15,6 +15,7 @@ use summary::{Outcome, Row, Summary};
 
 /// What to check.
 #[derive(clap::Args, Clone)]
+#[group(skip)]
 pub(crate) struct Options {
     /// Run only these steps; the summary lists their names
     steps: Vec<String>,
