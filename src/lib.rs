@@ -21,6 +21,7 @@ pub mod network;
 pub mod quantize;
 pub mod sampler;
 pub mod session;
+pub mod stop;
 pub mod tokenizer;
 #[cfg(target_arch = "wasm32")]
 mod web;
