@@ -1,37 +1,20 @@
-//! Placeholder of the shape that the backend fills.
-#![allow(missing_docs, clippy::all, clippy::pedantic, unused)]
-use crate::backend::{Wanted, WeightSink};
-use crate::error::Result;
-use crate::matrix::Matrix;
-use crate::network::{MatrixId, Network, VectorId};
-use std::rc::Rc;
-pub struct Weights;
-impl WeightSink for Weights {
-    fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
-        Ok(())
-    }
-    fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()> {
-        Ok(())
-    }
-}
-pub struct State;
-impl State {
-    pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
-        Ok(Self)
-    }
-    pub fn len(&self) -> usize {
-        0
-    }
-    pub fn max_positions(&self) -> usize {
-        0
-    }
-    pub fn max_batch(&self) -> usize {
-        0
-    }
-    pub fn truncate(&mut self, len: usize) {}
-}
-impl State {
-    pub async fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
-        Ok(vec![])
-    }
-}
+//! The network on the GPU, through wgpu: Vulkan, Metal and Direct3D natively, WebGPU in a browser.
+//!
+//! [`Plan`](plan::Plan) lowers the network's calls to dispatches, as plain data; [`State`] turns them into pipelines and bind
+//! groups once and then only records them. Kernels are WGSL under `shaders/`, each with a CPU twin in [`crate::cpu`].
+//! This module knows nothing of JavaScript.
+
+mod buffer;
+mod device;
+mod kernels;
+pub mod plan;
+mod readback;
+pub mod shader;
+mod state;
+mod weights;
+
+pub use device::{Gpu, Info, Options};
+pub use kernels::CacheFormat;
+pub use shader::Tier;
+pub use state::State;
+pub use weights::{Layout, Weights};

@@ -1,0 +1,5 @@
+// A projection without a bias.
+
+fn add_bias(row: u32, products: vec2<f32>) -> vec2<f32> {
+    return products;
+}

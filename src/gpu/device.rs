@@ -1,0 +1,383 @@
+//! Opening a device: adapter, limits, tier, and what becomes of its errors.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::buffer::Buffer;
+use super::shader::{Access, Shader, Tier};
+use crate::error::{Error, Result};
+
+/// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.
+const UPLOAD_WINDOW: u64 = 32 << 20;
+
+/// Bytes a write.
+const UPLOAD_PIECE: usize = 8 << 20;
+
+/// How to choose and use a device.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Which kernels to run; `None` chooses by the adapter.
+    pub tier: Option<Tier>,
+    /// Prefer an integrated GPU to a discrete one.
+    pub low_power: bool,
+    /// Use only an adapter that is a CPU underneath, where there is one.
+    pub software_adapter: bool,
+    /// Matrices are split into parts of at most this size, even where the device would bind larger ones: tests use it.
+    pub max_part_bytes: Option<u64>,
+}
+
+/// What is known about an open device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Info {
+    /// The adapter's name; browsers may leave it empty.
+    pub adapter: String,
+    /// PCI vendor id, 0 where it is unknown.
+    pub vendor: u32,
+    /// Driver and version, empty where it is unknown.
+    pub driver: String,
+    /// `vulkan`, `metal`, `dx12` or `webgpu`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub device_type: String,
+    /// The adapter is a CPU underneath.
+    pub software: bool,
+    /// Which kernels run.
+    pub tier: Tier,
+    /// Largest storage binding.
+    pub max_binding_bytes: u64,
+    /// Largest buffer.
+    pub max_buffer_bytes: u64,
+    /// Storage buffers that a shader may bind.
+    pub max_storage_buffers: u32,
+    /// Workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Threads of a workgroup.
+    pub max_workgroup_threads: u32,
+    /// Workgroups a dimension.
+    pub max_workgroups: u32,
+}
+
+/// The first error that no call could return, kept until somebody asks.
+#[derive(Clone, Default)]
+struct Fault(Arc<Mutex<Option<Error>>>);
+
+impl Fault {
+    fn set(&self, error: Error) {
+        tracing::error!("{error}");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    fn get(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A compute pipeline and the layout of its one bind group.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: Info,
+    fault: Fault,
+    max_part_bytes: u64,
+    /// Pipelines by their WGSL: the same text is compiled once.
+    pipelines: RefCell<HashMap<String, Pipeline>>,
+    /// Bytes written since the last submit.
+    uploading: Cell<u64>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.device.destroy();
+    }
+}
+
+/// An open device. Clones share it.
+#[derive(Clone)]
+pub struct Gpu(Rc<Inner>);
+
+impl Gpu {
+    /// Opens the adapter that the options ask for.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no adapter, or it gives no device.
+    pub async fn open(options: Options) -> Result<Self> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: wgpu::Backends::PRIMARY,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let adapter = instance
+            .request_adapter(&wgpu::RequestAdapterOptions {
+                power_preference: if options.low_power {
+                    wgpu::PowerPreference::LowPower
+                } else {
+                    wgpu::PowerPreference::HighPerformance
+                },
+                force_fallback_adapter: options.software_adapter,
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::device(format!("no adapter ({error})"), NO_ADAPTER))?;
+        // The adapter's own limits are always granted; defaults may exceed what it has.
+        let limits = adapter.limits();
+        let info = describe(&adapter.get_info(), &limits, options);
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("mobilellm"),
+                required_limits: limits,
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::device(format!("the adapter gives no device ({error})"), NO_ADAPTER))?;
+        let fault = listen(&device);
+        Ok(Self(Rc::new(Inner {
+            device,
+            queue,
+            max_part_bytes: options.max_part_bytes.unwrap_or(u64::MAX).min(info.max_binding_bytes),
+            info,
+            fault,
+            pipelines: RefCell::default(),
+            uploading: Cell::new(0),
+        })))
+    }
+
+    /// What is known about the device.
+    pub fn info(&self) -> &Info {
+        &self.0.info
+    }
+
+    /// The first error that the device reported outside of any call, such as its loss.
+    pub fn fault(&self) -> Option<Error> {
+        self.0.fault.get()
+    }
+
+    /// Bytes of a matrix that one buffer may hold.
+    pub(super) fn max_part_bytes(&self) -> u64 {
+        self.0.max_part_bytes
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.fault().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// Waits for what was submitted; in a browser it returns at once, and the event loop does the waiting.
+    pub(super) fn wait(&self) -> Result<()> {
+        match self.0.device.poll(wgpu::PollType::wait_indefinitely()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self
+                .fault()
+                .unwrap_or_else(|| Error::device(format!("waiting failed ({error})"), RELOAD))),
+        }
+    }
+
+    /// A zeroed buffer that kernels use, and that can be written to and copied from.
+    pub(super) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        use wgpu::BufferUsages as Usage;
+        self.buffer(label, bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
+    }
+
+    /// A buffer that results are copied to for reading.
+    pub(super) fn staging(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        self.buffer(label, bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
+    }
+
+    /// A uniform that the host writes again and again. Also a storage buffer, so that a kernel can advance it.
+    pub(super) fn uniform(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        use wgpu::BufferUsages as Usage;
+        self.buffer(label, bytes, Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST)
+    }
+
+    /// A uniform with a content.
+    pub(super) fn uniform_with(&self, label: &str, content: &[u8]) -> Result<Buffer> {
+        let buffer = self.uniform(label, content.len() as u64)?;
+        self.0.queue.write_buffer(&buffer, 0, content);
+        Ok(buffer)
+    }
+
+    fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        let info = self.info();
+        let storage = usage.contains(wgpu::BufferUsages::STORAGE);
+        let limit =
+            if storage { info.max_binding_bytes.min(info.max_buffer_bytes) } else { info.max_buffer_bytes };
+        if bytes > limit {
+            return Err(Error::limit(
+                format!("the buffer \"{label}\""),
+                mebibytes(bytes),
+                mebibytes(limit),
+                "Use smaller weights, a shorter context, or the CPU backend",
+            ));
+        }
+        let buffer = Buffer::new(&self.0.device, label, bytes.next_multiple_of(4).max(16), usage);
+        // Natively an allocation that fails has been reported by now; in a browser a later check sees it.
+        self.check()?;
+        Ok(buffer)
+    }
+
+    /// Fills a buffer piece by piece. wgpu keeps a copy of what is written until the next submit, so there is a
+    /// submit now and then.
+    pub(super) fn upload(&self, buffer: &Buffer, bytes: &[u8]) -> Result<()> {
+        for (index, piece) in bytes.chunks(UPLOAD_PIECE).enumerate() {
+            self.0.queue.write_buffer(buffer, (index * UPLOAD_PIECE) as u64, piece);
+            let uploading = self.0.uploading.get() + piece.len() as u64;
+            self.0.uploading.set(uploading);
+            if uploading >= UPLOAD_WINDOW {
+                self.0.uploading.set(0);
+                self.0.queue.submit([]);
+                self.wait()?;
+            }
+        }
+        self.check()
+    }
+
+    /// The pipeline of a shader, compiled at most once.
+    pub(super) fn pipeline(&self, shader: &Shader) -> Pipeline {
+        let wgsl = shader.wgsl();
+        if let Some(pipeline) = self.0.pipelines.borrow().get(&wgsl) {
+            return pipeline.clone();
+        }
+        let pipeline = compile(&self.0.device, shader, &wgsl);
+        self.0.pipelines.borrow_mut().insert(wgsl, pipeline.clone());
+        pipeline
+    }
+
+    /// Pipelines compiled so far.
+    pub fn num_pipelines(&self) -> usize {
+        self.0.pipelines.borrow().len()
+    }
+}
+
+const NO_ADAPTER: &str =
+    "Use a browser or driver with WebGPU (see https://webgpureport.org), or the CPU backend";
+
+const RELOAD: &str = "Load the model again";
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn describe(adapter: &wgpu::AdapterInfo, limits: &wgpu::Limits, options: Options) -> Info {
+    let software = is_software(adapter);
+    let max_binding_bytes = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    Info {
+        adapter: adapter.name.clone(),
+        vendor: adapter.vendor,
+        driver: format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned(),
+        backend: match adapter.backend {
+            wgpu::Backend::BrowserWebGpu => "webgpu".to_owned(),
+            backend => backend.to_string(),
+        },
+        device_type: match adapter.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        }
+        .to_owned(),
+        software,
+        tier: options.tier.unwrap_or(if software { Tier::Software } else { Tier::Portable }),
+        max_binding_bytes,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_workgroup_threads: limits.max_compute_invocations_per_workgroup,
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+    }
+}
+
+/// Whether a CPU does the work. Drivers say so by type, or are known by name.
+fn is_software(adapter: &wgpu::AdapterInfo) -> bool {
+    let name = adapter.name.to_lowercase();
+    adapter.device_type == wgpu::DeviceType::Cpu
+        || ["swiftshader", "llvmpipe", "lavapipe", "basic render driver"]
+            .iter()
+            .any(|part| name.contains(part))
+}
+
+/// Collects the errors that no call returns.
+fn listen(device: &wgpu::Device) -> Fault {
+    let fault = Fault::default();
+    let uncaptured = fault.clone();
+    device.on_uncaptured_error(Arc::new(move |error| {
+        uncaptured.set(match error {
+            wgpu::Error::OutOfMemory { .. } => Error::limit(
+                "the model",
+                "more GPU memory",
+                "no more",
+                "Use smaller weights or a shorter context, or close other tabs and programs",
+            ),
+            other => Error::device(other, RELOAD),
+        });
+    }));
+    let lost = fault.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            lost.set(Error::device(format!("the device was lost ({message})"), RELOAD));
+        }
+    });
+    fault
+}
+
+/// Compiles with an explicit layout, so that bind groups depend on the binding list alone.
+fn compile(device: &wgpu::Device, shader: &Shader, wgsl: &str) -> Pipeline {
+    let label = Some(shader.name());
+    let entries: Vec<_> = shader
+        .bindings()
+        .into_iter()
+        .map(|(binding, access)| wgpu::BindGroupLayoutEntry {
+            binding: binding.number(),
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let layout =
+        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label,
+        source: wgpu::ShaderSource::Wgsl(wgsl.into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            // Every kernel writes workgroup memory before it reads it.
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    Pipeline { pipeline, layout }
+}

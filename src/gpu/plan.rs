@@ -1,0 +1,222 @@
+//! A network lowered to dispatches, once for a model: which shader, which buffers, how many workgroups.
+//!
+//! A [`Plan`] is plain data, made without a device, so that tests can count dispatches and validate every shader
+//! that a checkpoint needs where there is no GPU. Two lowerings exist of every call: for one token (decode), and for a
+//! batch of them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::kernels::{CacheFormat, attention, embed, matmul, rms_norm};
+use super::shader::{Binding, Shader, Tier};
+use super::weights::Layout;
+use crate::error::{Error, Result};
+use crate::network::{MatrixId, Network, Op, Rows, Slot, VectorId};
+
+/// A buffer of one row a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Activation {
+    /// A slot of the network; [`Slot::Logits`] has a single row.
+    Slot(Slot),
+    /// The slot's values after RMSNorm.
+    Normed(Slot),
+    /// The logits of a batch, where those of every row are wanted.
+    AllLogits,
+}
+
+impl Activation {
+    /// The slot whose width it has.
+    pub fn slot(self) -> Slot {
+        match self {
+            Self::Slot(slot) | Self::Normed(slot) => slot,
+            Self::AllLogits => Slot::Logits,
+        }
+    }
+}
+
+/// What a dispatch binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Which rows a part of a matrix has.
+    Part(MatrixId, usize),
+    /// The packed words of a part.
+    Words(MatrixId, usize),
+    /// The scales and biases of a part.
+    Scales(MatrixId, usize),
+    /// A weight vector.
+    Vector(VectorId),
+    /// Activations.
+    Activation(Activation),
+    /// A key/value cache.
+    Cache(usize),
+    /// Cosines and sines of all positions.
+    Rotary,
+}
+
+/// How far a grid of workgroups reaches in one dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Always this many workgroups.
+    Fixed(u32),
+    /// One workgroup for each so many tokens of the batch.
+    Rows(u32),
+}
+
+impl Extent {
+    /// [`Extent::Fixed`].
+    pub(super) fn fixed(workgroups: usize) -> Self {
+        Self::Fixed(workgroups as u32)
+    }
+
+    /// Workgroups for a batch of `rows` tokens.
+    pub fn workgroups(self, rows: usize) -> u32 {
+        match self {
+            Self::Fixed(workgroups) => workgroups,
+            Self::Rows(per_workgroup) => (rows as u32).div_ceil(per_workgroup),
+        }
+    }
+}
+
+/// The grid of workgroups of a dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// First dimension.
+    pub x: Extent,
+    /// Second dimension.
+    pub y: Extent,
+}
+
+/// One dispatch.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What profilers and error messages call it.
+    pub label: String,
+    /// The kernel.
+    pub shader: Shader,
+    /// What it binds, besides the batch.
+    pub resources: Vec<(Binding, Resource)>,
+    /// How many workgroups run.
+    pub grid: Grid,
+}
+
+impl Call {
+    pub(super) fn new(
+        label: String,
+        shader: Shader,
+        resources: Vec<(Binding, Resource)>,
+        grid: Grid,
+    ) -> Self {
+        Self { label, shader, resources, grid }
+    }
+}
+
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Which kernels may be used.
+    pub tier: Tier,
+    /// Tokens of a batch at most; a multiple of 4.
+    pub max_batch: usize,
+    /// How keys and values are stored.
+    pub cache: CacheFormat,
+}
+
+/// Everything that lowering a call looks at.
+pub(super) struct Context<'a> {
+    pub(super) network: &'a Network,
+    pub(super) layouts: &'a HashMap<MatrixId, Layout>,
+    pub(super) target: Target,
+}
+
+impl Context<'_> {
+    pub(super) fn layout(&self, id: MatrixId) -> Result<&Layout> {
+        self.layouts.get(&id).ok_or_else(|| missing(id))
+    }
+}
+
+/// A weight that the network uses was never loaded.
+pub(super) fn missing(id: impl std::fmt::Debug) -> Error {
+    Error::missing(format!("{id:?}"), "The checkpoint was not loaded to the end")
+}
+
+/// The dispatches of a network.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// All but the head, for a single token.
+    pub decode: Vec<Call>,
+    /// All but the head, for a batch.
+    pub batch: Vec<Call>,
+    /// The head for one row of either.
+    pub head_one: Vec<Call>,
+    /// The head for every row of a batch.
+    pub head_all: Vec<Call>,
+}
+
+impl Plan {
+    /// Lowers a network whose matrices lie as `layouts` says.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] for a matrix without a layout.
+    pub fn new(network: &Network, layouts: &HashMap<MatrixId, Layout>, target: Target) -> Result<Self> {
+        let context = Context { network, layouts, target };
+        let (mut decode, mut batch) = (Vec::new(), Vec::new());
+        let (mut head_one, mut head_all) = (Vec::new(), Vec::new());
+        for op in &network.ops {
+            if let Op::Project { rows: Rows::Wanted, .. } = op {
+                lower(&context, op, true, &mut head_one)?;
+                lower(&context, op, false, &mut head_all)?;
+            } else {
+                lower(&context, op, true, &mut decode)?;
+                lower(&context, op, false, &mut batch)?;
+            }
+        }
+        Ok(Self { decode, batch, head_one, head_all })
+    }
+
+    /// All calls.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.decode.iter().chain(&self.batch).chain(&self.head_one).chain(&self.head_all)
+    }
+
+    /// The activations that the calls use.
+    pub(super) fn activations(&self) -> BTreeSet<Activation> {
+        let resources = self.calls().flat_map(|call| &call.resources);
+        resources
+            .filter_map(|(_, resource)| match resource {
+                Resource::Activation(activation) => Some(*activation),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn lower(context: &Context, op: &Op, one_row: bool, calls: &mut Vec<Call>) -> Result<()> {
+    match *op {
+        Op::Embed => embed::calls(context, calls),
+        Op::Attend { cache } => {
+            calls.push(attention::call(context, cache));
+            Ok(())
+        }
+        Op::Project { norm, weight, bias, input, epilogue, rows } => {
+            let wanted_rows = rows == Rows::Wanted;
+            if let Some(norm) = norm {
+                calls.push(rms_norm::call(context, norm, input, wanted_rows));
+            }
+            let slot = matmul::output_slot(epilogue);
+            let projection = matmul::Matmul {
+                weight,
+                bias,
+                input: norm.map_or(Activation::Slot(input), |_| Activation::Normed(input)),
+                epilogue,
+                output: if slot == Slot::Logits && !one_row {
+                    Activation::AllLogits
+                } else {
+                    Activation::Slot(slot)
+                },
+                // The norm has already picked the wanted rows.
+                wanted_rows: wanted_rows && norm.is_none(),
+                one_row,
+            };
+            projection.calls(context, calls)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Weights on the device.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::buffer::Buffer;
+use super::device::Gpu;
+use super::kernels::STRIDE_ALIGN;
+use super::plan::missing;
+use crate::backend::WeightSink;
+use crate::error::{Error, Result};
+use crate::matrix::{Format, Matrix};
+use crate::network::{MatrixId, Network, VectorId};
+
+/// How a matrix lies on the device: whole, or in parts where it is larger than a binding may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Output features.
+    pub rows: usize,
+    /// Input features.
+    pub cols: usize,
+    /// How weights are stored.
+    pub format: Format,
+    /// The rows of each part; every part starts at an even row, so that pairs of rows stay together.
+    pub parts: Vec<Range<usize>>,
+}
+
+impl Layout {
+    /// Splits a matrix so that no part's words exceed `max_bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where not even two rows fit.
+    pub fn new(rows: usize, cols: usize, format: Format, max_bytes: u64) -> Result<Self> {
+        let row_bytes = 4 * format.row_words(cols).max(format.row_scale_words(cols)) as u64;
+        let rows_per_part = max_bytes / row_bytes.max(1) / 2 * 2;
+        if rows_per_part == 0 {
+            return Err(Error::limit(
+                format!("a weight matrix with rows of {cols} values"),
+                format!("a binding of {} bytes", 2 * row_bytes),
+                format!("{max_bytes} bytes"),
+                "Quantise the weights further, or use the CPU backend",
+            ));
+        }
+        let step = usize::try_from(rows_per_part).unwrap_or(usize::MAX).min(rows.next_multiple_of(2));
+        let parts = (0..rows).step_by(step).map(|start| start..(start + step).min(rows)).collect();
+        Ok(Self { rows, cols, format, parts })
+    }
+}
+
+/// The uniform that `lib/part.wgsl` describes, padded to the 16 bytes that uniforms come in.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct PartUniform {
+    first_row: u32,
+    num_rows: u32,
+    unused: [u32; 2],
+}
+
+/// The buffers of one part of a matrix.
+pub(super) struct Part {
+    pub(super) uniform: Buffer,
+    pub(super) words: Buffer,
+    /// Only for quantised formats.
+    pub(super) scales: Option<Buffer>,
+}
+
+/// A checkpoint's weights on a device.
+pub struct Weights {
+    gpu: Gpu,
+    layouts: HashMap<MatrixId, Layout>,
+    parts: HashMap<MatrixId, Vec<Part>>,
+    vectors: HashMap<VectorId, Buffer>,
+    bytes: u64,
+}
+
+impl Weights {
+    /// An empty set of weights on `gpu`, for the matrices that `network` names.
+    pub fn new(gpu: &Gpu, network: &Network) -> Self {
+        let matrices = network.matrices().len();
+        Self {
+            gpu: gpu.clone(),
+            layouts: HashMap::with_capacity(matrices),
+            parts: HashMap::with_capacity(matrices),
+            vectors: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The device that they lie on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of all weights.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How each matrix lies.
+    pub fn layouts(&self) -> &HashMap<MatrixId, Layout> {
+        &self.layouts
+    }
+
+    pub(super) fn part(&self, id: MatrixId, index: usize) -> Result<&Part> {
+        self.parts.get(&id).and_then(|parts| parts.get(index)).ok_or_else(|| missing(id))
+    }
+
+    pub(super) fn vector(&self, id: VectorId) -> Result<&Buffer> {
+        self.vectors.get(&id).ok_or_else(|| missing(id))
+    }
+
+    fn upload(&mut self, label: &str, words: &[u32]) -> Result<Buffer> {
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        let buffer = self.gpu.storage(label, bytes.len() as u64)?;
+        self.gpu.upload(&buffer, bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(buffer)
+    }
+}
+
+impl WeightSink for Weights {
+    fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
+        let layout = Layout::new(matrix.rows, matrix.cols, matrix.format, self.gpu.max_part_bytes())?;
+        let row_words = matrix.format.row_words(matrix.cols);
+        let row_scales = matrix.format.row_scale_words(matrix.cols);
+        let mut parts = Vec::with_capacity(layout.parts.len());
+        for rows in &layout.parts {
+            let label = format!("{id:?} rows {rows:?}");
+            let uniform =
+                PartUniform { first_row: rows.start as u32, num_rows: rows.len() as u32, unused: [0; 2] };
+            let words = self.upload(&label, &matrix.words[rows.start * row_words..rows.end * row_words])?;
+            let scales = &matrix.scales[rows.start * row_scales..rows.end * row_scales];
+            let scales = if scales.is_empty() { None } else { Some(self.upload(&label, scales)?) };
+            let uniform = self.gpu.uniform_with(&label, bytemuck::bytes_of(&uniform))?;
+            parts.push(Part { uniform, words, scales });
+        }
+        self.layouts.insert(id, layout);
+        self.parts.insert(id, parts);
+        Ok(())
+    }
+
+    fn put_vector(&mut self, id: VectorId, mut values: Vec<f32>) -> Result<()> {
+        // Padded like the activations that it meets.
+        values.resize(values.len().next_multiple_of(STRIDE_ALIGN), 0.0);
+        let buffer = self.upload(&format!("{id:?}"), bytemuck::cast_slice(&values))?;
+        self.vectors.insert(id, buffer);
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! Each shader against its CPU twin, on shapes that no tile divides, in every weight format and on every tier;
+//! then whole networks, GPU against CPU.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+mod network;
+mod support;
+
+use mobilellm::cpu::attention::{Heads, attention};
+use mobilellm::cpu::embed::embed;
+use mobilellm::cpu::matmul::{add, add_bias, matmul};
+use mobilellm::cpu::rms_norm::rms_norm;
+use mobilellm::cpu::rotary::{rotary, rotary_table};
+use mobilellm::cpu::swiglu::swiglu;
+use mobilellm::matrix::{Format, Matrix};
+use mobilellm::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
+
+use support::{Bench, Random, Shape, Twins, assert_close, devices, formats, project};
+
+/// f32 sums in another order.
+const F32: f32 = 2e-5;
+/// A value that went through an f16 cache.
+const F16: f32 = 2e-3;
+
+/// Batches that are one token, not full tiles, and full tiles.
+const BATCHES: [usize; 3] = [1, 7, 16];
+
+/// Rows of `weight` times rows of `x`.
+fn products(weight: &Matrix, x: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len() / weight.cols * weight.rows];
+    matmul(weight, 0..weight.rows, x, &mut out);
+    out
+}
+
+#[test]
+fn matmul_in_every_format() {
+    for gpu in devices("matmul_in_every_format") {
+        for (rows, cols) in
+            [(1, 1), (7, 31), (33, 64), (64, 33), (31, 172), (172, 576), (576, 1536), (10, 4352)]
+        {
+            for format in formats(cols) {
+                let shape = Shape { hidden: rows, ffn: cols, ..Shape::default() };
+                let network = shape.network(vec![project(
+                    Projection::Down,
+                    Slot::Gated,
+                    Epilogue::Write(Slot::Hidden),
+                )]);
+                let mut random = Random::new(rows as u64);
+                let matrix = random.matrix(rows, cols, format);
+                let mut twins = Twins::new(&gpu, &network);
+                twins.matrix(MatrixId::Block(0, Projection::Down), matrix.clone());
+                let mut bench = Bench::new(network, twins.gpu, 64);
+                for batch in BATCHES {
+                    let x = random.values(batch * cols);
+                    bench.state.write_slot(Slot::Gated, &x).unwrap();
+                    bench.poison(Slot::Hidden, rows);
+                    let got = bench.run(batch, Slot::Hidden, rows, true);
+                    let what = format!("{rows} x {cols} {format:?}, {batch} tokens, {:?}", gpu.info().tier);
+                    assert_close(&what, &got, &products(&matrix, &x), F32);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn matmul_adds_to_the_residual_and_has_a_bias() {
+    for gpu in devices("matmul_adds_to_the_residual_and_has_a_bias") {
+        let (rows, cols) = (45, 61);
+        let network = Shape { hidden: rows, ffn: cols, ..Shape::default() }.network(vec![Op::Project {
+            norm: None,
+            weight: MatrixId::Block(0, Projection::Down),
+            bias: Some(VectorId::Bias(0, Projection::Down)),
+            input: Slot::Gated,
+            epilogue: Epilogue::Add(Slot::Hidden),
+            rows: Rows::All,
+        }]);
+        let mut random = Random::new(2);
+        let matrix = random.matrix(rows, cols, Format::F32);
+        let bias = random.values(rows);
+        let mut twins = Twins::new(&gpu, &network);
+        twins.matrix(MatrixId::Block(0, Projection::Down), matrix.clone());
+        twins.vector(VectorId::Bias(0, Projection::Down), bias.clone());
+        let mut bench = Bench::new(network, twins.gpu, 64);
+        for batch in BATCHES {
+            let (x, residual) = (random.values(batch * cols), random.values(batch * rows));
+            bench.state.write_slot(Slot::Gated, &x).unwrap();
+            bench.state.write_slot(Slot::Hidden, &residual).unwrap();
+            let mut expected = products(&matrix, &x);
+            add_bias(&bias, &mut expected);
+            add(&residual, &mut expected);
+            let got = bench.run(batch, Slot::Hidden, rows, false);
+            assert_close(&format!("{batch} tokens"), &got, &expected, F32);
+        }
+    }
+}
+
+#[test]
+fn swiglu_after_a_norm() {
+    for gpu in devices("swiglu_after_a_norm") {
+        for (hidden, ffn) in [(1, 1), (31, 7), (45, 61), (64, 172), (576, 33), (1600, 32)] {
+            let network = Shape { hidden, ffn, ..Shape::default() }.network(vec![Op::Project {
+                norm: Some(VectorId::FeedForwardNorm(0)),
+                weight: MatrixId::Block(0, Projection::GateUp),
+                bias: None,
+                input: Slot::Hidden,
+                epilogue: Epilogue::SwiGlu(Slot::Gated),
+                rows: Rows::All,
+            }]);
+            let mut random = Random::new(hidden as u64);
+            let matrix = random.matrix(2 * ffn, hidden, Format::F16);
+            let norm = random.values(hidden);
+            let mut twins = Twins::new(&gpu, &network);
+            twins.matrix(MatrixId::Block(0, Projection::GateUp), matrix.clone());
+            twins.vector(VectorId::FeedForwardNorm(0), norm.clone());
+            let mut bench = Bench::new(network, twins.gpu, 64);
+            for batch in BATCHES {
+                let x = random.values(batch * hidden);
+                bench.state.write_slot(Slot::Hidden, &x).unwrap();
+                bench.poison(Slot::Gated, ffn);
+                let mut normed = vec![0.0; x.len()];
+                rms_norm(&x, &norm, 1e-5, &mut normed);
+                let mut expected = vec![0.0; batch * ffn];
+                swiglu(&products(&matrix, &normed), &mut expected);
+                let got = bench.run(batch, Slot::Gated, ffn, true);
+                assert_close(&format!("{hidden} to {ffn}, {batch} tokens"), &got, &expected, F32);
+            }
+        }
+    }
+}
+
+#[test]
+fn embed_looks_up_every_format() {
+    for gpu in devices("embed_looks_up_every_format") {
+        for (vocab, hidden) in [(1, 1), (97, 45), (511, 64), (33, 576)] {
+            for format in formats(hidden) {
+                let network = Shape { hidden, vocab, ..Shape::default() }.network(vec![Op::Embed]);
+                let matrix = Random::new(3).matrix(vocab, hidden, format);
+                let mut twins = Twins::new(&gpu, &network);
+                twins.matrix(MatrixId::Embedding, matrix.clone());
+                let mut bench = Bench::new(network, twins.gpu, 64);
+                for batch in BATCHES {
+                    bench.poison(Slot::Hidden, hidden);
+                    let got = bench.run(batch, Slot::Hidden, hidden, true);
+                    let mut random = Random::new(7);
+                    let tokens: Vec<_> = (0..batch).map(|_| random.token(vocab)).collect();
+                    let mut expected = vec![0.0; batch * hidden];
+                    embed(&tokens, &matrix, &mut expected);
+                    assert_close(&format!("{vocab} x {hidden} {format:?}"), &got, &expected, F32);
+                }
+            }
+        }
+    }
+}
+
+/// Heads that are shared by 1, 3 and all queries; widths that quads divide and that they do not.
+const HEADS: [(usize, usize, usize); 7] =
+    [(1, 1, 2), (9, 3, 64), (5, 1, 10), (3, 3, 20), (4, 2, 8), (2, 1, 128), (6, 2, 80)];
+
+#[test]
+fn rotary_and_cache_append() {
+    for gpu in devices("rotary_and_cache_append") {
+        for (heads, kv_heads, head_dim) in HEADS {
+            for (format, tolerance) in [(Format::F32, F32), (Format::F16, F16)] {
+                let shape = Shape { hidden: 45, heads, kv_heads, head_dim, ..Shape::default() };
+                let network = shape.network(vec![project(
+                    Projection::Qkv,
+                    Slot::Hidden,
+                    Epilogue::RotateAndCache { cache: 0 },
+                )]);
+                let config = network.config.clone();
+                let mut random = Random::new(head_dim as u64);
+                let matrix = random.matrix(config.qkv_width(), 45, format);
+                let mut twins = Twins::new(&gpu, &network);
+                twins.matrix(MatrixId::Block(0, Projection::Qkv), matrix.clone());
+                let mut bench = Bench::new(network, twins.gpu, 64);
+                let table = rotary_table(&config.rotary_frequencies(), 64);
+                let (query_width, key_end) = (config.query_width(), config.query_width() + config.kv_width());
+                let mut position = 0;
+                for batch in BATCHES {
+                    let x = random.values(batch * 45);
+                    bench.state.write_slot(Slot::Hidden, &x).unwrap();
+                    bench.poison(Slot::Query, query_width);
+                    let mut expected = products(&matrix, &x);
+                    for row in expected.chunks_mut(config.qkv_width()) {
+                        rotary(&mut row[..key_end], &table[position * head_dim / 2..][..head_dim / 2]);
+                        position += 1;
+                    }
+                    let rows = || expected.chunks(config.qkv_width());
+                    let queries: Vec<_> = rows().flat_map(|row| &row[..query_width]).copied().collect();
+                    let cached: Vec<_> = rows().flat_map(|row| &row[query_width..]).copied().collect();
+                    let got = bench.run(batch, Slot::Query, query_width, true);
+                    let what = format!("{heads}/{kv_heads} heads of {head_dim}, {batch} tokens");
+                    assert_close(&format!("{what}: queries"), &got, &queries, F32);
+                    let cache = pollster::block_on(bench.state.read_cache(0, 64)).unwrap();
+                    let width = 2 * config.kv_width();
+                    let written = &cache[(position - batch) * width..position * width];
+                    assert_close(&format!("{what}: cache"), written, &cached, tolerance);
+                    assert!(cache[position * width..].iter().all(|v| *v == 0.0), "{what}: beyond the batch");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rotary_of_queries_alone() {
+    for gpu in devices("rotary_of_queries_alone") {
+        let shape = Shape { hidden: 64, heads: 3, kv_heads: 1, head_dim: 10, ..Shape::default() };
+        let network = shape.network(vec![project(Projection::Qkv, Slot::Hidden, Epilogue::Rotate)]);
+        let config = network.config.clone();
+        let mut random = Random::new(5);
+        let matrix = random.matrix(config.qkv_width(), 64, Format::F32);
+        let mut twins = Twins::new(&gpu, &network);
+        twins.matrix(MatrixId::Block(0, Projection::Qkv), matrix.clone());
+        let mut bench = Bench::new(network, twins.gpu, 64);
+        let table = rotary_table(&config.rotary_frequencies(), 64);
+        let mut position = 0;
+        for batch in BATCHES {
+            let x = random.values(batch * 64);
+            bench.state.write_slot(Slot::Hidden, &x).unwrap();
+            bench.poison(Slot::Query, 30);
+            let mut expected = vec![0.0; batch * 30];
+            matmul(&matrix, 0..30, &x, &mut expected);
+            for row in expected.chunks_mut(30) {
+                rotary(row, &table[position * 5..][..5]);
+                position += 1;
+            }
+            let got = bench.run(batch, Slot::Query, 30, true);
+            assert_close(&format!("{batch} tokens"), &got, &expected, F32);
+        }
+    }
+}
+
+#[test]
+fn attention_reads_the_cache() {
+    for gpu in devices("attention_reads_the_cache") {
+        for (heads, kv_heads, head_dim) in HEADS {
+            for (format, tolerance) in [(Format::F32, F32), (Format::F16, F16)] {
+                let shape = Shape { heads, kv_heads, head_dim, ..Shape::default() };
+                let network = shape.network(vec![Op::Attend { cache: 0 }]);
+                let width = heads * head_dim;
+                let kv_width = kv_heads * head_dim;
+                let mut random = Random::new(head_dim as u64);
+                let mut twins = Twins::new(&gpu, &network);
+                // Only its format matters: it decides that of the cache.
+                twins.matrix(MatrixId::Embedding, random.matrix(1, 1, format));
+                let mut bench = Bench::new(network, twins.gpu, 300);
+                let keys = random.values(300 * kv_width).iter().map(|v| 3.0 * v).collect::<Vec<_>>();
+                let values = random.values(300 * kv_width);
+                let rows = keys.chunks(kv_width).zip(values.chunks(kv_width));
+                let cache: Vec<_> = rows.flat_map(|(k, v)| k.iter().chain(v)).copied().collect();
+                bench.state.write_cache(0, &cache).unwrap();
+                for (start, batch) in [(0, 1), (0, 7), (5, 16), (33, 7), (64, 1), (255, 1), (283, 16)] {
+                    bench.state.truncate(0);
+                    bench.advance(start);
+                    let query = random.values(batch * width).iter().map(|v| 3.0 * v).collect::<Vec<_>>();
+                    bench.state.write_slot(Slot::Query, &query).unwrap();
+                    bench.poison(Slot::Context, width);
+                    let mut expected = vec![0.0; query.len()];
+                    let shape = Heads { num_heads: heads, num_kv_heads: kv_heads, head_dim };
+                    let end = (start + batch) * kv_width;
+                    attention(shape, start, &query, &keys[..end], &values[..end], &mut expected);
+                    let got = bench.run(batch, Slot::Context, width, true);
+                    let what = format!(
+                        "{heads}/{kv_heads} heads of {head_dim}, {batch} tokens after {start}, {format:?}"
+                    );
+                    assert_close(&what, &got, &expected, tolerance);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Whole networks: the GPU's logits against the CPU's, and against themselves however the tokens are dealt out.
+
+use std::rc::Rc;
+
+use mobilellm::backend::Wanted;
+use mobilellm::gpu::{Gpu, Options};
+use mobilellm::matrix::{Affine, Format, ScaleFormat};
+use mobilellm::network::{MatrixId, Network};
+use mobilellm::{cpu, gpu};
+
+use crate::support::{Random, Shape, Twins, assert_close, code, devices};
+
+/// The tolerances of the project: f32 weights, and those whose caches are f16.
+const F32: f32 = 1e-3;
+const F16: f32 = 1e-2;
+
+const Q4: Format = Format::Affine(Affine { bits: 4, group_size: 32, scales: ScaleFormat::F16 });
+
+/// Between them: tied and not, GQA of several ratios, odd widths and vocabularies, biases, both kinds of layer sharing.
+fn shapes() -> Vec<(&'static str, Shape)> {
+    let base =
+        Shape { hidden: 64, ffn: 172, layers: 2, heads: 4, kv_heads: 2, head_dim: 16, vocab: 97, extra: "" };
+    vec![
+        ("untied", base),
+        ("tied", Shape { extra: r#", "tie_word_embeddings": true"#, ..base }),
+        (
+            "one of everything",
+            Shape { hidden: 1, ffn: 1, layers: 1, heads: 1, kv_heads: 1, head_dim: 2, vocab: 1, ..base },
+        ),
+        ("odd", Shape { hidden: 45, ffn: 61, heads: 5, kv_heads: 1, head_dim: 10, ..base }),
+        ("biases", Shape { extra: r#", "attention_bias": true, "mlp_bias": true"#, ..base }),
+        ("shared layers", Shape { extra: r#", "layer_sharing": true"#, ..base }),
+        (
+            "shared layers, shared keys",
+            Shape { extra: r#", "layer_sharing": true, "layer_sharing_shared_kv": true"#, ..base },
+        ),
+        ("wide heads", Shape { hidden: 48, heads: 3, kv_heads: 3, head_dim: 64, ..base }),
+    ]
+}
+
+fn states(gpu: &Gpu, shape: Shape, format: Format) -> (cpu::State, gpu::State) {
+    let network = Rc::new(Network::new(shape.config()));
+    let twins = Twins::random(gpu, &network, 11, |_: MatrixId, cols| match format {
+        Format::Affine(affine) if !cols.is_multiple_of(affine.group_size as usize) => Format::F16,
+        format => format,
+    });
+    let cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 64).unwrap();
+    let gpu = gpu::State::new(network, Rc::new(twins.gpu), 64).unwrap();
+    (cpu, gpu)
+}
+
+fn tokens(n: usize, vocab: usize) -> Vec<u32> {
+    let mut random = Random::new(13);
+    (0..n).map(|_| random.token(vocab)).collect()
+}
+
+/// Feeds tokens in batches of at most `batch`.
+fn run(state: &mut gpu::State, tokens: &[u32], batch: usize) -> Vec<f32> {
+    tokens
+        .chunks(batch)
+        .flat_map(|chunk| pollster::block_on(state.forward(chunk, Wanted::All)).unwrap())
+        .collect()
+}
+
+#[test]
+fn logits_equal_the_cpus() {
+    for gpu in devices("logits_equal_the_cpus") {
+        for (name, shape) in shapes() {
+            for (format, tolerance) in
+                [(Format::F32, F32), (Format::F16, F16), (Format::Bf16, F16), (Q4, F16)]
+            {
+                let (mut cpu, mut gpu_state) = states(&gpu, shape, format);
+                let tokens = tokens(33, shape.vocab);
+                let expected: Vec<_> = tokens
+                    .chunks(cpu.max_batch())
+                    .flat_map(|chunk| cpu.forward(chunk, Wanted::All).unwrap())
+                    .collect();
+                // One at a time, in odd chunks, and as large as they may be: the same.
+                for batch in [1, 5, gpu_state.max_batch()] {
+                    gpu_state.truncate(0);
+                    let got = run(&mut gpu_state, &tokens, batch);
+                    let what = format!("{name}, {format:?}, in {batch}s, {:?}", gpu.info().tier);
+                    assert_close(&what, &got, &expected, tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_last_row_is_returned_when_asked() {
+    for gpu in devices("only_the_last_row_is_returned_when_asked") {
+        for (name, shape) in shapes() {
+            let (_, mut state) = states(&gpu, shape, Format::F32);
+            let tokens = tokens(13, shape.vocab);
+            let all = run(&mut state, &tokens, 13);
+            state.truncate(0);
+            let none = pollster::block_on(state.forward(&tokens[..5], Wanted::None)).unwrap();
+            assert!(none.is_empty());
+            let last = pollster::block_on(state.forward(&tokens[5..], Wanted::Last)).unwrap();
+            assert_close(name, &last, &all[12 * shape.vocab..], F32);
+        }
+    }
+}
+
+#[test]
+fn a_truncated_state_continues_like_a_fresh_one() {
+    for gpu in devices("a_truncated_state_continues_like_a_fresh_one") {
+        let (_, shape) = shapes()[0];
+        let (_, mut state) = states(&gpu, shape, Format::F32);
+        let tokens = tokens(20, shape.vocab);
+        let fresh = run(&mut state, &tokens, 16);
+        state.truncate(7);
+        run(&mut state, &[1, 2, 3, 4, 5], 5);
+        state.truncate(7);
+        assert_eq!(state.len(), 7);
+        let again = run(&mut state, &tokens[7..], 13);
+        assert_close("after the prefix", &again, &fresh[7 * shape.vocab..], F32);
+    }
+}
+
+#[test]
+fn matrices_larger_than_a_binding_are_split() {
+    for tier in gpu::Tier::ALL {
+        // The largest matrix, 344 rows of 64 f32, then lies in a dozen parts.
+        let options = Options { tier: Some(*tier), max_part_bytes: Some(32 * 256), ..Options::default() };
+        let Ok(gpu) = pollster::block_on(Gpu::open(options)) else {
+            println!("skipped: no adapter: matrices_larger_than_a_binding_are_split");
+            return;
+        };
+        let (_, shape) = shapes()[1];
+        let network = Rc::new(Network::new(shape.config()));
+        let twins = Twins::random(&gpu, &network, 11, |_, _| Format::F32);
+        assert!(twins.gpu.layouts()[&MatrixId::Embedding].parts.len() > 2);
+        let mut cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 16).unwrap();
+        let mut state = gpu::State::new(network, Rc::new(twins.gpu), 16).unwrap();
+        let tokens = tokens(9, shape.vocab);
+        let expected = cpu.forward(&tokens, Wanted::All).unwrap();
+        assert_close("one by one", &run(&mut state, &tokens, 1), &expected, F32);
+        state.truncate(0);
+        assert_close("at once", &run(&mut state, &tokens, 9), &expected, F32);
+    }
+}
+
+#[test]
+fn bad_batches_are_refused() {
+    for gpu in devices("bad_batches_are_refused") {
+        let (_, shape) = shapes()[0];
+        let (_, mut state) = states(&gpu, shape, Format::F32);
+        let mut forward = |tokens: &[u32]| code(pollster::block_on(state.forward(tokens, Wanted::All)));
+        assert_eq!(forward(&[]), "invalid_request");
+        assert_eq!(forward(&[97]), "invalid_request");
+        assert_eq!(forward(&[0; 65]), "invalid_request");
+        assert_eq!(forward(&[0]), "none");
+    }
+}
+
+#[test]
+fn absent_weights_and_limits_are_named() {
+    for gpu in devices("absent_weights_and_limits_are_named") {
+        let (_, shape) = shapes()[0];
+        let network = Rc::new(Network::new(shape.config()));
+        let empty = Rc::new(gpu::Weights::new(&gpu, &network));
+        assert_eq!(code(gpu::State::new(network.clone(), empty, 16)), "missing_file");
+        let twins = Twins::random(&gpu, &network, 1, |_, _| Format::F32);
+        let absurd = usize::MAX >> 12;
+        assert_eq!(code(gpu::State::new(network, Rc::new(twins.gpu), absurd)), "limit_exceeded");
+    }
+}
