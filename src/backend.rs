@@ -94,7 +94,8 @@ impl Model {
                 State::Cpu(cpu::State::new(self.network.clone(), weights.clone(), max_positions)?)
             }
             Weights::Gpu(weights) => {
-                State::Gpu(gpu::State::new(self.network.clone(), weights.clone(), max_positions)?)
+                let state = gpu::State::new(self.network.clone(), weights.clone(), max_positions)?;
+                State::Gpu(Box::new(state))
             }
         })
     }
@@ -105,7 +106,7 @@ pub enum State {
     /// On the CPU.
     Cpu(cpu::State),
     /// On the GPU.
-    Gpu(gpu::State),
+    Gpu(Box<gpu::State>),
 }
 
 impl State {

@@ -1,0 +1,288 @@
+//! A checkpoint made ready: weights on a backend, a tokenizer, and what to say of them.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::backend::{Loading, Model, State};
+use crate::cancel::Cancel;
+use crate::checkpoint::files::read_optional;
+use crate::checkpoint::source::Source;
+use crate::checkpoint::{Checkpoint, LoadReport, Progress, WeightFormat};
+use crate::config::Config;
+use crate::cpu;
+use crate::error::{Error, Result};
+use crate::generation_config::GenerationConfig;
+use crate::gpu::{self, Gpu};
+use crate::network::Network;
+use crate::session::Session;
+use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};
+
+/// Positions of a context when the caller names none and the model allows more: caches grow with it.
+const DEFAULT_CONTEXT: usize = 4096;
+
+/// Bytes that a tokenizer's file may have; the largest known has a tenth of it.
+const TEXT_FILE_LIMIT: u64 = 128 << 20;
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// A hardware GPU where there is one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU, even one that is emulated; an error where there is none.
+    Gpu,
+}
+
+/// How to load.
+#[derive(Default)]
+pub struct LoadOptions<'a> {
+    /// Where to compute.
+    pub backend: BackendChoice,
+    /// Which kind of GPU, and which tier of its kernels.
+    pub gpu: gpu::Options,
+    /// How to hold the weights.
+    pub weights: WeightFormat,
+    /// Positions of a session's context; `None` takes the model's, at most 4096.
+    pub max_context: Option<usize>,
+    /// Is told of each piece that arrives.
+    pub progress: Option<&'a mut dyn FnMut(Progress)>,
+    /// Stops the load.
+    pub cancel: Cancel,
+}
+
+/// What a loaded engine is, for people.
+#[derive(Debug, Clone, Serialize)]
+pub struct Info {
+    /// Where the checkpoint came from.
+    pub source: String,
+    /// `llama` or `mobilellm`.
+    pub model_type: String,
+    /// Weights in the checkpoint.
+    pub parameters: u64,
+    /// Stored blocks.
+    pub num_hidden_layers: usize,
+    /// Blocks run twice each.
+    pub layer_sharing: bool,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Positions of a session's context.
+    pub max_context: usize,
+    /// Bytes of the weights as held.
+    pub weight_bytes: u64,
+    /// `cpu` or `gpu`.
+    pub backend: &'static str,
+    /// The GPU, where it computes.
+    pub adapter: Option<gpu::Info>,
+    /// Why the CPU computes although nobody asked for it.
+    pub fallback_reason: Option<String>,
+    /// Whether the checkpoint has a chat template.
+    pub chat_template: bool,
+    /// What looked odd while loading.
+    pub warnings: Vec<String>,
+}
+
+/// A prompt ready to run.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// Texts that end an answer in this format, besides the model's own end.
+    pub stop: Vec<String>,
+}
+
+/// A loaded checkpoint. Sessions share its weights.
+pub struct Engine {
+    model: Model,
+    tokenizer: Result<Rc<Tokenizer>>,
+    generation: GenerationConfig,
+    info: Info,
+}
+
+impl Engine {
+    /// Loads a checkpoint: what can fail without the weights fails before they are read.
+    ///
+    /// # Errors
+    /// Anything that [`Error`] lists; the message names the file and the remedy.
+    pub async fn load(source: &dyn Source, options: LoadOptions<'_>) -> Result<Self> {
+        let LoadOptions { backend, gpu, weights, max_context, progress, cancel } = options;
+        let checkpoint = Checkpoint::open(source, &cancel).await?;
+        let max_context = context(&checkpoint.config, max_context)?;
+        let files = text_files(source, &cancel).await?;
+        let generation = GenerationConfig::parse(files.generation_config.as_deref(), &checkpoint.config)?;
+        let tokenizer = tokenizer(&files, checkpoint.config.vocab_size)?;
+
+        let target = Target::choose(backend, gpu).await?;
+        let network = Network::new(checkpoint.config.clone());
+        let mut sink = target.weights(&network);
+        let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
+        let info = target.info(source, &network, max_context, &report, tokenizer.as_ref().ok());
+        let model = Model::new(network, sink);
+        Ok(Self { model, tokenizer, generation, info })
+    }
+
+    /// What was loaded.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Shape and kernel calls.
+    pub fn network(&self) -> &Network {
+        &self.model.network
+    }
+
+    /// The checkpoint's own generation defaults.
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.generation
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the checkpoint has none.
+    pub fn tokenizer(&self) -> Result<&Rc<Tokenizer>> {
+        self.tokenizer.as_ref().map_err(Clone::clone)
+    }
+
+    /// An empty state, for running tokens without a tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device cannot hold the caches.
+    pub fn state(&self) -> Result<State> {
+        self.model.new_state(self.info.max_context)
+    }
+
+    /// A new conversation.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without a tokenizer, [`Error::Limit`] where the device cannot hold the caches.
+    pub fn session(&self) -> Result<Session> {
+        Ok(Session::new(self.tokenizer()?.clone(), self.generation.eos_token_ids.clone(), self.state()?))
+    }
+
+    /// The tokens of a text to continue, with the special tokens that the model expects before it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without a tokenizer.
+    pub fn text_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokenizer()?.encode(text, true)
+    }
+
+    /// The tokens of a conversation, up to where the assistant's answer begins.
+    ///
+    /// # Errors
+    /// [`Error::Template`] where the model has no chat template and `plain` is false.
+    pub fn chat_prompt(&self, messages: &[Value], tools: &[Value], plain: bool) -> Result<Prompt> {
+        let tokenizer = self.tokenizer()?;
+        let format = if plain { ChatFormat::Plain } else { ChatFormat::Template };
+        let text =
+            tokenizer.render_chat(messages, tools, &ChatOptions { format, ..ChatOptions::default() })?;
+        // A template writes its special tokens itself; the plain format is ordinary text.
+        let tokens = tokenizer.encode(&text, plain)?;
+        Ok(Prompt { tokens, stop: format.stop_strings().iter().map(ToString::to_string).collect() })
+    }
+}
+
+/// Reads the files that concern text.
+///
+/// # Errors
+/// [`Error::Fetch`] where a file is there but cannot be read, [`Error::Invalid`] where one is absurdly large.
+pub async fn text_files(source: &dyn Source, cancel: &Cancel) -> Result<TokenizerFiles> {
+    let mut files = TokenizerFiles::default();
+    for name in TokenizerFiles::NAMES {
+        if let Some(file) = files.slot(name) {
+            *file = read_optional(source, name, TEXT_FILE_LIMIT, cancel).await?;
+        }
+    }
+    Ok(files)
+}
+
+/// The tokenizer; that there is none is only an error once text is asked for.
+fn tokenizer(files: &TokenizerFiles, vocab_size: usize) -> Result<Result<Rc<Tokenizer>>> {
+    match Tokenizer::load(files, vocab_size) {
+        Ok(tokenizer) => Ok(Ok(Rc::new(tokenizer))),
+        Err(missing @ Error::Missing { .. }) => Ok(Err(missing)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The context's size: what was asked for, within what the model was trained for.
+fn context(config: &Config, wanted: Option<usize>) -> Result<usize> {
+    let most = config.max_position_embeddings;
+    match wanted {
+        None => Ok(most.min(DEFAULT_CONTEXT)),
+        Some(context) if (1..=most).contains(&context) => Ok(context),
+        Some(context) => Err(Error::request(
+            "max_context",
+            format!("{context} is not between 1 and the model's {most} positions"),
+        )),
+    }
+}
+
+/// The backend that was chosen.
+enum Target {
+    Cpu { fallback_reason: Option<String> },
+    Gpu(Box<Gpu>),
+}
+
+impl Target {
+    async fn choose(choice: BackendChoice, options: gpu::Options) -> Result<Self> {
+        match choice {
+            BackendChoice::Cpu => Ok(Self::Cpu { fallback_reason: None }),
+            BackendChoice::Gpu => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
+            BackendChoice::Auto => Ok(match Gpu::open(options).await {
+                Ok(gpu) if gpu.info().software => Self::Cpu {
+                    fallback_reason: Some(format!(
+                        "the only GPU, {}, is emulated in software",
+                        gpu.info().adapter
+                    )),
+                },
+                Ok(gpu) => Self::Gpu(Box::new(gpu)),
+                Err(error) => Self::Cpu { fallback_reason: Some(error.to_string()) },
+            }),
+        }
+    }
+
+    fn weights(&self, network: &Network) -> Loading {
+        match self {
+            Self::Cpu { .. } => Loading::Cpu(cpu::Weights::default()),
+            Self::Gpu(gpu) => Loading::Gpu(gpu::Weights::new(gpu, network)),
+        }
+    }
+
+    fn info(
+        self,
+        source: &dyn Source,
+        network: &Network,
+        max_context: usize,
+        report: &LoadReport,
+        tokenizer: Option<&Rc<Tokenizer>>,
+    ) -> Info {
+        let config = &network.config;
+        let (backend, adapter, fallback_reason) = match self {
+            Self::Cpu { fallback_reason } => ("cpu", None, fallback_reason),
+            Self::Gpu(gpu) => ("gpu", Some(gpu.info().clone()), None),
+        };
+        Info {
+            source: source.location(),
+            model_type: config.model_type.clone(),
+            parameters: network.num_parameters(),
+            num_hidden_layers: config.num_hidden_layers,
+            layer_sharing: config.layer_sharing,
+            hidden_size: config.hidden_size,
+            vocab_size: config.vocab_size,
+            max_context,
+            weight_bytes: report.weight_bytes,
+            backend,
+            adapter,
+            fallback_reason,
+            chat_template: tokenizer.is_some_and(|tokenizer| tokenizer.has_chat_template()),
+            warnings: report.warnings.clone(),
+        }
+    }
+}
