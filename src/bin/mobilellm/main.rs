@@ -1,2 +1,72 @@
-//! The command line.
+//! `mobilellm`: the engine on the command line. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod chat;
+#[cfg(not(target_arch = "wasm32"))]
+mod flags;
+#[cfg(not(target_arch = "wasm32"))]
+mod generate;
+#[cfg(not(target_arch = "wasm32"))]
+mod inspect;
+#[cfg(not(target_arch = "wasm32"))]
+mod load;
+#[cfg(not(target_arch = "wasm32"))]
+mod logits;
+#[cfg(not(target_arch = "wasm32"))]
+mod quantize;
+#[cfg(not(target_arch = "wasm32"))]
+mod tokenize;
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() -> std::process::ExitCode {
+    native::main()
+}
+
+/// A web page has no command line; the package's binary target only has to build.
+#[cfg(target_arch = "wasm32")]
 fn main() {}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use std::io::ErrorKind;
+    use std::process::ExitCode;
+
+    use anyhow::Result;
+    use clap::Parser;
+    use tracing_subscriber::EnvFilter;
+
+    use crate::flags::{Cli, Command};
+    use crate::{chat, generate, inspect, logits, quantize, tokenize};
+
+    pub(crate) fn main() -> ExitCode {
+        let cli = Cli::parse();
+        let filter =
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("mobilellm=warn,error"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+        match run(cli.command) {
+            Ok(()) => ExitCode::SUCCESS,
+            // A reader that closed the pipe has seen enough.
+            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn run(command: Command) -> Result<()> {
+        match command {
+            Command::Generate(flags) => generate::run(&flags),
+            Command::Chat(flags) => chat::run(&flags),
+            Command::Logits(flags) => logits::run(&flags),
+            Command::Tokenize(flags) => tokenize::tokenize(&flags),
+            Command::Detokenize(flags) => tokenize::detokenize(&flags),
+            Command::Quantize(flags) => quantize::run(&flags),
+            Command::Inspect(flags) => inspect::run(&flags),
+        }
+    }
+
+    fn is_broken_pipe(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,122 @@
+//! `mobilellm chat`: a conversation in the terminal, whose caches are kept from turn to turn.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use mobilellm::engine::Engine;
+use mobilellm::session::{Event, FinishReason, Session};
+use rustyline::error::ReadlineError;
+use serde_json::{Value, json};
+
+use crate::flags::Chat;
+use crate::generate::{options, print};
+use crate::load;
+
+const HELP: &str = "Type a message. Ctrl-C stops an answer; Ctrl-D or /exit leaves.
+/clear forgets the conversation, /system TEXT changes what the model is told first, /retry answers again.";
+
+pub(crate) fn run(flags: &Chat) -> Result<()> {
+    pollster::block_on(async {
+        let loaded = load::engine(&flags.model).await?;
+        let mut talk = Talk::new(&loaded.engine, flags)?;
+        let mut lines = rustyline::DefaultEditor::new()?;
+        if std::io::stdin().is_terminal() {
+            println!("{HELP}");
+        }
+        loop {
+            match lines.readline("> ") {
+                Ok(line) if line.trim().is_empty() => {}
+                Ok(line) => {
+                    lines.add_history_entry(line.as_str())?;
+                    if !talk.line(line.trim()).await? {
+                        return Ok(());
+                    }
+                }
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    })
+}
+
+/// The conversation so far.
+struct Talk<'a> {
+    engine: &'a Engine,
+    flags: &'a Chat,
+    session: Session,
+    system: Option<String>,
+    messages: Vec<Value>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl<'a> Talk<'a> {
+    fn new(engine: &'a Engine, flags: &'a Chat) -> Result<Self> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = interrupted.clone();
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+        let session = engine.session()?;
+        Ok(Self { engine, flags, session, system: flags.system.clone(), messages: Vec::new(), interrupted })
+    }
+
+    /// Obeys one line; false leaves.
+    async fn line(&mut self, line: &str) -> Result<bool> {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("/exit" | "/quit", _) => return Ok(false),
+            ("/help", _) => println!("{HELP}"),
+            ("/clear", _) => self.messages.clear(),
+            ("/system", text) => self.system = (!text.is_empty()).then(|| text.to_owned()),
+            ("/retry", _) => {
+                self.messages.pop();
+                self.answer().await;
+            }
+            (command, _) if command.starts_with('/') => println!("{command} is not a command.\n{HELP}"),
+            _ => {
+                self.messages.push(json!({"role": "user", "content": line}));
+                self.answer().await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Answers the last message; what goes wrong is said, and the conversation goes on.
+    async fn answer(&mut self) {
+        match self.generate().await {
+            Ok(text) => self.messages.push(json!({"role": "assistant", "content": text})),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                self.messages.pop();
+            }
+        }
+    }
+
+    async fn generate(&mut self) -> Result<String> {
+        let system = self.system.iter().map(|text| json!({"role": "system", "content": text}));
+        let messages: Vec<Value> = system.chain(self.messages.iter().cloned()).collect();
+        let prompt = self.engine.chat_prompt(&messages, &[], self.flags.plain)?;
+        let mut options = options(&self.flags.sampling);
+        options.stop.extend(prompt.stop);
+        self.interrupted.store(false, Ordering::Relaxed);
+        let mut generation = self.session.start(&prompt.tokens, options)?;
+        let mut text = String::new();
+        while let Some(event) = generation.next().await? {
+            match event {
+                Event::Prefill { .. } => {}
+                Event::Token(token) => {
+                    print(&token.text)?;
+                    text.push_str(&token.text);
+                }
+                Event::Done { finish_reason: FinishReason::Length, .. } => print(" [length]")?,
+                Event::Done { .. } => {}
+            }
+            if self.interrupted.load(Ordering::Relaxed) {
+                print(" [stopped]")?;
+                break;
+            }
+        }
+        print("\n")?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,135 @@
+//! `mobilellm generate`: one prompt or one message, streamed or as one JSON object.
+
+use std::io::Write;
+
+use anyhow::Result;
+use mobilellm::engine::Engine;
+use mobilellm::session::{Event, FinishReason, GenerateOptions, Timings, TokenEvent, Usage};
+use serde_json::{Value, json};
+
+use crate::flags::{Generate, SamplingFlags};
+use crate::load;
+
+pub(crate) fn run(flags: &Generate) -> Result<()> {
+    pollster::block_on(async {
+        let loaded = load::engine(&flags.model).await?;
+        let engine = &loaded.engine;
+        let mut options = options(&flags.sampling);
+        let prompt = match (&flags.text.prompt, &flags.text.chat) {
+            (Some(text), _) => engine.text_prompt(text)?,
+            (None, message) => {
+                let mut messages = Vec::new();
+                if let Some(system) = &flags.system {
+                    messages.push(json!({"role": "system", "content": system}));
+                }
+                messages.push(json!({"role": "user", "content": message}));
+                let prompt = engine.chat_prompt(&messages, &[], flags.plain)?;
+                options.stop.extend(prompt.stop);
+                prompt.tokens
+            }
+        };
+        options.sampler.logprobs = flags.logprobs;
+        let mut session = engine.session()?;
+        let mut generation = session.start(&prompt, options)?;
+        let mut answer = Answer::default();
+        while let Some(event) = generation.next().await? {
+            if let (Event::Token(token), false) = (&event, flags.json) {
+                print(&token.text)?;
+            }
+            answer.take(event);
+        }
+        if flags.json {
+            println!("{}", answer.json(engine, loaded.load_ms));
+        } else {
+            print("\n")?;
+        }
+        Ok(())
+    })
+}
+
+/// Sampling flags as options.
+pub(crate) fn options(flags: &SamplingFlags) -> GenerateOptions {
+    GenerateOptions {
+        sampler: mobilellm::sampler::SamplerOptions {
+            temperature: flags.temperature,
+            top_k: flags.top_k,
+            top_p: flags.top_p,
+            min_p: flags.min_p,
+            repetition_penalty: flags.repetition_penalty,
+            frequency_penalty: flags.frequency_penalty,
+            presence_penalty: flags.presence_penalty,
+            seed: flags.seed,
+            ..Default::default()
+        },
+        max_tokens: flags.max_tokens,
+        stop: flags.stop.clone(),
+        ignore_eos: false,
+    }
+}
+
+/// Writes text at once, so that it streams.
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// What a generation brought, gathered.
+#[derive(Default)]
+struct Answer {
+    text: String,
+    tokens: Vec<TokenEvent>,
+    done: Option<(FinishReason, Usage, Timings)>,
+}
+
+impl Answer {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Prefill { .. } => {}
+            Event::Token(token) => {
+                self.text.push_str(&token.text);
+                self.tokens.push(token);
+            }
+            Event::Done { finish_reason, usage, timings } => {
+                self.done = Some((finish_reason, usage, timings))
+            }
+        }
+    }
+
+    fn json(&self, engine: &Engine, load_ms: f64) -> Value {
+        let mut object = json!({
+            "text": self.text,
+            "tokens": self.tokens.iter().map(|token| token.token).collect::<Vec<_>>(),
+        });
+        if let Some((finish_reason, usage, timings)) = self.done {
+            object["usage"] = json!(usage);
+            object["finish_reason"] = json!(finish_reason);
+            object["timings"] = json!({
+                "load_ms": load_ms,
+                "first_token_ms": timings.first_token_ms,
+                "prefill_tokens_per_s": timings.prefill_tokens_per_s,
+                "decode_tokens_per_s": timings.decode_tokens_per_s,
+            });
+        }
+        object["model"] = json!(engine.info());
+        if self.tokens.iter().any(|token| token.logprob.is_some()) {
+            object["logprobs"] = self.tokens.iter().map(|token| logprobs(engine, token)).collect();
+        }
+        object
+    }
+}
+
+fn logprobs(engine: &Engine, event: &TokenEvent) -> Value {
+    let spelled = |token: u32| engine.tokenizer().ok().and_then(|tokenizer| tokenizer.token(token));
+    let alternatives: Vec<Value> = event
+        .alternatives
+        .iter()
+        .map(|a| json!({"id": a.token, "token": spelled(a.token), "logprob": a.logprob}))
+        .collect();
+    json!({
+        "id": event.token,
+        "token": spelled(event.token),
+        "logprob": event.logprob,
+        "top_logprobs": alternatives,
+    })
+}

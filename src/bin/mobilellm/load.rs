@@ -1,0 +1,94 @@
+//! Finding a checkpoint by what the user typed, and loading it with a progress bar.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mobilellm::cancel::Cancel;
+use mobilellm::checkpoint::directory::DirectorySource;
+
+use mobilellm::checkpoint::source::Source;
+use mobilellm::checkpoint::{Progress, WeightFormat};
+use mobilellm::engine::{BackendChoice, Engine, LoadOptions, text_files};
+use mobilellm::tokenizer::Tokenizer;
+
+use crate::flags::{Backend, ModelFlags, Weights};
+
+/// An engine, and how long it took.
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    pub(crate) load_ms: f64,
+}
+
+/// A folder, an http(s) address, or the name of a repository on the hub.
+pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
+    let is_address = model.starts_with("http://") || model.starts_with("https://");
+    if is_address || (!Path::new(model).exists() && is_hub_name(model)) {
+        anyhow::bail!("soon");
+    }
+    Ok(Box::new(DirectorySource::new(model)?))
+}
+
+/// Whether a text has the form `organisation/name`.
+fn is_hub_name(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    text.split_once('/').is_some_and(|(organisation, name)| part(organisation) && part(name))
+}
+
+/// Loads what the flags say.
+pub(crate) async fn engine(flags: &ModelFlags) -> Result<Loaded> {
+    let source = source(&flags.model)?;
+    let bar = progress_bar(flags.quiet);
+    let start = Instant::now();
+    let options = LoadOptions {
+        backend: match flags.backend {
+            Backend::Auto => BackendChoice::Auto,
+            Backend::Cpu => BackendChoice::Cpu,
+            Backend::Gpu => BackendChoice::Gpu,
+        },
+        weights: match flags.weights {
+            Weights::Auto => WeightFormat::Auto,
+            Weights::F32 => WeightFormat::F32,
+            Weights::F16 => WeightFormat::F16,
+            Weights::Q8 => WeightFormat::Q8,
+            Weights::Q4 => WeightFormat::Q4,
+        },
+        max_context: flags.context,
+        progress: Some(&mut |progress| show(&bar, &progress)),
+        ..LoadOptions::default()
+    };
+    let engine = Engine::load(source.as_ref(), options).await;
+    bar.finish_and_clear();
+    Ok(Loaded { engine: engine?, load_ms: start.elapsed().as_secs_f64() * 1e3 })
+}
+
+/// Loads only what concerns text.
+pub(crate) async fn tokenizer(model: &str) -> Result<Tokenizer> {
+    let files = text_files(source(model)?.as_ref(), &Cancel::default()).await?;
+    // Without the network's vocabulary, the tokenizer's own is the measure.
+    Ok(Tokenizer::load(&files, usize::MAX)?)
+}
+
+/// A bar on standard error, so that piped output stays clean.
+pub(crate) fn progress_bar(quiet: bool) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Shows bytes of bytes, speed and tensors.
+pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
+    if let (Some(total), None) = (progress.total_bytes, bar.length()) {
+        let style = "{spinner} {bar:30} {bytes} of {total_bytes} at {bytes_per_sec}, {eta} left  {msg}";
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_length(total);
+    }
+    bar.set_position(progress.bytes);
+    bar.set_message(format!("tensor {} of {}", progress.tensors, progress.total_tensors));
+}
