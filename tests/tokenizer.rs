@@ -1,5 +1,7 @@
 //! Text to tokens and back, compared with what Hugging Face's tokenizers and SentencePiece make of the same text.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 use mobilellm::Error;
@@ -26,13 +28,13 @@ fn shared(path: &str) -> Option<PathBuf> {
 fn read_files(folder: &Path) -> TokenizerFiles {
     let mut files = TokenizerFiles::default();
     for name in TokenizerFiles::NAMES {
-        *files.slot(name).expect("every name has a slot") = std::fs::read(folder.join(name)).ok();
+        *files.slot(name).unwrap() = std::fs::read(folder.join(name)).ok();
     }
     files
 }
 
 fn load(folder: &Path, vocab_size: usize) -> Tokenizer {
-    Tokenizer::load(&read_files(folder), vocab_size).expect("the tokenizer is whole")
+    Tokenizer::load(&read_files(folder), vocab_size).unwrap()
 }
 
 fn fixture(name: &str) -> Tokenizer {

@@ -148,9 +148,9 @@ impl Tokenizer {
         for (index, message) in messages.iter().enumerate() {
             let content = message["content"].as_str().unwrap_or_default().trim();
             match message["role"].as_str().unwrap_or_default() {
-                "system" | "developer" => text.push_str(&format!("{content}\n\n")),
-                "user" => text.push_str(&format!("User: {content}\n")),
-                "assistant" => text.push_str(&format!("Assistant: {content}\n")),
+                "system" | "developer" => text.extend([content, "\n\n"]),
+                "user" => text.extend(["User: ", content, "\n"]),
+                "assistant" => text.extend(["Assistant: ", content, "\n"]),
                 other => {
                     return Err(Error::request(
                         format!("messages[{index}].role"),

@@ -102,8 +102,11 @@ struct Surround {
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let tokens = self.bytes.iter().flatten().count();
-        f.debug_struct("Tokenizer").field("tokens", &tokens).field("spelling", &self.spelling).finish()
+        f.debug_struct("Tokenizer")
+            .field("kind", &self.kind())
+            .field("tokens", &self.num_tokens())
+            .field("spelling", &self.spelling)
+            .finish_non_exhaustive()
     }
 }
 
@@ -292,7 +295,7 @@ impl Tokenizer {
         self.bos_token_id
     }
 
-    /// The tokens that end a generation, by the tokenizer's settings and generation_config.json.
+    /// The tokens that end a generation, by the tokenizer's settings and `generation_config.json`.
     pub fn eos_token_ids(&self) -> &[u32] {
         &self.eos_token_ids
     }

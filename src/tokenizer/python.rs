@@ -10,6 +10,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 /// The filter `tojson` as `transformers` defines it: Python's `json.dumps` with `ensure_ascii=False`, and without
 /// the escapes for HTML that Jinja's own has.
+#[expect(clippy::needless_pass_by_value, reason = "filters get their arguments by value")]
 pub(super) fn tojson(value: &Jinja, indent: Option<Jinja>, args: Kwargs) -> Result<Jinja, Error> {
     let failed = |error: serde_json::Error| {
         Error::new(ErrorKind::InvalidOperation, format!("tojson cannot write this value: {error}"))
@@ -224,7 +225,8 @@ fn quoted(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             _ if char == quote => quoted.extend(['\\', char]),
             _ if u32::from(char) < 0x20 || char == '\u{7f}' => {
-                quoted.push_str(&format!("\\x{:02x}", u32::from(char)));
+                let digits = format!("{:02x}", u32::from(char));
+                quoted.extend(["\\x", &digits]);
             }
             _ => quoted.push(char),
         }

@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 
 const REMEDY: &str = "Fetch the file again, or use the one of the original checkpoint";
 
-/// The tokens that have a name in tokenizer_config.json, which chat templates know by that name.
+/// The tokens that have a name in `tokenizer_config.json`, which chat templates know by that name.
 const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// A token that tokenizer_config.json declares by its id.
+/// A token that `tokenizer_config.json` declares by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DeclaredToken {
     pub(super) id: u32,
@@ -33,7 +33,7 @@ pub(super) struct Settings {
     pub(super) declared_tokens: Vec<DeclaredToken>,
     /// Chat templates by name; a lone one is called `default`.
     pub(super) chat_templates: Vec<(String, String)>,
-    /// `eos_token_id` of generation_config.json.
+    /// `eos_token_id` of `generation_config.json`.
     pub(super) generation_eos: Vec<u32>,
 }
 
@@ -82,7 +82,7 @@ impl Settings {
         Ok(())
     }
 
-    /// added_tokens.json, the older place: text to id, and no more about them.
+    /// `added_tokens.json`, the older place: text to id, and no more about them.
     fn read_added_tokens(&mut self, fields: &Map<String, Value>) -> Result<()> {
         for (content, id) in fields {
             let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| {
@@ -117,7 +117,7 @@ impl Settings {
         Ok(())
     }
 
-    /// chat_template.jinja, the newer place, takes precedence.
+    /// `chat_template.jinja`, the newer place, takes precedence.
     fn read_template_file(&mut self, template: &[u8]) -> Result<()> {
         let template = std::str::from_utf8(template)
             .map_err(|error| Error::invalid("chat_template.jinja", "text", error, REMEDY))?;

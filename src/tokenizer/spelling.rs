@@ -12,6 +12,7 @@ const FILE: &str = "tokenizer.json";
 const REMEDY: &str = "Supported are ByteLevel, and Replace, ByteFallback, Fuse, Strip and Metaspace as LLaMA's tokenizers use them";
 
 /// What a decoder does to a piece.
+#[expect(clippy::struct_excessive_bools, reason = "four independent steps of a decoder")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Spelling {
     /// `▁` to a space, as a rule.

@@ -1,7 +1,7 @@
 //! SentencePiece's `tokenizer.model`, for checkpoints that bring nothing else.
 //!
 //! BPE models only, encoded as SentencePiece itself encodes them: characters are merged by the *score of the merged
-//! piece*, best first, leftmost first among equals. That is not quite what a list of ranked merges does - LLaMA's
+//! piece*, best first, leftmost first among equals. That is not quite what a list of ranked merges does - Llama's
 //! pieces of spaces all share one score - so the merging is done here ([`merge`]), and not by `tokenizers`.
 //! Source: `bpe_model.cc`, `normalizer.cc` and `sentencepiece_processor.cc` of SentencePiece 0.2.
 
@@ -70,7 +70,7 @@ fn unsupported(what: &str) -> Error {
     )
 }
 
-/// What `LlamaTokenizer` assumes where tokenizer_config.json says nothing.
+/// What `LlamaTokenizer` assumes where `tokenizer_config.json` says nothing.
 fn add_defaults(settings: &mut Settings, proto: &ModelProto, model: &SentencePiece) {
     let trainer = proto.trainer_spec.clone().unwrap_or_default();
     for (name, piece) in [
@@ -166,13 +166,13 @@ fn read_pieces(proto: &ModelProto) -> Result<Vec<Piece>> {
         let field = format!("pieces[{id}]");
         let kind = PieceType::try_from(piece.r#type.unwrap_or(PieceType::Normal as i32))
             .map_err(|_| invalid(&field, "its type is unknown"))?;
-        if piece.piece().is_empty() {
+        if piece.text().is_empty() {
             return Err(invalid(&field, "it is empty"));
         }
         if !piece.score().is_finite() {
             return Err(invalid(&field, "its score is not a number"));
         }
-        Ok(Piece { text: piece.piece().to_owned(), score: piece.score(), kind })
+        Ok(Piece { text: piece.text().to_owned(), score: piece.score(), kind })
     };
     proto.pieces.iter().enumerate().map(piece).collect()
 }

@@ -13,10 +13,11 @@ pub(super) struct ModelProto {
     pub(super) denormalizer_spec: Option<NormalizerSpec>,
 }
 
+/// `SentencePiece`: one piece of the vocabulary.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Piece {
     #[prost(string, optional, tag = "1")]
-    pub(super) piece: Option<String>,
+    pub(super) text: Option<String>,
     #[prost(float, optional, tag = "2")]
     pub(super) score: Option<f32>,
     #[prost(enumeration = "PieceType", optional, tag = "3")]
