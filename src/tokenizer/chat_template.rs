@@ -13,11 +13,14 @@ use super::python;
 use crate::error::{Error, Result};
 
 /// Work that a template may do: instructions, and one more for every 64 bytes that it makes. A long conversation takes
-/// some ten thousand; this much takes about a second and some hundred megabytes at the worst.
-const FUEL: u64 = 4_000_000;
+/// some ten thousand; this much is 64 MB of text at the most.
+const FUEL: u64 = 1_000_000;
 
 /// Depth to which a template may call itself; Jinja's engine counts ten and more for a call of a macro.
 const RECURSION: usize = 200;
+
+/// Nesting of lists and objects in a message or a tool; deeper ones would exhaust the stack.
+const DEEPEST: usize = 100;
 
 /// How a conversation becomes text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,8 +77,9 @@ impl Tokenizer {
     /// [`Error::Request`] for messages of another shape; [`Error::Template`] where there is no template or it is
     /// broken, refuses the conversation, or does not come to an end.
     pub fn render_chat(&self, messages: &[Value], tools: &[Value], options: &ChatOptions) -> Result<String> {
-        if messages.is_empty() {
-            return Err(Error::request("messages", "there is none"));
+        let given = tools.iter().chain(options.variables.values());
+        if given.into_iter().any(|value| is_deeper_than(value, DEEPEST)) {
+            return Err(Error::request("tools", format!("one nests more than {DEEPEST} lists and objects")));
         }
         let messages: Vec<Value> = messages
             .iter()
@@ -120,7 +124,7 @@ impl Tokenizer {
             (true, Ok(source)) => source,
             _ => self.chat_template(options.template.as_deref())?,
         };
-        let source = without_generation_tags(source);
+        let source = prepare(source)?;
         let environment = environment();
         let template = environment.template_from_str(&source).map_err(|error| failed(&error))?;
         template.render(self.variables(messages, tools, options)).map_err(|error| failed(&error))
@@ -216,26 +220,72 @@ fn failed(error: &minijinja::Error) -> Error {
     Error::Template { problem }
 }
 
-/// Takes out `{% generation %}`, with which training code finds the assistant's words; it writes nothing.
-fn without_generation_tags(template: &str) -> String {
+/// Words and signs in one tag. Jinja's engine reads expressions and chains of `elif` recursively and limits only some of
+/// that: a tag of ten thousand `not` would exhaust the stack.
+const LONGEST_TAG: usize = 400;
+
+/// Tags `elif` in a template.
+const MOST_ELIFS: usize = 200;
+
+/// Makes a template fit for the engine: refuses what would exhaust the stack, and takes out `{% generation %}`, with
+/// which training code finds the assistant's words and which writes nothing.
+fn prepare(template: &str) -> Result<String> {
+    let mut prepared = String::with_capacity(template.len());
+    let mut elifs = 0;
     let mut rest = template;
-    let mut result = String::with_capacity(template.len());
-    while let Some(start) = rest.find("{%") {
+    while let Some(start) = ["{%", "{{", "{#"].iter().filter_map(|open| rest.find(open)).min() {
+        let line = || 1 + template[..template.len() - rest.len() + start].matches('\n').count();
         let (before, tag) = rest.split_at(start);
-        let end = tag.find("%}").map_or(tag.len(), |end| end + 2);
-        let (tag, after) = tag.split_at(end);
-        result.push_str(before);
-        let name = tag.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
-        match name {
+        let (length, words) = measure_tag(tag);
+        let (tag, after) = tag.split_at(length);
+        let inner = tag.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
+        elifs += usize::from(tag.starts_with("{%") && inner.starts_with("elif"));
+        if words > LONGEST_TAG || elifs > MOST_ELIFS {
+            return Err(Error::Template {
+                problem: format!(
+                    "it is too intricate in line {}: at most {LONGEST_TAG} words a tag and {MOST_ELIFS} elif",
+                    line()
+                ),
+            });
+        }
+        prepared.push_str(before);
+        match inner {
             // A block of the same kind keeps the rules for the white space around it.
-            "generation" => result.push_str(&tag.replacen("generation", "if true", 1)),
-            "endgeneration" => result.push_str(&tag.replacen("endgeneration", "endif", 1)),
-            _ => result.push_str(tag),
+            "generation" => prepared.push_str(&tag.replacen("generation", "if true", 1)),
+            "endgeneration" => prepared.push_str(&tag.replacen("endgeneration", "endif", 1)),
+            _ => prepared.push_str(tag),
         }
         rest = after;
     }
-    result.push_str(rest);
-    result
+    prepared.push_str(rest);
+    Ok(prepared)
+}
+
+/// The length of the tag or comment with which a text begins, and how many words and signs are in it, strings aside.
+fn measure_tag(text: &str) -> (usize, usize) {
+    if text.starts_with("{#") {
+        return (text.find("#}").map_or(text.len(), |end| end + 2), 0);
+    }
+    let end = if text.starts_with("{%") { "%}" } else { "}}" };
+    let (mut words, mut in_word, mut escaped) = (0, false, false);
+    let mut quote = None;
+    for (index, char) in text.char_indices() {
+        if let Some(open) = quote {
+            if char == open && !escaped {
+                quote = None;
+            }
+            escaped = char == '\\' && !escaped;
+            continue;
+        }
+        if text[index..].starts_with(end) {
+            return (index + end.len(), words);
+        }
+        let is_word = char.is_alphanumeric() || char == '_';
+        words += usize::from(!(char.is_whitespace() || is_word && in_word));
+        in_word = is_word;
+        quote = Some(char).filter(|char| matches!(char, '\'' | '"'));
+    }
+    (text.len(), words)
 }
 
 /// A message as templates for text models expect it: content as one string, arguments of tool calls as objects.
@@ -244,6 +294,9 @@ fn plain_text(index: usize, message: &Value) -> Result<Value> {
     let Value::Object(message) = message else {
         return Err(problem("", "it is not an object with role and content".to_owned()));
     };
+    if message.values().any(|value| is_deeper_than(value, DEEPEST)) {
+        return Err(problem("", format!("it nests more than {DEEPEST} lists and objects")));
+    }
     if !message.get("role").is_some_and(Value::is_string) {
         return Err(problem(
             ".role",
@@ -273,6 +326,15 @@ fn plain_text(index: usize, message: &Value) -> Result<Value> {
         }
     }
     Ok(Value::Object(message))
+}
+
+fn is_deeper_than(value: &Value, depth: usize) -> bool {
+    let mut inner: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(fields) => Box::new(fields.values()),
+        _ => return false,
+    };
+    depth == 0 || inner.any(|value| is_deeper_than(value, depth - 1))
 }
 
 fn part_text(part: &Value) -> Result<&str, String> {

@@ -353,3 +353,25 @@ impl Date {
 pub(super) fn jinja(value: &Value) -> Jinja {
     Jinja::from(minijinja::value::Serde(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        // Each with what Python's strftime gives in UTC.
+        let cases = [
+            (0, "%d %b %Y %A %j", "01 Jan 1970 Thursday 001"),
+            (951_782_400, "%F %a %-d %-m", "2000-02-29 Tue 29 2"),
+            (951_868_800, "%F %j", "2000-03-01 061"),
+            (1_709_251_199, "%B %d, %Y %I:%M:%S %p", "February 29, 2024 11:59:59 PM"),
+            (1_735_603_200, "%j %y %H%%%M", "366 24 00%00"),
+            (4_107_542_400, "%F %j", "2100-03-01 060"),
+            (1_735_689_600, "%-H|%e|%Q|%", "0| 1|%Q|%"),
+        ];
+        for (seconds, format, expected) in cases {
+            assert_eq!(strftime(format, seconds), expected);
+        }
+    }
+}
