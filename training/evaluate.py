@@ -2,8 +2,9 @@
 
     python evaluate.py --shape base --eval ../../shared/eval
 
-Each is measured twice: with the weights as they are (bf16), and as they read back after quantisation. The tasks follow
-lm-evaluation-harness: the choice with the highest log-likelihood wins, plainly or per byte of the choice.
+Held-out text is measured twice, with the weights as they are (bf16) and as they read back after quantisation; the rest with the
+quantised weights, which are the ones that ship. The tasks follow lm-evaluation-harness: the choice with the highest
+log-likelihood wins, plainly or per byte of the choice.
 """
 
 import argparse
@@ -155,11 +156,15 @@ def accuracy(network: Network, tokenizer: Tokenizer, path: Path, limit: int) -> 
     return {"accuracy": right(plain), "normalised": right(normal), "chance": 1 / CHOICES[path.stem], "questions": len(rows)}
 
 
-def evaluate(network: Network, tokenizer: Tokenizer, options: argparse.Namespace, ids: Path) -> dict:
-    found: dict = {"held_out_perplexity": held_out_perplexity(network, ids)}
-    found["wikitext2"] = wikitext(network, tokenizer, options.eval / "wikitext2-raw-test.txt")
-    found["tasks"] = {task: accuracy(network, tokenizer, options.eval / f"{task}.jsonl", options.limit) for task in CHOICES}
-    return found
+def evaluate(network: Network, tokenizer: Tokenizer, options: argparse.Namespace, ids: Path) -> Iterator[tuple[str, dict]]:
+    """Each result as soon as it is there: on a CPU the tasks take long."""
+    network.quantised = False
+    yield "held_out_perplexity_bf16", held_out_perplexity(network, ids)
+    network.quantised = True
+    yield "held_out_perplexity_quantised", held_out_perplexity(network, ids)
+    yield "wikitext2", wikitext(network, tokenizer, options.eval / "wikitext2-raw-test.txt")
+    for task in CHOICES:
+        yield task, accuracy(network, tokenizer, options.eval / f"{task}.jsonl", options.limit)
 
 
 if __name__ == "__main__":
@@ -172,8 +177,7 @@ if __name__ == "__main__":
     network = load(folder, shape, "cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     results = {}
-    for name in ("bf16", "quantised"):
-        network.quantised = name == "quantised"
-        results[name] = evaluate(network, tokenizer, options, paths.ids)
+    for name, result in evaluate(network, tokenizer, options, paths.ids):
+        results[name] = result
         (paths.build / "evaluation.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps(results, indent=2))
+        print(name, result, flush=True)

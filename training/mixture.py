@@ -29,9 +29,9 @@ BASE: dict[str, Shares] = {
     },
 }  # fmt: skip
 SMALL: dict[str, Shares] = {
-    "stable": {"books-a": 0.06, "simple": 0.04, "synthetic-text": 0.14, "chat": 0.02, "synthetic": 0.54, "synthetic-tools": 0.20},
-    "decay": {"books-a": 0.06, "simple": 0.04, "synthetic-text": 0.10, "chat": 0.02, "synthetic": 0.56, "synthetic-tools": 0.22},
-    "finetune": {"books-a": 0.04, "simple": 0.03, "synthetic-text": 0.06, "synthetic": 0.62, "synthetic-tools": 0.25},
+    "stable": {"books-a": 0.05, "simple": 0.03, "synthetic-text": 0.12, "chat": 0.02, "synthetic": 0.60, "synthetic-tools": 0.06, "synthetic-calls": 0.12},
+    "decay": {"books-a": 0.05, "simple": 0.02, "synthetic-text": 0.10, "chat": 0.01, "synthetic": 0.65, "synthetic-tools": 0.02, "synthetic-calls": 0.15},
+    "finetune": {"books-a": 0.03, "simple": 0.02, "synthetic-text": 0.05, "synthetic": 0.68, "synthetic-tools": 0.02, "synthetic-calls": 0.20},
 }
 """A network that sees only some millions of tokens must spend them on what it is for."""
 MIXTURES = {"base": BASE, "small": SMALL, "toy": SMALL}
@@ -62,14 +62,14 @@ class Stream:
 
 
 class Mixture:
-    def __init__(self, folder: Path, stop: int, seed: int):
+    def __init__(self, folder: Path, stop: int, seed: int, drawn: dict[str, int]):
         self.rng = np.random.default_rng(seed)
         self.streams = {
             path.name.removesuffix(".ids.xz"): Stream(read_ids(path), stop, self.rng)
             for path in sorted(folder.glob("*.ids.xz"))
             if "held-out" not in path.name
         }
-        self.drawn = dict.fromkeys(self.streams, 0)
+        self.drawn = drawn
 
     def batch(self, shares: Shares, rows: int, length: int) -> np.ndarray:
         """Rows of `length` ids; a group whose file is absent gives its share to the others."""
@@ -77,7 +77,7 @@ class Mixture:
         weights = np.array([shares[n] for n in names])
         picks = self.rng.choice(len(names), size=rows, p=weights / weights.sum())
         for pick in picks:
-            self.drawn[names[pick]] += length
+            self.drawn[names[pick]] = self.drawn.get(names[pick], 0) + length
         return np.stack([self.streams[names[pick]].row(length) for pick in picks])
 
 

@@ -125,7 +125,7 @@ def train(options: argparse.Namespace, shape: Shape, paths: Paths) -> None:
     checkpoints.mkdir(parents=True, exist_ok=True)
     progress = restore(checkpoints, options.stage, network, opts)
     stop = json.loads((data / "stop.json").read_text())
-    mixture = Mixture(data, stop, seed=progress.steps)
+    mixture = Mixture(data, stop, progress.steps, progress.drawn)
     mixtures, length, rows, parts = MIXTURES[options.shape], shape.context, options.rows, options.parts
     log = open(checkpoints / f"{options.stage}.log.jsonl", "a")
     print(f"{sum(p.numel() for p in network.parameters()):,} parameters on {device}; {progress}", flush=True)
@@ -167,8 +167,6 @@ def train(options: argparse.Namespace, shape: Shape, paths: Paths) -> None:
         if time.monotonic() - saved > SAVE_EVERY_SECONDS:
             save(checkpoints, network, opts, progress)
             saved = time.monotonic()
-    for group, drawn in mixture.drawn.items():
-        progress.drawn[group] = progress.drawn.get(group, 0) + drawn
     save(checkpoints, network, opts, progress)
     losses = held_out_losses(network, data, rows, length, device)
     note(step=progress.steps, tokens=progress.tokens, seconds=round(progress.seconds, 1), held_out=losses, drawn=progress.drawn)

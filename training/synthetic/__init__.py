@@ -46,8 +46,13 @@ def function_calls() -> Documents:
     return tools.generate(random.Random(9), 24_000)
 
 
+def easy_calls() -> Documents:
+    return tools.easy(random.Random(10), 12_000)
+
+
 GENERATORS: dict[str, Callable[[], Documents]] = {
     "synthetic": conversations,
     "synthetic-text": texts,
     "synthetic-tools": function_calls,
+    "synthetic-calls": easy_calls,
 }

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .spin import article, blocks, capital, exchange, join, spin, typed
+from .spin import article, blocks, capital, exchange, favour, join, spin, typed
 from .tables import ANIMALS, CAPITALS, COLOURS, CONTINENTS, FACTS, LANGUAGES, MIXES, NONSENSE, NUMBERS, OPPOSITES, PLANETS, ORDINALS
 
 EXPLANATIONS = blocks("explanations.txt")
@@ -45,7 +45,7 @@ def direct(clause: str) -> str:
 
 
 def explanation(rng: random.Random) -> dict[str, Any]:
-    topic, answers = rng.choice(EXPLANATIONS)
+    topic, answers = favour(rng, EXPLANATIONS)
     parts = sentences(rng.choice(answers))
     clause = topic.startswith(("why ", "how "))
     if not clause and topic not in PLURAL and rng.random() < 0.12:
@@ -74,7 +74,7 @@ def explanation_then_short(rng: random.Random) -> dict[str, Any]:
 
 
 def capital_city(rng: random.Random) -> dict[str, Any]:
-    country, city = rng.choice(list(CAPITALS.items()))
+    country, city = favour(rng, list(CAPITALS.items()))
     kind = rng.random()
     if kind < 0.7:
         ask = "{What is the capital of [c]|What's the capital of [c]|Capital of [c]|Tell me the capital of [c]|Which city is the capital of [c]|Name the capital of [c]|Do you know the capital of [c]|What is the capital city of [c]}{?|.|}"
@@ -161,7 +161,7 @@ def texts(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
             parts = [rng.choice(answers) for _, answers in rng.sample(EXPLANATIONS, rng.randint(1, 4))]
             text = "\n\n".join(parts)
         elif kind < 0.6:
-            chosen = rng.sample(list(CAPITALS.items()), rng.randint(4, 9))
+            chosen = [favour(rng, list(CAPITALS.items())) for _ in range(rng.randint(3, 6))]
             forms = "{The capital of [c] is [k].|[K] is the capital of [c].|[k] is the capital city of [c].|The capital city of [c] is called [k].}"
             text = " ".join(spin(rng, forms, c=c, k=k, K=k) for c, k in chosen)
         elif kind < 0.8:

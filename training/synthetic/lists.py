@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from .spin import blocks, capital, exchange, join, spin, typed
+from .spin import blocks, capital, exchange, favour, join, spin, typed
 from .tables import NUMBERS
 
 ASK = (
@@ -43,8 +43,8 @@ def layout(rng: random.Random, items: list[str], what: str, lead_likely: float) 
 
 
 def plain_list(rng: random.Random) -> dict[str, Any]:
-    names, items = rng.choice(POOLS)
-    what = rng.choice(names)
+    names, items = favour(rng, POOLS)
+    what = favour(rng, names)
     if rng.random() < 0.7:
         n = min(rng.choice([2, 3, 3, 3, 4, 5, 5, 5, 6, 7]), len(items))
         asked = rng.choice([str(n), NUMBERS[n], NUMBERS[n]])

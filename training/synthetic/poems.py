@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from .spin import blocks, capital, exchange, spin, typed
+from .spin import blocks, capital, exchange, favour, spin, typed
 
 ASK = "{Write|Write me|Can you write|Please write|Make|Give me|Compose|Tell me|I want|Could you write} a {short |little |nice |small ||||}{poem|poem|poem|verse|rhyme} about [t]{.||?}"
 
@@ -28,7 +28,7 @@ def poem(rng: random.Random, couplets: list[str]) -> str:
 
 def generate(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
     for _ in range(count):
-        subjects, couplets = rng.choice(THEMES)
+        subjects, couplets = favour(rng, THEMES)
         if rng.random() < 0.08:
             question = spin(rng, "{Write a poem|Write me a poem|Tell me a poem|Can you write a poem|A poem, please|Do you know a poem|Make a rhyme}{.|?|}")
         else:

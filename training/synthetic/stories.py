@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from .spin import article, blocks, capital, exchange, spin, typed
+from .spin import article, blocks, capital, exchange, favour, spin, typed
 from .tables import GIRLS, NAMES
 
 PLOTS = [lines for _, lines in blocks("stories.txt")]
@@ -92,7 +92,8 @@ TITLE = "The {[adj] [hero]|[hero] and the [friend]|[hero] of the hills|[hero]'s 
 
 
 def asked(rng: random.Random) -> dict[str, Any]:
-    hero, friend = rng.sample(HEROES, 2)
+    hero = favour(rng, HEROES)
+    friend = rng.choice([h for h in HEROES if h != hero])
     kind = rng.random()
     plot, about, partner, name = None, "", None, None
     if kind < 0.5:

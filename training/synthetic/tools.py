@@ -12,7 +12,7 @@ from typing import Any
 
 import chat
 
-from .spin import blocks, capital, spin, typed
+from .spin import blocks, capital, favour, spin, typed
 from .tables import CAPITALS, CITIES, LANGUAGES, NAMES, SURNAMES
 from . import arithmetic, smalltalk
 from .words import PLAIN_WORDS
@@ -221,6 +221,18 @@ def conversation(rng: random.Random) -> dict[str, Any]:
 def generate(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
     for _ in range(count):
         yield conversation(rng)
+
+
+def easy(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
+    """One or two of the common functions and one call: what a very small network can hope to learn."""
+    for _ in range(count):
+        families = [favour(rng, FAMILIES)]
+        if rng.random() < 0.3:
+            families.append(rng.choice([f for f in FAMILIES if f is not families[0]]))
+        guises = [dress(rng, f) for f in families]
+        turns = call_turns(rng, guises[0], rng.random() < 0.25)
+        rng.shuffle(guises)
+        yield finish(rng, [g.schema for g in guises], turns)
 
 
 def from_dialogues(dialogues: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

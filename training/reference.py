@@ -1,0 +1,47 @@
+"""Writes what `transformers` computes from the bf16 folder for one prompt, for the tests of the shipped, quantised folder.
+
+At a few positions it keeps the highest logits and the norm of all of them: enough to bound the error of quantisation.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from shape import choose
+
+QUESTION = "Tell me a story about a dragon"
+POSITIONS = [0, 3, 7, -1]
+TOP = 16
+
+
+def reference(folder: Path) -> dict:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    text = tokenizer.apply_chat_template([{"role": "user", "content": QUESTION}], add_generation_prompt=True, tokenize=False)
+    ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
+    with torch.no_grad():
+        logits = model(ids).logits[0]
+    rows = []
+    for position in POSITIONS:
+        values, top = logits[position].topk(TOP)
+        rows.append(
+            {
+                "position": position % ids.shape[1],
+                "ids": top.tolist(),
+                "logits": [round(v, 4) for v in values.tolist()],
+                "mean": round(logits[position].mean().item(), 4),
+                "deviation": round(logits[position].std().item(), 4),
+            }
+        )
+    return {"text": text, "ids": ids[0].tolist(), "rows": rows}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("../tests/reference/default_model.json"))
+    options, _, paths = choose(parser)
+    options.out.write_text(json.dumps(reference(options.model or paths.model), indent=1) + "\n")
