@@ -24,10 +24,10 @@ fn quad(chunk: Chunk, i: u32) -> vec4<f32> {
     return vec4<f32>((vec4(chunk.words[i]) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
 }
 
-fn weigh(chunk: Chunk, dot: f32, sum: f32) -> f32 {
-    return chunk.scale_bias.x * dot + chunk.scale_bias.y * sum;
+fn weigh(chunk: Chunk, product: f32, sum: f32) -> f32 {
+    return chunk.scale_bias.x * product + chunk.scale_bias.y * sum;
 }
 
-fn weigh_quad(chunk: Chunk, quad: vec4<f32>) -> vec4<f32> {
-    return chunk.scale_bias.x * quad + chunk.scale_bias.y;
+fn weigh_quad(chunk: Chunk, stored: vec4<f32>) -> vec4<f32> {
+    return chunk.scale_bias.x * stored + chunk.scale_bias.y;
 }

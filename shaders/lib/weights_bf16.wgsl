@@ -23,13 +23,13 @@ fn quad(chunk: Chunk, i: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4(low << 16u, low & 0xffff0000u, high << 16u, high & 0xffff0000u));
 }
 
-// The dot product with the chunk's weights, from `dot`, that with its stored values, and `sum`, the sum of
+// The dot product with the chunk's weights, from `product`, that with its stored values, and `sum`, the sum of
 // the other factor.
-fn weigh(chunk: Chunk, dot: f32, sum: f32) -> f32 {
-    return dot;
+fn weigh(chunk: Chunk, product: f32, sum: f32) -> f32 {
+    return product;
 }
 
 // The weights of a quad, from its stored values.
-fn weigh_quad(chunk: Chunk, quad: vec4<f32>) -> vec4<f32> {
-    return quad;
+fn weigh_quad(chunk: Chunk, stored: vec4<f32>) -> vec4<f32> {
+    return stored;
 }

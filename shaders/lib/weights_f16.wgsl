@@ -20,13 +20,13 @@ fn quad(chunk: Chunk, i: u32) -> vec4<f32> {
     return vec4(unpack2x16float(chunk.words[2u * i]), unpack2x16float(chunk.words[2u * i + 1u]));
 }
 
-// The dot product with the chunk's weights, from `dot`, that with its stored values, and `sum`, the sum of
+// The dot product with the chunk's weights, from `product`, that with its stored values, and `sum`, the sum of
 // the other factor.
-fn weigh(chunk: Chunk, dot: f32, sum: f32) -> f32 {
-    return dot;
+fn weigh(chunk: Chunk, product: f32, sum: f32) -> f32 {
+    return product;
 }
 
 // The weights of a quad, from its stored values.
-fn weigh_quad(chunk: Chunk, quad: vec4<f32>) -> vec4<f32> {
-    return quad;
+fn weigh_quad(chunk: Chunk, stored: vec4<f32>) -> vec4<f32> {
+    return stored;
 }

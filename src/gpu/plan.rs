@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::kernels::{CacheFormat, attention, embed, matmul, rms_norm};
+use super::kernels::matmul::{self, Division, Matmul};
+use super::kernels::{CacheFormat, attention, embed, rms_norm};
 use super::shader::{Binding, Shader, Tier};
 use super::weights::Layout;
 use crate::error::{Error, Result};
@@ -198,22 +199,26 @@ fn lower(context: &Context, op: &Op, one_row: bool, calls: &mut Vec<Call>) -> Re
         }
         Op::Project { norm, weight, bias, input, epilogue, rows } => {
             let wanted_rows = rows == Rows::Wanted;
-            if let Some(norm) = norm {
+            // Where every workgroup reads the whole row anyway, it normalises it on the way.
+            let fused = Division::of(context.target.tier, one_row) == Division::Vector;
+            let separate = norm.filter(|_| !fused);
+            if let Some(norm) = separate {
                 calls.push(rms_norm::call(context, norm, input, wanted_rows));
             }
             let slot = matmul::output_slot(epilogue);
-            let projection = matmul::Matmul {
+            let projection = Matmul {
                 weight,
                 bias,
-                input: norm.map_or(Activation::Slot(input), |_| Activation::Normed(input)),
+                input: separate.map_or(Activation::Slot(input), |_| Activation::Normed(input)),
+                norm: norm.filter(|_| fused),
                 epilogue,
                 output: if slot == Slot::Logits && !one_row {
                     Activation::AllLogits
                 } else {
                     Activation::Slot(slot)
                 },
-                // The norm has already picked the wanted rows.
-                wanted_rows: wanted_rows && norm.is_none(),
+                // A separate norm has already picked the wanted rows.
+                wanted_rows: wanted_rows && separate.is_none(),
                 one_row,
             };
             projection.calls(context, calls)

@@ -40,6 +40,9 @@ pieces! {
     SCALES_F32 = "lib/scales_f32";
     SCALES_F16 = "lib/scales_f16";
     SCALES_BF16 = "lib/scales_bf16";
+    REDUCE_TREE = "lib/reduce_tree";
+    INPUT_PLAIN = "lib/input_plain";
+    INPUT_NORMED = "lib/input_normed";
     BIAS = "lib/bias";
     BIAS_NONE = "lib/bias_none";
     ROTARY = "lib/rotary";
@@ -54,8 +57,12 @@ pieces! {
     EPILOGUE_ROTATE_AND_CACHE = "epilogue/rotate_and_cache";
     EMBED_THREAD = "embed/thread";
     RMS_NORM_THREAD = "rms_norm/thread";
+    RMS_NORM_WORKGROUP = "rms_norm/workgroup";
     MATMUL_THREAD = "matmul/thread";
+    MATMUL_VECTOR = "matmul/vector";
+    MATMUL_TILED = "matmul/tiled";
     ATTENTION_THREAD = "attention/thread";
+    ATTENTION_WORKGROUP = "attention/workgroup";
 }
 
 /// Which kernels a device runs. Each tier may use everything that the ones before it use.

@@ -167,7 +167,7 @@ impl Twins {
     }
 
     pub(crate) fn matrix(&mut self, id: MatrixId, matrix: Matrix) {
-        self.cpu.put_matrix(id, matrix.clone()).expect("memory");
+        self.cpu.put_matrix(id, exact(&matrix)).expect("memory");
         self.gpu.put_matrix(id, matrix).expect("memory");
     }
 
@@ -200,6 +200,17 @@ impl Twins {
         norm(VectorId::FinalNorm);
         twins
     }
+}
+
+/// The same weights in f32: the CPU backend rounds the activations that quantised weights meet, the GPU does not.
+fn exact(matrix: &Matrix) -> Matrix {
+    let mut exact = Matrix::zeros(matrix.rows, matrix.cols, Format::F32);
+    let (words, mut values) = (Format::F32.row_words(matrix.cols), vec![0.0; matrix.cols]);
+    for (row, words) in exact.words.chunks_mut(words).enumerate() {
+        matrix.dequantize_row(row, &mut values);
+        words.iter_mut().zip(&values).for_each(|(word, value)| *word = value.to_bits());
+    }
+    exact
 }
 
 /// One call of a network on the GPU: slots go in and come out.

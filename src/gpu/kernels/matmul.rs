@@ -3,16 +3,32 @@
 
 use super::{stride, weight_resources, with_weights};
 use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
-use crate::gpu::shader::{self, Binding, Shader};
+use crate::gpu::shader::{self, Binding, Shader, Tier};
+use crate::gpu::weights::Layout;
 use crate::network::{Epilogue, MatrixId, Slot, VectorId};
 
-const WORKGROUP: usize = 32;
+/// Threads of a workgroup where every thread works alone.
+const THREAD_WORKGROUP: usize = 32;
 
-/// A projection without its norm, which has been taken care of.
+/// Tokens that such a thread computes of a batch.
+const THREAD_TOKENS: usize = 4;
+
+/// Rows and tokens of a workgroup's tile in `matmul/tiled.wgsl`.
+const TILE: usize = 32;
+
+/// Vectors of workgroup memory that an input may take: 12 of the 16 KiB that every device has.
+const MAX_TILE_QUADS: usize = 768;
+
+/// Rows from which on a matrix is large enough to fill a GPU with large workgroups.
+const MANY_ROWS: usize = 1 << 14;
+
+/// A projection.
 pub(in crate::gpu) struct Matmul {
     pub(in crate::gpu) weight: MatrixId,
     pub(in crate::gpu) bias: Option<VectorId>,
     pub(in crate::gpu) input: Activation,
+    /// The norm that the kernel applies to its input; only [`Division::Vector`] can.
+    pub(in crate::gpu) norm: Option<VectorId>,
     pub(in crate::gpu) epilogue: Epilogue,
     /// The slot that the epilogue fills.
     pub(in crate::gpu) output: Activation,
@@ -20,6 +36,28 @@ pub(in crate::gpu) struct Matmul {
     pub(in crate::gpu) wanted_rows: bool,
     /// Only one row is computed.
     pub(in crate::gpu) one_row: bool,
+}
+
+/// How the work is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::gpu) enum Division {
+    /// A thread computes a pair of rows for this many tokens.
+    Thread { tokens: usize },
+    /// A few threads compute a pair of rows for one token.
+    Vector,
+    /// A workgroup computes a tile of rows and tokens.
+    Tiled,
+}
+
+impl Division {
+    pub(in crate::gpu) fn of(tier: Tier, one_row: bool) -> Self {
+        match (tier, one_row) {
+            (Tier::Software, true) => Self::Thread { tokens: 1 },
+            (Tier::Software, false) => Self::Thread { tokens: THREAD_TOKENS },
+            (Tier::Portable, true) => Self::Vector,
+            (Tier::Portable, false) => Self::Tiled,
+        }
+    }
 }
 
 impl Matmul {
@@ -32,27 +70,83 @@ impl Matmul {
             _ => layout.rows,
         };
         for (part, range) in layout.parts.iter().enumerate().filter(|(_, range)| range.start < rows) {
-            let tokens = if self.one_row { 1 } else { 4 };
-            let shader = with_weights(Shader::new(shader::MATMUL_THREAD, context.target.max_batch), layout)
-                .constant("WORKGROUP", WORKGROUP)
-                .constant("TOKENS", tokens)
-                .constant("INPUT_QUADS", stride(context.network, self.input) / 4)
-                .constant("WANTED_ROWS", self.wanted_rows)
-                .piece(if self.bias.is_some() { shader::BIAS } else { shader::BIAS_NONE });
             let mut resources = weight_resources(self.weight, layout, part);
             resources.push((Binding::Input, Resource::Activation(self.input)));
-            if let Some(bias) = self.bias {
-                resources.push((Binding::Bias, Resource::Vector(bias)));
-            }
+            let (shader, grid) = self.divide(context, layout, range.end.min(rows) - range.start);
+            let shader = with_weights(shader, layout)
+                .constant("INPUT_QUADS", stride(context.network, self.input) / 4)
+                .constant("WANTED_ROWS", self.wanted_rows);
+            let shader = self.with_bias(shader, &mut resources);
+            let shader = self.with_norm(context, shader, &mut resources);
             let shader = self.with_epilogue(context, shader, rows, &mut resources);
-            let pairs = (range.end.min(rows) - range.start).div_ceil(2);
-            let grid = Grid {
-                x: Extent::fixed(pairs.div_ceil(WORKGROUP)),
-                y: if self.one_row { Extent::fixed(1) } else { Extent::Rows(tokens as u32) },
-            };
             calls.push(Call::new(format!("matmul {:?}", self.weight), shader, resources, grid));
         }
         Ok(())
+    }
+
+    /// The kernel with its constants, and its workgroups for `rows` rows.
+    fn divide(&self, context: &Context, layout: &Layout, rows: usize) -> (Shader, Grid) {
+        let max_batch = context.target.max_batch;
+        match Division::of(context.target.tier, self.one_row) {
+            Division::Thread { tokens } => (
+                Shader::new(shader::MATMUL_THREAD, max_batch)
+                    .constant("WORKGROUP", THREAD_WORKGROUP)
+                    .constant("TOKENS", tokens),
+                Grid {
+                    x: Extent::fixed(rows.div_ceil(2 * THREAD_WORKGROUP)),
+                    y: if self.one_row { Extent::fixed(1) } else { Extent::Rows(tokens as u32) },
+                },
+            ),
+            Division::Vector => {
+                let chunks = layout.format.row_words(layout.cols) / 4;
+                let lanes = (chunks.next_power_of_two() / 2).clamp(4, 32);
+                let threads = if layout.rows >= MANY_ROWS { 256 } else { 64 };
+                let max_chunks = MAX_TILE_QUADS / layout.format.values_per_word();
+                let tiles = chunks.div_ceil(max_chunks);
+                (
+                    Shader::new(shader::MATMUL_VECTOR, max_batch)
+                        .constant("THREADS", threads)
+                        .constant("LANES", lanes)
+                        .constant("TILE_CHUNKS", chunks.div_ceil(tiles))
+                        .piece(shader::REDUCE_TREE),
+                    Grid { x: Extent::fixed(rows.div_ceil(2 * threads / lanes)), y: Extent::fixed(1) },
+                )
+            }
+            Division::Tiled => (
+                Shader::new(shader::MATMUL_TILED, max_batch),
+                Grid { x: Extent::fixed(rows.div_ceil(TILE)), y: Extent::Rows(TILE as u32) },
+            ),
+        }
+    }
+
+    fn with_bias(&self, shader: Shader, resources: &mut Vec<(Binding, Resource)>) -> Shader {
+        match self.bias {
+            None => shader.piece(shader::BIAS_NONE),
+            Some(bias) => {
+                resources.push((Binding::Bias, Resource::Vector(bias)));
+                shader.piece(shader::BIAS)
+            }
+        }
+    }
+
+    /// Only the vector kernel leaves reading its input to a piece.
+    fn with_norm(
+        &self,
+        context: &Context,
+        shader: Shader,
+        resources: &mut Vec<(Binding, Resource)>,
+    ) -> Shader {
+        match self.norm {
+            _ if Division::of(context.target.tier, self.one_row) != Division::Vector => shader,
+            None => shader.piece(shader::INPUT_PLAIN),
+            Some(norm) => {
+                resources.push((Binding::NormWeight, Resource::Vector(norm)));
+                shader
+                    .constant("NORM_COLS", context.network.width(self.input.slot()))
+                    .constant("EPSILON", context.network.config.rms_norm_eps)
+                    .piece(shader::INPUT_NORMED)
+            }
+        }
     }
 
     fn with_epilogue(

@@ -2,17 +2,33 @@
 
 use super::stride;
 use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
-use crate::gpu::shader::{self, Binding, Shader};
+use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::network::{Slot, VectorId};
 
-/// Workgroups are small, because one token is one thread's work.
-const WORKGROUP: usize = 4;
+/// One thread a token; workgroups are small, because a CPU core takes one at a time.
+const THREAD_WORKGROUP: usize = 4;
+
+/// Threads that share a token.
+const THREADS: usize = 64;
 
 /// Normalises `input` into [`Activation::Normed`]; from the first wanted row on with `wanted_rows`.
 pub(in crate::gpu) fn call(context: &Context, norm: VectorId, input: Slot, wanted_rows: bool) -> Call {
     let output = Activation::Normed(input);
-    let shader = Shader::new(shader::RMS_NORM_THREAD, context.target.max_batch)
-        .constant("WORKGROUP", WORKGROUP)
+    let max_batch = context.target.max_batch;
+    let (shader, rows) = match context.target.tier {
+        Tier::Software => (
+            Shader::new(shader::RMS_NORM_THREAD, max_batch).constant("WORKGROUP", THREAD_WORKGROUP),
+            THREAD_WORKGROUP,
+        ),
+        Tier::Portable => (
+            Shader::new(shader::RMS_NORM_WORKGROUP, max_batch)
+                .constant("THREADS", THREADS)
+                .constant("LANES", THREADS)
+                .piece(shader::REDUCE_TREE),
+            1,
+        ),
+    };
+    let shader = shader
         .constant("COLS", context.network.width(input))
         .constant("STRIDE_QUADS", stride(context.network, output) / 4)
         .constant("EPSILON", context.network.config.rms_norm_eps)
@@ -22,6 +38,6 @@ pub(in crate::gpu) fn call(context: &Context, norm: VectorId, input: Slot, wante
         (Binding::Input, Resource::Activation(Activation::Slot(input))),
         (Binding::Output, Resource::Activation(output)),
     ];
-    let grid = Grid { x: Extent::Rows(WORKGROUP as u32), y: Extent::fixed(1) };
+    let grid = Grid { x: Extent::Rows(rows as u32), y: Extent::fixed(1) };
     Call::new(format!("rms_norm {norm:?}"), shader, resources, grid)
 }

@@ -1,0 +1,208 @@
+//! Every shader that any checkpoint could need, validated without a device: a broken one must not wait
+//! for a user to meet it.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use mobilellm::config::Config;
+use mobilellm::gpu::plan::{Plan, Target};
+use mobilellm::gpu::shader::{Access, PIECES, Shader};
+use mobilellm::gpu::{CacheFormat, Layout, Tier};
+use mobilellm::matrix::{Affine, Format, ScaleFormat};
+use mobilellm::network::Network;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+/// Every weight format.
+fn formats() -> Vec<Format> {
+    let mut formats = vec![Format::F32, Format::F16, Format::Bf16];
+    for bits in [4, 8] {
+        for group_size in [32, 64, 128] {
+            for scales in [ScaleFormat::F32, ScaleFormat::F16, ScaleFormat::Bf16] {
+                formats.push(Format::Affine(Affine { bits, group_size, scales }));
+            }
+        }
+    }
+    formats
+}
+
+/// Configs that between them have every epilogue, biases, and widths that fit into one tile and that do not.
+fn configs() -> Vec<Config> {
+    let mut configs = Vec::new();
+    for (hidden, ffn, heads, kv_heads, vocab) in [(128, 128, 2, 1, 97), (1664, 4352, 26, 2, 32000)] {
+        for extra in [
+            r#""tie_word_embeddings": true"#,
+            r#""attention_bias": true, "mlp_bias": true"#,
+            r#""layer_sharing": true, "layer_sharing_shared_kv": true"#,
+        ] {
+            let json = format!(
+                r#"{{"model_type": "llama", "hidden_size": {hidden}, "intermediate_size": {ffn}, "num_hidden_layers": 1,
+                    "num_attention_heads": {heads}, "num_key_value_heads": {kv_heads}, "head_dim": 64,
+                    "vocab_size": {vocab}, {extra}}}"#
+            );
+            configs.push(Config::parse(json.as_bytes()).expect("a valid config"));
+        }
+    }
+    configs
+}
+
+fn plan(config: &Config, format: Format, target: Target) -> Plan {
+    let network = Network::new(config.clone());
+    let layouts: HashMap<_, _> = network
+        .matrices()
+        .into_iter()
+        .map(|(id, rows, cols)| (id, Layout::new(rows, cols, format, 128 << 20).expect("it fits")))
+        .collect();
+    Plan::new(&network, &layouts, target).expect("a complete plan")
+}
+
+/// The plans of every config, format, tier and cache.
+fn plans() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for config in configs() {
+        for format in formats() {
+            for tier in Tier::ALL {
+                for cache in [CacheFormat::F32, CacheFormat::F16] {
+                    plans.push(plan(&config, format, Target { tier: *tier, max_batch: 64, cache }));
+                }
+            }
+        }
+    }
+    plans
+}
+
+/// One shader of each text.
+fn shaders(plans: &[Plan]) -> Vec<Shader> {
+    let mut seen = BTreeSet::new();
+    plans
+        .iter()
+        .flat_map(Plan::calls)
+        .map(|call| call.shader.clone())
+        .filter(|shader| seen.insert(shader.wgsl()))
+        .collect()
+}
+
+fn parse(shader: &Shader) -> naga::Module {
+    let wgsl = shader.wgsl();
+    naga::front::wgsl::parse_str(&wgsl)
+        .unwrap_or_else(|error| panic!("{}: {}\n{wgsl}", shader.name(), error.emit_to_string(&wgsl)))
+}
+
+#[test]
+fn every_shader_is_valid_and_within_the_limits_of_every_device() {
+    let shaders = shaders(&plans());
+    assert!(shaders.len() > 100);
+    for shader in shaders {
+        let (name, wgsl) = (shader.name(), shader.wgsl());
+        let module = parse(&shader);
+        // Packing and unpacking f16 is core WebGPU, though naga counts it as a capability.
+        Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{name}: {}\n{wgsl}", error.emit_to_string(&wgsl)));
+        let entry = &module.entry_points[0];
+        let threads: u32 = entry.workgroup_size.iter().product();
+        assert!(threads <= 256, "{name} has workgroups of {threads} threads");
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let memory: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+            .map(|(_, variable)| layouter[variable.ty].size)
+            .sum();
+        assert!(memory <= 16 << 10, "{name} needs {memory} bytes of workgroup memory");
+        let barriers = wgsl.contains("workgroupBarrier") || memory > 0;
+        assert!(
+            !(name.ends_with("/thread") && barriers),
+            "{name} is for adapters where barriers are ruinous"
+        );
+    }
+}
+
+#[test]
+fn bindings_read_from_the_text_are_those_that_the_shader_has() {
+    for shader in shaders(&plans()) {
+        let module = parse(&shader);
+        let mut declared: Vec<_> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, variable)| {
+                let access = match variable.space {
+                    naga::AddressSpace::Uniform => Access::Uniform,
+                    naga::AddressSpace::Storage { access } if access == naga::StorageAccess::LOAD => {
+                        Access::Read
+                    }
+                    naga::AddressSpace::Storage { .. } => Access::ReadWrite,
+                    _ => return None,
+                };
+                variable.binding.map(|binding| (binding.binding, access))
+            })
+            .collect();
+        let mut read: Vec<_> =
+            shader.bindings().into_iter().map(|(binding, access)| (binding.number(), access)).collect();
+        declared.sort_unstable_by_key(|(number, _)| *number);
+        read.sort_unstable_by_key(|(number, _)| *number);
+        assert_eq!(read, declared, "{}", shader.name());
+        let storage = read.iter().filter(|(_, access)| *access != Access::Uniform).count();
+        assert!(storage <= 8, "{} binds {storage} storage buffers", shader.name());
+    }
+}
+
+#[test]
+fn plans_bind_what_shaders_declare_and_no_buffer_twice() {
+    for plan in plans() {
+        for call in plan.calls() {
+            let mut declared: Vec<_> =
+                call.shader.bindings().into_iter().skip(1).map(|(binding, _)| binding).collect();
+            let mut bound: Vec<_> = call.resources.iter().map(|(binding, _)| *binding).collect();
+            declared.sort_unstable();
+            bound.sort_unstable();
+            assert_eq!(bound, declared, "{}", call.label);
+            for (i, (_, resource)) in call.resources.iter().enumerate() {
+                let again = call.resources[i + 1..].iter().any(|(_, other)| other == resource);
+                assert!(!again, "{} binds {resource:?} twice", call.label);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_layer_is_five_dispatches_in_decode() {
+    let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+        "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
+    let config = Config::parse(json.as_bytes()).unwrap();
+    let target = Target { tier: Tier::Portable, max_batch: 64, cache: CacheFormat::F16 };
+    let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
+    let plan = plan(&config, q4, target);
+    assert_eq!(plan.decode.len() + plan.head_one.len(), 5 * 30 + 2);
+    // The text of a shader is what is compiled: few, because people wait for them.
+    assert!(shaders(&[plan]).len() <= 20);
+}
+
+#[test]
+fn every_file_is_used_and_has_a_cpu_twin() {
+    let used: BTreeSet<_> = shaders(&plans())
+        .iter()
+        .flat_map(|shader| shader.pieces().chain([shader.name()]).collect::<Vec<_>>())
+        .collect();
+    let mut files = BTreeSet::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in std::fs::read_dir(root.join("shaders")).unwrap() {
+        let folder = folder.unwrap().path();
+        let kernel = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let file = file.unwrap().path();
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.starts_with("// "), "{} does not open with a comment", file.display());
+            files.insert(format!("{kernel}/{}", file.file_stem().unwrap().to_str().unwrap()));
+        }
+        if !matches!(kernel.as_str(), "lib" | "epilogue") {
+            assert!(root.join(format!("src/cpu/{kernel}.rs")).exists(), "{kernel} has no CPU twin");
+        }
+    }
+    let embedded: BTreeSet<_> = PIECES.iter().map(|piece| piece.name.to_owned()).collect();
+    assert_eq!(embedded, files, "embedded files");
+    assert_eq!(used.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), files, "used files");
+}
