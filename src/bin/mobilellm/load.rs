@@ -8,8 +8,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mobilellm::cancel::Cancel;
 use mobilellm::checkpoint::directory::DirectorySource;
 
+use mobilellm::checkpoint::files::{CONFIG_LIMIT, read_required};
 use mobilellm::checkpoint::source::Source;
 use mobilellm::checkpoint::{Progress, WeightFormat};
+use mobilellm::config::{self, Config};
 use mobilellm::engine::{BackendChoice, Engine, LoadOptions, text_files};
 use mobilellm::tokenizer::Tokenizer;
 
@@ -69,9 +71,11 @@ pub(crate) async fn engine(flags: &ModelFlags) -> Result<Loaded> {
 
 /// Loads only what concerns text.
 pub(crate) async fn tokenizer(model: &str) -> Result<Tokenizer> {
-    let files = text_files(source(model)?.as_ref(), &Cancel::default()).await?;
-    // Without the network's vocabulary, the tokenizer's own is the measure.
-    Ok(Tokenizer::load(&files, usize::MAX)?)
+    let source = source(model)?;
+    let cancel = Cancel::default();
+    let config = read_required(source.as_ref(), config::FILE, CONFIG_LIMIT, &cancel).await?;
+    let files = text_files(source.as_ref(), &cancel).await?;
+    Ok(Tokenizer::load(&files, Config::parse(&config)?.vocab_size)?)
 }
 
 /// A bar on standard error, so that piped output stays clean.
