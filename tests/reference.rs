@@ -1,5 +1,7 @@
 //! Logits and texts against what transformers computed (tests/reference), on every backend of this machine.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+
 #[path = "common/engines.rs"]
 mod engines;
 

@@ -1,5 +1,6 @@
 //! What several test programs need: fixtures, engines on every backend that this machine has.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};

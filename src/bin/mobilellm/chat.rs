@@ -103,13 +103,12 @@ impl<'a> Talk<'a> {
         let mut text = String::new();
         while let Some(event) = generation.next().await? {
             match event {
-                Event::Prefill { .. } => {}
                 Event::Token(token) => {
                     print(&token.text)?;
                     text.push_str(&token.text);
                 }
                 Event::Done { finish_reason: FinishReason::Length, .. } => print(" [length]")?,
-                Event::Done { .. } => {}
+                Event::Prefill { .. } | Event::Done { .. } => {}
             }
             if self.interrupted.load(Ordering::Relaxed) {
                 print(" [stopped]")?;

@@ -1,5 +1,7 @@
 //! What the command line accepts, and the help that teaches it.
 
+#![allow(clippy::doc_markdown, reason = "these comments are the help text, which is no markdown")]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

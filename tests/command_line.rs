@@ -1,0 +1,166 @@
+//! The command line as its user sees it: output, exit codes, messages.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use serde_json::Value;
+
+fn checkpoint(name: &str) -> String {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures/checkpoints");
+    fixtures.join(name).to_str().unwrap().to_owned()
+}
+
+fn run(args: &[&str]) -> Output {
+    cargo_bin_cmd!("mobilellm").args(args).output().unwrap()
+}
+
+fn stdout(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&stdout(args)).unwrap()
+}
+
+/// Exit code and message of a command that fails.
+fn failure(args: &[&str]) -> (Option<i32>, String) {
+    let output = run(args);
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn generate_prints_the_text_that_transformers_generates() {
+    let model = checkpoint("chat");
+    let expected = std::fs::read_to_string(format!("{model}/expected_generation.json")).unwrap();
+    let expected: Value = serde_json::from_str(&expected).unwrap();
+    let prompt = expected["completion"]["prompt"].as_str().unwrap();
+    let common =
+        ["generate", "--model", &model, "--backend", "cpu", "--weights", "f32", "--max-tokens", "16"];
+    let flags = [&common[..], &["--prompt", prompt, "--json"]].concat();
+    let answer = json(&flags);
+    assert_eq!(answer["tokens"], expected["completion"]["ids"]);
+    assert_eq!(answer["text"], expected["completion"]["text"]);
+    assert_eq!(answer["finish_reason"], "length");
+    assert_eq!(answer["usage"]["completion_tokens"], 16);
+    assert_eq!(
+        answer["usage"]["prompt_tokens"],
+        expected["completion"]["prompt_ids"].as_array().unwrap().len()
+    );
+    for timing in ["load_ms", "prefill_tokens_per_s", "decode_tokens_per_s"] {
+        assert!(answer["timings"][timing].as_f64().unwrap() > 0.0, "{timing}");
+    }
+    let streamed = stdout(&[&common[..], &["--prompt", prompt]].concat());
+    assert_eq!(streamed.trim_end_matches('\n'), answer["text"].as_str().unwrap());
+
+    let question = expected["chat"]["messages"][0]["content"].as_str().unwrap();
+    let answer = json(&[&common[..], &["--chat", question, "--json"]].concat());
+    assert_eq!(answer["tokens"], expected["chat"]["ids"]);
+}
+
+#[test]
+fn a_seed_repeats_itself_and_a_stop_string_ends() {
+    let model = checkpoint("chat");
+    let text = |seed: &str| {
+        let sampled =
+            ["generate", "--model", &model, "--backend", "cpu", "--prompt", "Alice", "--max-tokens", "24"];
+        stdout(&[&sampled[..], &["--temperature", "1.5", "--top-p", "0.95", "--seed", seed]].concat())
+    };
+    assert_eq!(text("1"), text("1"));
+    assert_ne!(text("1"), text("2"));
+
+    let greedy = ["generate", "--model", &model, "--backend", "cpu", "--prompt", "Alice", "--json"];
+    let whole = json(&[&greedy[..], &["--max-tokens", "24"]].concat());
+    let whole = whole["text"].as_str().unwrap();
+    let stop: String = whole.chars().skip(3).take(4).collect();
+    let stopped = json(&[&greedy[..], &["--max-tokens", "24", "--stop", &stop]].concat());
+    assert_eq!(stopped["finish_reason"], "stop");
+    assert_eq!(stopped["text"].as_str().unwrap(), &whole[..whole.find(&stop).unwrap()]);
+}
+
+#[test]
+fn logits_are_written_as_safetensors() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    stdout(&[
+        "logits",
+        "--model",
+        &checkpoint("biases"),
+        "--tokens",
+        "1,5,7",
+        "--backend",
+        "cpu",
+        "--out",
+        path,
+    ]);
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let logits = tensors.tensor("logits").unwrap();
+    assert_eq!(logits.dtype(), safetensors::Dtype::F32);
+    assert_eq!(logits.shape()[0], 3);
+}
+
+#[test]
+fn tokens_there_and_back() {
+    let model = checkpoint("mobilellm");
+    let tokens = json(&["tokenize", "--model", &model, "Alice was not", "--json"]);
+    let ids: Vec<String> = tokens["ids"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(tokens["ids"][0], 1, "the beginning token is added");
+    assert_eq!(tokens["tokens"].as_array().unwrap().len(), ids.len());
+    let ids = ids.join(",");
+    assert_eq!(stdout(&["detokenize", "--model", &model, "--skip-special", &ids]), "Alice was not\n");
+}
+
+#[test]
+fn wrong_usage_is_2_and_failure_is_1() {
+    let model = checkpoint("mobilellm");
+    assert_eq!(failure(&["generate", "--model", &model]).0, Some(2));
+    assert_eq!(failure(&["generate", "--model", &model, "--prompt", "a", "--weights", "q3"]).0, Some(2));
+    assert_eq!(failure(&["fly"]).0, Some(2));
+
+    let (code, message) = failure(&["generate", "--model", "/nowhere", "--prompt", "a"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("/nowhere") && message.contains("config.json"), "{message}");
+    let (code, message) = failure(&["generate", "--model", &model, "--backend", "cpu", "--chat", "hello"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("chat template"), "{message}");
+    let (code, message) = failure(&[
+        "logits",
+        "--model",
+        &model,
+        "--backend",
+        "cpu",
+        "--tokens",
+        "99999",
+        "--out",
+        "/dev/null",
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("99999") && message.contains("vocabulary"), "{message}");
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_says_by_how_much() {
+    let model = checkpoint("mobilellm");
+    let prompt = "word ".repeat(50);
+    let flags = ["generate", "--model", &model, "--backend", "cpu", "--context", "16", "--prompt", &prompt];
+    let (code, message) = failure(&flags);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("more than the context of 16"), "{message}");
+}
+
+#[test]
+fn chat_keeps_the_conversation() {
+    let model = checkpoint("chat");
+    let output = cargo_bin_cmd!("mobilellm")
+        .args(["chat", "--model", &model, "--backend", "cpu", "--max-tokens", "4"])
+        .write_stdin("Hello\n/clear\nHello again\n/nonsense\n/exit\n")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("/nonsense is not a command"));
+}
