@@ -85,6 +85,29 @@ fn sentencepiece_is_the_slow_llama_tokenizer() {
 }
 
 #[test]
+fn other_sentencepiece_models_are_as_sentencepiece_has_them() {
+    for name in ["user_defined", "unused", "char_map", "no_prefix"] {
+        let path = fixtures().join("sentencepiece_variants").join(name);
+        let files = TokenizerFiles {
+            tokenizer_model: Some(std::fs::read(path.with_extension("model")).unwrap()),
+            ..TokenizerFiles::default()
+        };
+        let tokenizer = Tokenizer::load(&files, 600).unwrap();
+        let expected = std::fs::read(path.with_extension("json")).unwrap();
+        let expected: Value = serde_json::from_slice(&expected).unwrap();
+        let rows = expected["strings"].as_array().unwrap();
+        assert!(rows.len() > 200, "{} rows", rows.len());
+        for row in rows {
+            let ids = tokenizer.encode(row["text"].as_str().unwrap(), false).unwrap();
+            assert_eq!(json!(ids), row["ids"], "{name} {}", row["text"]);
+            if let Some(text) = row.get("decoded") {
+                assert_eq!(&json!(tokenizer.decode(&ids, true).unwrap()), text, "{name} {}", row["text"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_familys_own_tokenizer_is_the_slow_llama_tokenizer() {
     let Some(folder) = shared("mobilellm-configs/125M") else { return };
     let tokenizer = load(&folder, 32000);
@@ -212,6 +235,29 @@ fn settings_decide_what_is_put_around_a_text() {
 }
 
 #[test]
+fn a_newer_llama_puts_one_space_before_everything() {
+    let mut files = read_files(&fixtures().join("sentencepiece"));
+    let config = String::from_utf8(files.tokenizer_config.take().unwrap()).unwrap();
+    let config = config.replace(r#""legacy": true"#, r#""legacy": false"#);
+    files.tokenizer_config = Some(config.into_bytes());
+    let tokenizer = Tokenizer::load(&files, 1000).unwrap();
+    // Of transformers 4.57.6 with legacy=False.
+    let expected: [(&str, &[u32]); 8] = [
+        ("", &[1]),
+        (" ", &[1, 289]),
+        (" Hello", &[1, 749, 335, 384, 753]),
+        ("▁Hello", &[1, 749, 335, 384, 753]),
+        ("<s></s>", &[1, 1, 2]),
+        ("<s> </s>", &[1, 1, 749, 2]),
+        ("<s>Hello", &[1, 1, 780, 384, 753]),
+        ("Hello\n</s>\n", &[1, 335, 384, 753, 13, 2, 13]),
+    ];
+    for (text, ids) in expected {
+        assert_eq!(tokenizer.encode(text, true).unwrap(), ids, "{text:?}");
+    }
+}
+
+#[test]
 fn ends_come_from_all_files() {
     let tokenizer = load(&fixtures().join("checkpoints/chat"), 509);
     assert!(tokenizer.eos_token_ids().len() > 1, "{:?}", tokenizer.eos_token_ids());
@@ -288,6 +334,34 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
 }
 
+/// Pointers to all values of a tokenizer.json, of the vocabulary and the merges only to some.
+fn places(json: &Value) -> Vec<String> {
+    fn collect(value: &Value, pointer: &str, places: &mut Vec<String>) {
+        if !pointer.is_empty() {
+            places.push(pointer.to_owned());
+        }
+        let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
+        match value {
+            Value::Object(fields) => {
+                fields
+                    .iter()
+                    .take(12)
+                    .for_each(|(key, value)| collect(value, &format!("{pointer}/{}", escape(key)), places));
+            }
+            Value::Array(items) => {
+                (0..)
+                    .zip(items)
+                    .take(8)
+                    .for_each(|(i, item): (usize, _)| collect(item, &format!("{pointer}/{i}"), places));
+            }
+            _ => {}
+        }
+    }
+    let mut places = Vec::new();
+    collect(json, "", &mut places);
+    places
+}
+
 proptest! {
     #[test]
     fn texts_survive_the_round_trip(text in text()) {
@@ -316,6 +390,42 @@ proptest! {
                 let joined = prompt_text + &stream(tokenizer.detokenizer().after(prompt), rest);
                 prop_assert_eq!(joined, tokenizer.decode(&ids, true).unwrap());
             }
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_never_panic(
+        name in prop::sample::select(vec!["byte_level", "byte_level_split"]),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4),
+        text in text(),
+    ) {
+        let mut files = read_files(&fixtures().join(name));
+        let mut json: Value = serde_json::from_slice(files.tokenizer_json.as_ref().unwrap()).unwrap();
+        for (place, value) in changes {
+            let places = places(&json);
+            let values = [
+                json!(null), json!(true), json!(0), json!(-1), json!(1), json!(1e300), json!(u32::MAX), json!(""), json!("a"),
+                json!("Ġ"), json!("(?:a|a)*b"), json!("("), json!([]), json!({}), json!(["a", "a"]), json!({"String": ""}),
+                json!({"type": "Sequence", "normalizers": [], "pretokenizers": [], "processors": [], "decoders": []}),
+                json!({"type": "Replace", "pattern": {"String": ""}, "content": "x"}),
+                json!({"type": "Replace", "pattern": {"Regex": "a*"}, "content": "x"}),
+                json!({"type": "FixedLength", "length": 0}), json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
+                json!({"type": "Metaspace", "replacement": "a", "prepend_scheme": "always", "split": true}),
+                json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}),
+                json!({"type": "BertProcessing", "sep": ["a", 5000], "cls": ["b", 1]}),
+                json!({"type": "Unigram", "unk_id": 7, "vocab": [["a", 0.0], ["b", -1.0]]}),
+                json!({"type": "WordLevel", "unk_token": "?", "vocab": {"a": 3}}),
+                json!({"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "max_input_chars_per_word": 0,
+                    "vocab": {"a": 3}}),
+            ];
+            *json.pointer_mut(&places[place.index(places.len())]).unwrap() = value.get(&values).clone();
+        }
+        files.tokenizer_json = Some(json.to_string().into_bytes());
+        if let Ok(tokenizer) = Tokenizer::load(&files, 1000)
+            && let Ok(ids) = tokenizer.encode(&text, true)
+        {
+            prop_assert!(ids.iter().all(|id| *id < 1000));
+            prop_assert!(tokenizer.decode(&ids, false).is_ok());
         }
     }
 

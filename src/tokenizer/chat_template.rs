@@ -145,7 +145,7 @@ impl Tokenizer {
         if !tools.is_empty() {
             return Err(Error::request("tools", "the plain chat format cannot express tools"));
         }
-        let mut text = match self.bos_token_id.filter(|bos| self.adds_bos(*bos)) {
+        let mut text = match self.bos_token_id.filter(|bos| self.surround.before.first() == Some(bos)) {
             Some(bos) => self.token(bos).unwrap_or_default(),
             None => String::new(),
         };
@@ -168,10 +168,6 @@ impl Tokenizer {
             text.push_str("Assistant:");
         }
         Ok(text)
-    }
-
-    fn adds_bos(&self, bos: u32) -> bool {
-        self.encode("", true).is_ok_and(|ids| ids.first() == Some(&bos))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tokens to text while they are generated: never half a character, never a wrong space.
 
 use super::Tokenizer;
+use super::spelling::AtStart;
 
 /// Turns a stream of tokens into pieces of text.
 ///
@@ -44,8 +45,12 @@ impl<'a> Detokenizer<'a> {
         if bytes.is_empty() {
             return None;
         }
-        if std::mem::take(&mut self.at_start) && self.tokenizer.strips_first_space(id) {
-            bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
+        if self.at_start {
+            let dropped = self.tokenizer.dropped_at_start(id);
+            if dropped != AtStart::Keeps {
+                bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
+            }
+            self.at_start = dropped == AtStart::DropsUntilText && bytes.is_empty();
         }
         self.pending.extend_from_slice(bytes);
         let text = self.take_complete();

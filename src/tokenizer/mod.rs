@@ -10,6 +10,7 @@ mod python;
 mod sentencepiece;
 mod settings;
 mod spelling;
+mod surround;
 mod tokenizer_json;
 
 use std::collections::BTreeSet;
@@ -22,7 +23,8 @@ pub use self::chat_template::{ChatFormat, ChatOptions};
 pub use self::detokenize::Detokenizer;
 use self::model::Vocabulary;
 use self::settings::{DeclaredToken, Settings};
-use self::spelling::Spelling;
+use self::spelling::{AtStart, Spelling};
+use self::surround::Surround;
 use crate::error::{Error, Result};
 
 type Pipeline =
@@ -84,20 +86,12 @@ pub struct Tokenizer {
     spelling: Spelling,
     /// The byte token of a space, which SentencePiece does not take for the dummy space.
     space_byte: Option<u32>,
-    /// Tokens to put around a text, where that is not left to the file's post-processor.
-    surround: Option<Surround>,
+    surround: Surround,
     /// Text before which SentencePiece puts a dummy space by itself, once, not per stretch (`legacy: false`).
     prefixes_once: bool,
     bos_token_id: Option<u32>,
     eos_token_ids: Vec<u32>,
     vocab_size: usize,
-}
-
-/// Tokens to put before and after a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Surround {
-    before: Option<u32>,
-    after: Option<u32>,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -123,14 +117,14 @@ impl Tokenizer {
     /// network, [`Error::Unsupported`] for kinds of tokenizers that this engine does not read.
     pub fn load(files: &TokenizerFiles, vocab_size: usize) -> Result<Self> {
         let mut settings = Settings::parse(files)?;
-        let (mut pipeline, spelling, file) = match (&files.tokenizer_json, &files.tokenizer_model) {
+        let (mut pipeline, spelling, surround, file) = match (&files.tokenizer_json, &files.tokenizer_model) {
             (Some(json), _) => {
-                let (pipeline, spelling) = tokenizer_json::read(json, vocab_size)?;
-                (pipeline, spelling, "tokenizer.json")
+                let (pipeline, spelling, surround) = tokenizer_json::read(json, vocab_size)?;
+                (pipeline, spelling, surround, "tokenizer.json")
             }
             (None, Some(model)) => {
                 let (pipeline, spelling) = sentencepiece::read(model, &mut settings)?;
-                (pipeline, spelling, "tokenizer.model")
+                (pipeline, spelling, Surround::default(), "tokenizer.model")
             }
             (None, None) => {
                 return Err(Error::missing(
@@ -150,7 +144,7 @@ impl Tokenizer {
             special: special_ids(&pipeline),
             space_byte: pipeline.token_to_id("<0x20>").filter(|_| is_sentencepiece),
             prefixes_once: is_sentencepiece && settings.legacy == Some(false),
-            surround: None,
+            surround,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
             spelling,
@@ -159,7 +153,6 @@ impl Tokenizer {
             vocab_size,
         };
         tokenizer.find_ends();
-        tokenizer.check_post_processor()?;
         Ok(tokenizer)
     }
 
@@ -172,28 +165,17 @@ impl Tokenizer {
                 .filter(|id| self.is_known(*id))
         };
         let (bos, eos) = (named("bos_token"), named("eos_token"));
+        // As in transformers 5, these settings replace what tokenizer.json says, where there are any.
         if self.settings.add_bos_token.is_some() || self.settings.add_eos_token.is_some() {
             let before = bos.filter(|_| self.settings.add_bos_token == Some(true));
             let after = eos.filter(|_| self.settings.add_eos_token == Some(true));
-            self.surround = Some(Surround { before, after });
+            self.surround = Surround { before: Vec::from_iter(before), after: Vec::from_iter(after) };
         }
         self.bos_token_id = bos;
         self.eos_token_ids = eos.into_iter().chain(self.settings.generation_eos.iter().copied()).collect();
         self.eos_token_ids.retain(|id| (*id as usize) < self.vocab_size);
         self.eos_token_ids.sort_unstable();
         self.eos_token_ids.dedup();
-    }
-
-    /// A post-processor names its tokens by id; those must exist too.
-    fn check_post_processor(&self) -> Result<()> {
-        self.encode("", true).map(drop).map_err(|error| {
-            Error::invalid(
-                "tokenizer.json",
-                "post_processor",
-                error,
-                "Take all files from the same checkpoint",
-            )
-        })
     }
 
     /// The tokens of a text.
@@ -204,16 +186,16 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Request`] for a text that the vocabulary cannot express.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-        let by_file = add_special_tokens && self.surround.is_none();
-        let mut ids = if self.prefixes_once && !text.is_empty() {
+        let stretches = if self.prefixes_once && !text.is_empty() {
             self.encode_prefixed_once(text)?
         } else {
-            self.encode_stretches(text, by_file)?
+            self.encode_stretches(text)?
         };
-        if let Some(surround) = self.surround.filter(|_| add_special_tokens) {
-            ids.splice(0..0, surround.before);
-            ids.extend(surround.after);
-        }
+        let ids = if add_special_tokens {
+            [&self.surround.before[..], &stretches, &self.surround.after].concat()
+        } else {
+            stretches
+        };
         match ids.iter().find(|id| **id as usize >= self.vocab_size) {
             None => Ok(ids),
             Some(id) => Err(Error::request(
@@ -223,17 +205,17 @@ impl Tokenizer {
         }
     }
 
-    fn encode_stretches(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
+    fn encode_stretches(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self
             .pipeline
-            .encode_fast(text, add_special_tokens)
+            .encode_fast(text, false)
             .map_err(|error| Error::request("text", format!("it cannot be written in tokens: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 
     /// The slow `LlamaTokenizer` with `legacy=False`: one dummy space before everything, none after special tokens.
     fn encode_prefixed_once(&self, text: &str) -> Result<Vec<u32>> {
-        let mut ids = self.encode_stretches(&format!("\u{2581}{}", text.replace('\u{2581}', " ")), false)?;
+        let mut ids = self.encode_stretches(&format!("\u{2581}{}", text.replace('\u{2581}', " ")))?;
         let is_dummy = |id: &u32| self.token(*id).as_deref() == Some("\u{2581}");
         if ids.first().is_some_and(is_dummy) && ids.get(1).is_some_and(|id| self.is_special(*id)) {
             ids.remove(0);
@@ -320,9 +302,9 @@ impl Tokenizer {
         self.token_bytes(id).is_some()
     }
 
-    /// Whether a space with which this token begins a text is not part of the text.
-    fn strips_first_space(&self, id: u32) -> bool {
-        self.spelling.strips_first_space && self.space_byte != Some(id)
+    /// What is dropped of this token where it begins a text.
+    fn dropped_at_start(&self, id: u32) -> AtStart {
+        if self.space_byte == Some(id) { AtStart::Keeps } else { self.spelling.at_start }
     }
 
     fn shows_each_broken_byte(&self) -> bool {

@@ -12,7 +12,6 @@ const FILE: &str = "tokenizer.json";
 const REMEDY: &str = "Supported are ByteLevel, and Replace, ByteFallback, Fuse, Strip and Metaspace as LLaMA's tokenizers use them";
 
 /// What a decoder does to a piece.
-#[expect(clippy::struct_excessive_bools, reason = "four independent steps of a decoder")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Spelling {
     /// `▁` to a space, as a rule.
@@ -23,17 +22,29 @@ pub(super) struct Spelling {
     byte_level: bool,
     /// Every piece is a word of its own.
     space_before_each: bool,
-    /// One space at the beginning of the text is not part of it.
-    pub(super) strips_first_space: bool,
+    /// What of the beginning of the text is not part of it.
+    pub(super) at_start: AtStart,
+}
+
+/// What becomes of spaces at the beginning of a decoded text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum AtStart {
+    /// They are text.
+    #[default]
+    Keeps,
+    /// The first one is a dummy.
+    DropsOne,
+    /// One of every piece is dropped until there is text: SentencePiece with collapsed white space.
+    DropsUntilText,
 }
 
 impl Spelling {
     /// The spelling of a SentencePiece model.
-    pub(super) fn sentencepiece(strips_first_space: bool) -> Self {
+    pub(super) fn sentencepiece(at_start: AtStart) -> Self {
         Self {
             replacements: vec![("\u{2581}".to_owned(), " ".to_owned())],
             byte_fallback: true,
-            strips_first_space,
+            at_start,
             ..Self::default()
         }
     }
@@ -45,7 +56,7 @@ impl Spelling {
             // Without a decoder, pieces are joined with spaces.
             None | Some(Value::Null) => {
                 spelling.space_before_each = true;
-                spelling.strips_first_space = true;
+                spelling.at_start = AtStart::DropsOne;
             }
             Some(decoder) => spelling.add(decoder)?,
         }
@@ -76,7 +87,7 @@ impl Spelling {
                 let count = |name: &str| decoder.get(name).and_then(Value::as_u64).unwrap_or(0);
                 match (text("content"), count("start"), count("stop")) {
                     (_, 0, 0) => {}
-                    (Some(" "), 1, 0) => self.strips_first_space = true,
+                    (Some(" "), 1, 0) => self.at_start = AtStart::DropsOne,
                     _ => return Err(unsupported("a Strip decoder other than of one space at the start")),
                 }
             }
@@ -85,7 +96,7 @@ impl Spelling {
                 self.replacements.push((space, " ".to_owned()));
                 let never = text("prepend_scheme") == Some("never")
                     || decoder.get("add_prefix_space") == Some(&Value::Bool(false));
-                self.strips_first_space = !never;
+                self.at_start = if never { AtStart::Keeps } else { AtStart::DropsOne };
             }
             other => return Err(unsupported(&format!("the decoder {other:?}"))),
         }
@@ -169,7 +180,7 @@ mod tests {
 
     #[test]
     fn llama_pieces() {
-        let spelling = Spelling::sentencepiece(true);
+        let spelling = Spelling::sentencepiece(AtStart::DropsOne);
         assert_eq!(spelling.bytes("▁the▁"), b" the ");
         assert_eq!(spelling.bytes("<0xE2>"), [0xE2]);
         assert_eq!(spelling.bytes("<0x+1>"), b"<0x+1>");
@@ -179,7 +190,7 @@ mod tests {
     #[test]
     fn no_decoder_joins_words_with_spaces() {
         let spelling = Spelling::from_decoder(None).unwrap();
-        assert!(spelling.strips_first_space);
+        assert_eq!(spelling.at_start, AtStart::DropsOne);
         assert_eq!(spelling.bytes("word"), b" word");
     }
 

@@ -11,11 +11,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::{BpeBuilder, Vocab};
+use tokenizers::utils::SysRegex;
 use tokenizers::{AddedToken, TokenizerImpl};
 
 use super::model::Vocabulary;
 use super::settings::DeclaredToken;
 use super::spelling::Spelling;
+use super::surround::Surround;
 use super::{Pipeline, add_declared_tokens};
 use crate::error::{Error, Result};
 
@@ -61,24 +63,24 @@ struct ModelHead<'a> {
     vocab: Option<&'a RawValue>,
 }
 
-/// Reads the file into what encodes text, and into how its pieces spell text.
-pub(super) fn read(json: &[u8], vocab_size: usize) -> Result<(Pipeline, Spelling)> {
+/// Reads the file into what encodes text, how its pieces spell text, and what is put around it.
+pub(super) fn read(json: &[u8], vocab_size: usize) -> Result<(Pipeline, Spelling, Surround)> {
     let file: File = serde_json::from_slice(json).map_err(|error| invalid("JSON", error))?;
     let spelling = Spelling::from_decoder(file.decoder.as_ref())?;
+    for part in [&file.normalizer, &file.pre_tokenizer].into_iter().flatten() {
+        refuse_hazards(part)?;
+    }
     let mut pipeline: Pipeline = TokenizerImpl::new(Vocabulary::Hub(read_model(file.model)?));
     pipeline
         .with_normalizer(part::<tokenizers::NormalizerWrapper>("normalizer", file.normalizer)?)
         .map_err(|error| invalid("normalizer", error))?;
     pipeline
-        .with_pre_tokenizer(part::<tokenizers::PreTokenizerWrapper>("pre_tokenizer", file.pre_tokenizer)?)
-        .with_post_processor(part::<tokenizers::PostProcessorWrapper>(
-            "post_processor",
-            file.post_processor,
-        )?);
+        .with_pre_tokenizer(part::<tokenizers::PreTokenizerWrapper>("pre_tokenizer", file.pre_tokenizer)?);
+    let surround = Surround::from_post_processor(file.post_processor.as_ref(), vocab_size)?;
     let declared =
         file.added_tokens.into_iter().map(|entry| DeclaredToken { id: entry.id, token: entry.token });
     add_declared_tokens(&mut pipeline, FILE, declared.collect(), vocab_size)?;
-    Ok((pipeline, spelling))
+    Ok((pipeline, spelling, surround))
 }
 
 fn invalid(field: &str, problem: impl std::fmt::Display) -> Error {
@@ -87,6 +89,34 @@ fn invalid(field: &str, problem: impl std::fmt::Display) -> Error {
 
 fn part<T: serde::de::DeserializeOwned>(field: &str, value: Option<Value>) -> Result<Option<T>> {
     value.map(serde_json::from_value).transpose().map_err(|error| invalid(field, error))
+}
+
+/// Refuses parts with which `tokenizers` panics on some files, and which no language model is known to use.
+fn refuse_hazards(part: &Value) -> Result<()> {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+    if matches!(kind, "FixedLength" | "Precompiled")
+        || (kind == "Replace" && replaces_nothing(&part["pattern"]))
+    {
+        let remedy = "Use a tokenizer.json of a Llama-like model, or a tokenizer.model";
+        return Err(Error::unsupported(FILE, format!("its {kind}"), remedy));
+    }
+    match part {
+        Value::Object(fields) => fields.values().try_for_each(refuse_hazards),
+        Value::Array(items) => items.iter().try_for_each(refuse_hazards),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a pattern matches where there is nothing.
+fn replaces_nothing(pattern: &Value) -> bool {
+    let text = |name: &str| pattern.get(name).and_then(Value::as_str);
+    let matches_empty = |regex: &str| match SysRegex::new(regex) {
+        Ok(regex) => {
+            ["", "a ", " 1\n."].iter().any(|probe| regex.find_iter(probe).any(|(start, end)| start == end))
+        }
+        Err(_) => false,
+    };
+    text("String").is_some_and(str::is_empty) || text("Regex").is_some_and(matches_empty)
 }
 
 fn read_model(json: &RawValue) -> Result<ModelWrapper> {

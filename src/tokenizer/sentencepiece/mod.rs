@@ -51,7 +51,7 @@ pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(Pipeline, S
     let proto: ModelProto = prost::Message::decode(bytes).map_err(|error| invalid("protobuf", error))?;
     let mut model = SentencePiece::new(&proto)?;
     add_defaults(settings, &proto, &model);
-    let spelling = Spelling::sentencepiece(model.normalizer.strips_first_space());
+    let spelling = Spelling::sentencepiece(model.normalizer.dropped_at_start());
     if settings.legacy == Some(false) {
         model.normalizer.add_dummy_prefix = false;
     }

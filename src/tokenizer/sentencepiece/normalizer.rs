@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::proto::NormalizerSpec;
 use super::{invalid, merge};
 use crate::error::Result;
+use crate::tokenizer::spelling::AtStart;
 
 /// The sign that stands for a space in pieces.
 const SPACE_SIGN: &str = "\u{2581}";
@@ -34,9 +35,13 @@ impl Normalizer {
         })
     }
 
-    /// Whether one space at the beginning of a decoded text is the dummy one.
-    pub(super) fn strips_first_space(&self) -> bool {
-        self.add_dummy_prefix || self.remove_extra_whitespaces
+    /// What decoding drops because normalising may have put it there.
+    pub(super) fn dropped_at_start(&self) -> AtStart {
+        match (self.remove_extra_whitespaces, self.add_dummy_prefix) {
+            (true, _) => AtStart::DropsUntilText,
+            (false, true) => AtStart::DropsOne,
+            (false, false) => AtStart::Keeps,
+        }
     }
 
     pub(super) fn normalize(&self, text: &str) -> String {
