@@ -49,6 +49,16 @@ pub enum Error {
         /// What the user can do.
         remedy: String,
     },
+    /// A file could not be written.
+    #[error("cannot write {location}: {problem}. {remedy}")]
+    Write {
+        /// Path.
+        location: String,
+        /// The cause in words.
+        problem: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// The prompt does not fit into the context window.
     #[error(
         "the prompt has {prompt} tokens, {excess} more than the context of {limit} leaves room for. Shorten it, or start a new conversation"
@@ -108,6 +118,7 @@ impl Error {
             Self::Invalid { .. } => "invalid_file",
             Self::Unsupported { .. } => "unsupported",
             Self::Fetch { .. } => "fetch_failed",
+            Self::Write { .. } => "write_failed",
             Self::ContextOverflow { .. } => "context_length_exceeded",
             Self::Request { .. } => "invalid_request",
             Self::Template { .. } => "chat_template",
@@ -145,6 +156,15 @@ impl Error {
     /// [`Error::Fetch`].
     pub fn fetch(location: impl Display, problem: impl Display, remedy: impl Display) -> Self {
         Self::Fetch {
+            location: location.to_string(),
+            problem: problem.to_string(),
+            remedy: remedy.to_string(),
+        }
+    }
+
+    /// [`Error::Write`].
+    pub fn write(location: impl Display, problem: impl Display, remedy: impl Display) -> Self {
+        Self::Write {
             location: location.to_string(),
             problem: problem.to_string(),
             remedy: remedy.to_string(),

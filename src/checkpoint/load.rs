@@ -3,7 +3,7 @@
 use super::assemble::{Assembly, Incoming};
 use super::files::{CONFIG_LIMIT, read_optional, read_required};
 use super::index::{INDEX_FILE, INDEX_LIMIT, Index};
-use super::names::{Module, Role};
+use super::names::{Module, Name, Role};
 use super::reader::{Reader, path_of};
 use super::safetensors::{Header, TensorInfo};
 use super::source::Source;
@@ -120,6 +120,26 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { source, cancel: cancel.clone(), config, contents, weights })
     }
 
+    /// The headers of all files, with the files' names. No weight is read.
+    pub(crate) async fn headers(&self) -> Result<Vec<(String, Header)>> {
+        match &self.weights {
+            Weights::Single(file) => Ok(vec![(WEIGHTS_FILE.to_owned(), file.1.clone())]),
+            Weights::Sharded(index) => {
+                let mut headers = Vec::with_capacity(index.files.len());
+                for (shard, tensors) in &index.files {
+                    let (_, header) = open_shard(self.source, shard, tensors, &self.cancel).await?;
+                    headers.push((shard.clone(), header));
+                }
+                Ok(headers)
+            }
+        }
+    }
+
+    /// What to do with each tensor of a header; `None` for those that are passed over.
+    pub(crate) fn specs(&self, file: &str, header: &Header) -> Result<Vec<Option<(Name, Spec)>>> {
+        specs(file, header, &self.contents, &self.config)
+    }
+
     /// Streams all weights to `sink`, tensor by tensor, in the order of the files.
     ///
     /// Memory beyond what `sink` keeps is one band of a tensor and the parts of matrices that are not complete.
@@ -172,6 +192,20 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
+/// Checks all tensors of a header; `None` for those that are passed over.
+fn specs(
+    file: &str,
+    header: &Header,
+    contents: &Contents,
+    config: &Config,
+) -> Result<Vec<Option<(Name, Spec)>>> {
+    let spec_of = |tensor: &TensorInfo| match Role::of(&tensor.name, file, config)? {
+        Role::Surplus => Ok(None),
+        Role::Used(name) => Ok(Some((name, Spec::of(tensor, name, contents, file, config)?))),
+    };
+    header.tensors.iter().map(spec_of).collect()
+}
+
 /// Opens a file that the index names and checks that it holds just the tensors that the index says.
 pub(crate) async fn open_shard(
     source: &dyn Source,
@@ -219,16 +253,10 @@ impl Load<'_> {
     /// Reads a file from its first tensor to its end.
     async fn file(&mut self, reader: &mut Reader, header: &Header) -> Result<()> {
         let file = reader.file().to_owned();
-        let mut steps = Vec::with_capacity(header.tensors.len());
-        for tensor in &header.tensors {
-            steps.push(match Role::of(&tensor.name, &file, self.config)? {
-                Role::Surplus => None,
-                Role::Used(name) => Some((name, Spec::of(tensor, name, self.contents, &file, self.config)?)),
-            });
-        }
-        for (tensor, step) in header.tensors.iter().zip(steps) {
+        let specs = specs(&file, header, self.contents, self.config)?;
+        for (tensor, spec) in header.tensors.iter().zip(specs) {
             self.cancel.check()?;
-            match step {
+            match spec {
                 None => {
                     reader.skip(tensor.len, &tensor.name).await?;
                     self.advance(tensor.len);

@@ -13,6 +13,8 @@ pub mod memory;
 pub mod names;
 pub mod safetensors;
 pub mod source;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod writer;
 
 mod assemble;
 mod floats;
@@ -20,6 +22,8 @@ mod fuse;
 mod load;
 mod reader;
 mod rows;
+#[cfg(not(target_arch = "wasm32"))]
+mod shard_writer;
 mod spec;
 mod weight_format;
 

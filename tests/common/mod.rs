@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+pub mod tiny;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,7 @@ use mobilellm::config::Config;
 use mobilellm::matrix::Matrix;
 use mobilellm::network::{MatrixId, VectorId};
 use mobilellm::{Error, Result};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 /// Keeps all weights; refuses what it has already.
@@ -91,8 +94,13 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 /// All tensors of a fixture as f32 (packed words as floats of the same bits:
 /// see [`dequantized`]), read by the `safetensors` crate.
 pub fn raw_tensors(name: &str) -> BTreeMap<String, Vec<f32>> {
+    raw_tensors_of(&fixture(name))
+}
+
+/// The same of any folder.
+pub fn raw_tensors_of(folder: &Path) -> BTreeMap<String, Vec<f32>> {
     let mut tensors = BTreeMap::new();
-    for entry in std::fs::read_dir(fixture(name)).unwrap() {
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let file_name = path.file_name().unwrap().to_string_lossy().into_owned();
         if !(file_name.starts_with("model") && file_name.ends_with(".safetensors")) {
@@ -100,16 +108,18 @@ pub fn raw_tensors(name: &str) -> BTreeMap<String, Vec<f32>> {
         }
         let bytes = std::fs::read(&path).unwrap();
         for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
-            tensors.insert(name.to_owned(), values(view.dtype(), view.data()));
+            tensors.insert(name.to_owned(), values(&view));
         }
     }
     tensors
 }
 
-fn values(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+/// A tensor's values; packed words as floats of the same bits.
+pub fn values(tensor: &TensorView<'_>) -> Vec<f32> {
+    let bytes = tensor.data();
     let words = || bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
     let halves = || bytes.chunks_exact(2).map(|half| u16::from_le_bytes(half.try_into().unwrap()));
-    match dtype {
+    match tensor.dtype() {
         Dtype::F32 | Dtype::U32 => words().map(f32::from_bits).collect(),
         Dtype::F16 => halves().map(|bits| half::f16::from_bits(bits).to_f32()).collect(),
         Dtype::BF16 => halves().map(|bits| half::bf16::from_bits(bits).to_f32()).collect(),
