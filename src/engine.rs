@@ -162,7 +162,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Missing`] without a tokenizer, [`Error::Limit`] where the device cannot hold the caches.
     pub fn session(&self) -> Result<Session> {
-        Ok(Session::new(self.tokenizer()?.clone(), self.generation.eos_token_ids.clone(), self.state()?))
+        let tokenizer = self.tokenizer()?.clone();
+        // A fine-tuned checkpoint may have its end of turn in the tokenizer's settings alone.
+        let ends = [&self.generation.eos_token_ids, tokenizer.eos_token_ids()].concat();
+        Ok(Session::new(tokenizer, ends, self.state()?))
     }
 
     /// The tokens of a text to continue, with the special tokens that the model expects before it.
@@ -182,8 +185,8 @@ impl Engine {
         let format = if plain { ChatFormat::Plain } else { ChatFormat::Template };
         let text =
             tokenizer.render_chat(messages, tools, &ChatOptions { format, ..ChatOptions::default() })?;
-        // A template writes its special tokens itself; the plain format is ordinary text.
-        let tokens = tokenizer.encode(&text, plain)?;
+        // Both write their special tokens themselves.
+        let tokens = tokenizer.encode(&text, false)?;
         Ok(Prompt { tokens, stop: format.stop_strings().iter().map(ToString::to_string).collect() })
     }
 }

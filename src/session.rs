@@ -197,6 +197,14 @@ pub struct Generation<'a> {
 }
 
 impl Generation<'_> {
+    /// Makes the answer a text of its own, as in a conversation: the space before its first word, with which a text
+    /// would go on after the prompt, is not part of it. To be called before the first [`Generation::next`].
+    #[must_use]
+    pub fn as_answer(mut self) -> Self {
+        self.detokenizer = self.detokenizer.map(Detokenizer::at_start);
+        self
+    }
+
     /// Does the next piece of work; `None` after [`Event::Done`].
     ///
     /// # Errors

@@ -116,6 +116,21 @@ fn tokens_there_and_back() {
 }
 
 #[test]
+fn a_base_model_chats_in_the_plain_format() {
+    let model = checkpoint("mobilellm");
+    let common = ["--model", &model, "--backend", "cpu", "--max-tokens", "12", "--json"];
+    let chat = json(&[&["generate", "--chat", "Hi", "--plain"], &common[..]].concat());
+    let text = json(&[&["generate", "--prompt", "User: Hi\nAssistant:"], &common[..]].concat());
+    assert_eq!(chat["usage"]["prompt_tokens"], text["usage"]["prompt_tokens"], "one token begins the text");
+    let (code, message) = failure(&["generate", "--model", &model, "--chat", "Hi"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("plain"), "{message}");
+    // The space before the first word continues a text, but begins no answer.
+    assert_eq!(chat["tokens"], text["tokens"]);
+    assert_eq!(format!(" {}", chat["text"].as_str().unwrap()), text["text"]);
+}
+
+#[test]
 fn wrong_usage_is_2_and_failure_is_1() {
     let model = checkpoint("mobilellm");
     assert_eq!(failure(&["generate", "--model", &model]).0, Some(2));

@@ -34,6 +34,13 @@ impl<'a> Detokenizer<'a> {
         self
     }
 
+    /// Begins a text of its own, whatever came before it; the opposite of [`Detokenizer::after`].
+    #[must_use]
+    pub fn at_start(mut self) -> Self {
+        self.at_start = true;
+        self
+    }
+
     /// The text that this token completes; `None` where it completes nothing.
     ///
     /// Tokens without a text - special ones that are skipped, padding of the vocabulary - complete nothing.

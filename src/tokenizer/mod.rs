@@ -1,7 +1,7 @@
 //! Text to tokens and back.
 //!
-//! A checkpoint brings either a `tokenizer.json` ([`tokenizer_json`]) or only a SentencePiece `tokenizer.model`
-//! ([`sentencepiece`]). Both become one [`Tokenizer`]; nothing outside this module knows which it was.
+//! A checkpoint brings either a `tokenizer.json` or only a SentencePiece `tokenizer.model`. Both become one
+//! [`Tokenizer`]; nothing outside this module knows which it was.
 
 mod chat_template;
 mod detokenize;

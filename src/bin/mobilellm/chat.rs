@@ -99,7 +99,7 @@ impl<'a> Talk<'a> {
         let mut options = options(&self.flags.sampling);
         options.stop.extend(prompt.stop);
         self.interrupted.store(false, Ordering::Relaxed);
-        let mut generation = self.session.start(&prompt.tokens, options)?;
+        let mut generation = self.session.start(&prompt.tokens, options)?.as_answer();
         let mut text = String::new();
         while let Some(event) = generation.next().await? {
             match event {

@@ -31,6 +31,9 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
         options.sampler.logprobs = flags.logprobs;
         let mut session = engine.session()?;
         let mut generation = session.start(&prompt, options)?;
+        if flags.text.prompt.is_none() {
+            generation = generation.as_answer();
+        }
         let mut answer = Answer::default();
         while let Some(event) = generation.next().await? {
             if let (Event::Token(token), false) = (&event, flags.json) {
