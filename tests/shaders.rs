@@ -10,7 +10,7 @@ use std::path::Path;
 use mobilellm::config::Config;
 use mobilellm::gpu::plan::{Plan, Target};
 use mobilellm::gpu::shader::{Access, PIECES, Shader};
-use mobilellm::gpu::{CacheFormat, Layout, Tier};
+use mobilellm::gpu::{CacheFormat, Dialect, Layout, Tier};
 use mobilellm::matrix::{Affine, Format, ScaleFormat};
 use mobilellm::network::Network;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -65,7 +65,10 @@ fn plans() -> Vec<Plan> {
         for format in formats() {
             for tier in Tier::ALL {
                 for cache in [CacheFormat::F32, CacheFormat::F16] {
-                    plans.push(plan(&config, format, Target { tier: *tier, max_batch: 64, cache }));
+                    for subgroup_size in [4, 32, 128] {
+                        let target = Target { tier: *tier, max_batch: 64, cache, subgroup_size };
+                        plans.push(plan(&config, format, target));
+                    }
                 }
             }
         }
@@ -80,12 +83,16 @@ fn shaders(plans: &[Plan]) -> Vec<Shader> {
         .iter()
         .flat_map(Plan::calls)
         .map(|call| call.shader.clone())
-        .filter(|shader| seen.insert(shader.wgsl()))
+        .filter(|shader| seen.insert(shader.wgsl(Dialect::Browser)))
         .collect()
 }
 
 fn parse(shader: &Shader) -> naga::Module {
-    let wgsl = shader.wgsl();
+    let wgsl = shader.wgsl(Dialect::Naga);
+    // The two dialects differ by one line, which naga refuses and browsers demand.
+    let browser = shader.wgsl(Dialect::Browser);
+    let enabled = wgsl.contains("subgroupShuffle");
+    assert_eq!(browser, if enabled { format!("enable subgroups;\n{wgsl}") } else { wgsl.clone() });
     naga::front::wgsl::parse_str(&wgsl)
         .unwrap_or_else(|error| panic!("{}: {}\n{wgsl}", shader.name(), error.emit_to_string(&wgsl)))
 }
@@ -95,10 +102,13 @@ fn every_shader_is_valid_and_within_the_limits_of_every_device() {
     let shaders = shaders(&plans());
     assert!(shaders.len() > 100);
     for shader in shaders {
-        let (name, wgsl) = (shader.name(), shader.wgsl());
+        let (name, wgsl) = (shader.name(), shader.wgsl(Dialect::Naga));
         let module = parse(&shader);
         // Packing and unpacking f16 is core WebGPU, though naga counts it as a capability.
-        Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+        let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
+        Validator::new(ValidationFlags::all(), capabilities)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
             .unwrap_or_else(|error| panic!("{name}: {}\n{wgsl}", error.emit_to_string(&wgsl)));
         let entry = &module.entry_points[0];
@@ -173,7 +183,7 @@ fn a_layer_is_five_dispatches_in_decode() {
     let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
         "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
     let config = Config::parse(json.as_bytes()).unwrap();
-    let target = Target { tier: Tier::Portable, max_batch: 64, cache: CacheFormat::F16 };
+    let target = Target { tier: Tier::Portable, max_batch: 64, cache: CacheFormat::F16, subgroup_size: 32 };
     let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
     let plan = plan(&config, q4, target);
     assert_eq!(plan.decode.len() + plan.head_one.len(), 5 * 30 + 2);

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::buffer::Buffer;
-use super::shader::{Access, Shader, Tier};
+use super::plan::MIN_SUBGROUP;
+use super::self_test::self_test;
+use super::shader::{Access, Dialect, Shader, Tier};
 use crate::error::{Error, Result};
 
 /// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.
@@ -19,6 +21,7 @@ const UPLOAD_PIECE: usize = 8 << 20;
 
 /// How to choose and use a device.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, not a state")]
 pub struct Options {
     /// Which kernels to run; `None` chooses by the adapter.
     pub tier: Option<Tier>,
@@ -28,6 +31,11 @@ pub struct Options {
     pub software_adapter: bool,
     /// Matrices are split into parts of at most this size, even where the device would bind larger ones: tests use it.
     pub max_part_bytes: Option<u64>,
+    /// The device has subgroups although wgpu cannot say so: in a browser, when `requestDevice` was made to ask for
+    /// them.
+    pub assume_subgroups: bool,
+    /// Trust the device: tests that compare every kernel anyway do.
+    pub skip_self_test: bool,
 }
 
 /// What is known about an open device.
@@ -47,6 +55,10 @@ pub struct Info {
     pub software: bool,
     /// Which kernels run.
     pub tier: Tier,
+    /// Why it is not the tier that the adapter's features would allow, where a self-test failed.
+    pub degraded: Option<String>,
+    /// Threads of the smallest subgroup; 0 where there are none.
+    pub subgroup_size: u32,
     /// Largest storage binding.
     pub max_binding_bytes: u64,
     /// Largest buffer.
@@ -73,6 +85,10 @@ impl Fault {
 
     fn get(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -106,11 +122,37 @@ impl Drop for Inner {
 pub struct Gpu(Rc<Inner>);
 
 impl Gpu {
-    /// Opens the adapter that the options ask for.
+    /// Opens the adapter that the options ask for, and checks that it computes what the CPU does: drivers have
+    /// bugs that nothing else reveals. Where it does not, a lower tier is used.
     ///
     /// # Errors
-    /// [`Error::Device`] where there is no adapter, or it gives no device.
+    /// [`Error::Device`] where there is no adapter, it gives no device, or it computes wrong numbers on every tier;
+    /// [`Error::Request`] for a tier that the adapter cannot have.
     pub async fn open(options: Options) -> Result<Self> {
+        let mut gpu = Self::connect(options).await?;
+        while !options.skip_self_test
+            && let Err(error) = self_test(&gpu).await
+        {
+            gpu.step_down(&error)?;
+        }
+        Ok(gpu)
+    }
+
+    /// After a failed self-test: to the next lower tier, if it was not for a lost device.
+    fn step_down(&mut self, error: &Error) -> Result<()> {
+        let tier = self.info().tier;
+        let degraded = format!("tier {} failed its self-test: {error}", tier.name());
+        tracing::warn!("{degraded}");
+        let hopeless = || Error::device(&degraded, "Use the CPU backend, or update the driver");
+        let lower = tier.lower().ok_or_else(hopeless)?;
+        let inner = Rc::get_mut(&mut self.0).ok_or_else(hopeless)?;
+        inner.fault.clear();
+        inner.info.tier = lower;
+        inner.info.degraded = Some(degraded);
+        Ok(())
+    }
+
+    async fn connect(options: Options) -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::PRIMARY,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -129,11 +171,13 @@ impl Gpu {
             .map_err(|error| Error::device(format!("no adapter ({error})"), NO_ADAPTER))?;
         // The adapter's own limits are always granted; defaults may exceed what it has.
         let limits = adapter.limits();
-        let info = describe(&adapter.get_info(), &limits, options);
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let info = describe(&adapter.get_info(), &limits, features, options)?;
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("mobilellm"),
                 required_limits: limits,
+                required_features: features,
                 ..Default::default()
             })
             .await
@@ -163,6 +207,12 @@ impl Gpu {
     /// Bytes of a matrix that one buffer may hold.
     pub(super) fn max_part_bytes(&self) -> u64 {
         self.0.max_part_bytes
+    }
+
+    /// Gives the device and everything on it back at once. What still uses it fails with an error.
+    pub fn close(&self) {
+        self.0.fault.set(Error::device("the device was closed", RELOAD));
+        self.0.device.destroy();
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -248,7 +298,7 @@ impl Gpu {
 
     /// The pipeline of a shader, compiled at most once.
     pub(super) fn pipeline(&self, shader: &Shader) -> Pipeline {
-        let wgsl = shader.wgsl();
+        let wgsl = shader.wgsl(Dialect::CURRENT);
         if let Some(pipeline) = self.0.pipelines.borrow().get(&wgsl) {
             return pipeline.clone();
         }
@@ -272,10 +322,23 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-fn describe(adapter: &wgpu::AdapterInfo, limits: &wgpu::Limits, options: Options) -> Info {
+fn describe(
+    adapter: &wgpu::AdapterInfo,
+    limits: &wgpu::Limits,
+    features: wgpu::Features,
+    options: Options,
+) -> Result<Info> {
     let software = is_software(adapter);
-    let max_binding_bytes = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-    Info {
+    let subgroups = features.contains(wgpu::Features::SUBGROUP) || options.assume_subgroups;
+    let subgroup_size = if subgroups { adapter.subgroup_min_size } else { 0 };
+    let highest = if subgroup_size as usize >= MIN_SUBGROUP { Tier::Subgroups } else { Tier::Portable };
+    if let Some(tier) = options.tier.filter(|tier| *tier > highest) {
+        return Err(Error::request(
+            "tier",
+            format!("{} is more than {} has; its highest is {}", tier.name(), adapter.name, highest.name()),
+        ));
+    }
+    Ok(Info {
         adapter: adapter.name.clone(),
         vendor: adapter.vendor,
         driver: format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned(),
@@ -292,14 +355,16 @@ fn describe(adapter: &wgpu::AdapterInfo, limits: &wgpu::Limits, options: Options
         }
         .to_owned(),
         software,
-        tier: options.tier.unwrap_or(if software { Tier::Software } else { Tier::Portable }),
-        max_binding_bytes,
+        tier: options.tier.unwrap_or(if software { Tier::Software } else { highest }),
+        degraded: None,
+        subgroup_size,
+        max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_buffer_bytes: limits.max_buffer_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_workgroup_threads: limits.max_compute_invocations_per_workgroup,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
-    }
+    })
 }
 
 /// Whether a CPU does the work. Drivers say so by type, or are known by name.

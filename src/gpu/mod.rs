@@ -9,12 +9,13 @@ mod device;
 mod kernels;
 pub mod plan;
 mod readback;
+mod self_test;
 pub mod shader;
 mod state;
 mod weights;
 
 pub use device::{Gpu, Info, Options};
 pub use kernels::CacheFormat;
-pub use shader::Tier;
+pub use shader::{Dialect, Tier};
 pub use state::State;
 pub use weights::{Layout, Weights};

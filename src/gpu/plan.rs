@@ -119,7 +119,25 @@ pub struct Target {
     pub max_batch: usize,
     /// How keys and values are stored.
     pub cache: CacheFormat,
+    /// Threads of the device's smallest subgroup; only [`Tier::Subgroups`] looks at it.
+    pub subgroup_size: usize,
 }
+
+impl Target {
+    /// Threads that may share a sum: those of a subgroup, where they are needed to.
+    pub(super) fn max_lanes(self) -> usize {
+        match self.tier {
+            Tier::Subgroups => self.subgroup_size.clamp(MIN_SUBGROUP, MAX_LANES),
+            Tier::Software | Tier::Portable => MAX_LANES,
+        }
+    }
+}
+
+/// Threads that share a sum at most: more would have too little to do each.
+const MAX_LANES: usize = 32;
+
+/// The smallest subgroup that kernels are made for; devices with smaller ones do not get [`Tier::Subgroups`].
+pub(super) const MIN_SUBGROUP: usize = 4;
 
 /// Everything that lowering a call looks at.
 pub(super) struct Context<'a> {

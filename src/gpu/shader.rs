@@ -41,6 +41,7 @@ pieces! {
     SCALES_F16 = "lib/scales_f16";
     SCALES_BF16 = "lib/scales_bf16";
     REDUCE_TREE = "lib/reduce_tree";
+    REDUCE_SUBGROUP = "lib/reduce_subgroup";
     INPUT_PLAIN = "lib/input_plain";
     INPUT_NORMED = "lib/input_normed";
     BIAS = "lib/bias";
@@ -74,18 +75,40 @@ pub enum Tier {
     Software,
     /// Workgroup memory and barriers; needs no optional feature.
     Portable,
+    /// Sums by exchanging registers inside subgroups; needs the feature `subgroups`.
+    Subgroups,
+}
+
+/// Whose WGSL it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// naga's, in native wgpu. It refuses `enable subgroups;`, though it has subgroups.
+    Naga,
+    /// A browser's, which demands it.
+    Browser,
+}
+
+impl Dialect {
+    /// That of the platform this is compiled for.
+    pub const CURRENT: Self = if cfg!(target_arch = "wasm32") { Self::Browser } else { Self::Naga };
 }
 
 impl Tier {
     /// All tiers, lowest first.
-    pub const ALL: &[Self] = &[Self::Software, Self::Portable];
+    pub const ALL: &[Self] = &[Self::Software, Self::Portable, Self::Subgroups];
 
     /// The name in options and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Software => "software",
             Self::Portable => "portable",
+            Self::Subgroups => "subgroups",
         }
+    }
+
+    /// The tier before this one, which demands less of a device.
+    pub fn lower(self) -> Option<Self> {
+        Self::ALL.iter().copied().take_while(|tier| *tier < self).last()
     }
 
     /// The tier with this [`Tier::name`].
@@ -227,8 +250,11 @@ impl Shader {
     }
 
     /// The finished text.
-    pub fn wgsl(&self) -> String {
+    pub fn wgsl(&self, dialect: Dialect) -> String {
         let mut text = String::new();
+        if dialect == Dialect::Browser && self.pieces.contains(&REDUCE_SUBGROUP) {
+            text.push_str("enable subgroups;\n");
+        }
         for (name, value) in &self.constants {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "const {name}{value};");

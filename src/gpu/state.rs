@@ -20,7 +20,7 @@ use crate::network::{Network, Slot};
 fn max_batch(tier: Tier) -> usize {
     match tier {
         Tier::Software => 16,
-        Tier::Portable => 64,
+        Tier::Portable | Tier::Subgroups => 64,
     }
 }
 
@@ -71,7 +71,12 @@ impl State {
     pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
         let gpu = weights.gpu().clone();
         let tier = gpu.info().tier;
-        let target = Target { tier, max_batch: max_batch(tier), cache: cache_format(&weights) };
+        let target = Target {
+            tier,
+            max_batch: max_batch(tier),
+            cache: cache_format(&weights),
+            subgroup_size: gpu.info().subgroup_size as usize,
+        };
         let plan = Plan::new(&network, weights.layouts(), target)?;
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;
         let staging = gpu.staging("logits for reading", 4 * stride_of_logits(&network) as u64)?;

@@ -15,12 +15,17 @@ pub(crate) const POISON: f32 = f32::from_bits(0x7fc0_beef);
 
 /// A device of each tier that this machine's adapter can run, or none: then the test says that it was skipped.
 pub(crate) fn devices(test: &str) -> Vec<Gpu> {
-    let tiers = Tier::ALL.iter().map(|tier| Options { tier: Some(*tier), ..Options::default() });
-    let devices: Vec<_> = tiers.filter_map(|options| pollster::block_on(Gpu::open(options)).ok()).collect();
-    if devices.is_empty() {
-        println!("skipped: no adapter: {test}");
-    }
-    devices
+    let open = |tier| {
+        let options = Options { tier: Some(tier), skip_self_test: true, ..Options::default() };
+        match pollster::block_on(Gpu::open(options)) {
+            Ok(gpu) => Some(gpu),
+            Err(error) => {
+                println!("skipped: {test} on tier {}: {error}", tier.name());
+                None
+            }
+        }
+    };
+    Tier::ALL.iter().copied().filter_map(open).collect()
 }
 
 /// splitmix64: the same numbers on every machine.

@@ -47,6 +47,6 @@ fn threads(context: &Context) -> Option<usize> {
     let pairs = context.network.config.head_dim / 2;
     match context.target.tier {
         Tier::Software => None,
-        Tier::Portable => [64, 128, 256].into_iter().find(|threads| *threads >= pairs),
+        Tier::Portable | Tier::Subgroups => [64, 128, 256].into_iter().find(|threads| *threads >= pairs),
     }
 }

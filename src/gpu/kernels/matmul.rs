@@ -1,7 +1,7 @@
 //! Projections: `shaders/matmul/*.wgsl` finished by `shaders/epilogue/*.wgsl`, twins [`crate::cpu::matmul`],
 //! [`crate::cpu::rotary`] and [`crate::cpu::swiglu`].
 
-use super::{stride, weight_resources, with_weights};
+use super::{stride, weight_resources, with_reduction, with_weights};
 use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::gpu::weights::Layout;
@@ -54,8 +54,8 @@ impl Division {
         match (tier, one_row) {
             (Tier::Software, true) => Self::Thread { tokens: 1 },
             (Tier::Software, false) => Self::Thread { tokens: THREAD_TOKENS },
-            (Tier::Portable, true) => Self::Vector,
-            (Tier::Portable, false) => Self::Tiled,
+            (Tier::Portable | Tier::Subgroups, true) => Self::Vector,
+            (Tier::Portable | Tier::Subgroups, false) => Self::Tiled,
         }
     }
 }
@@ -99,16 +99,14 @@ impl Matmul {
             ),
             Division::Vector => {
                 let chunks = layout.format.row_words(layout.cols) / 4;
-                let lanes = (chunks.next_power_of_two() / 2).clamp(4, 32);
+                let lanes = (chunks.next_power_of_two() / 2).clamp(4, context.target.max_lanes());
                 let threads = if layout.rows >= MANY_ROWS { 256 } else { 64 };
                 let max_chunks = MAX_TILE_QUADS / layout.format.values_per_word();
                 let tiles = chunks.div_ceil(max_chunks);
+                let shader = Shader::new(shader::MATMUL_VECTOR, max_batch)
+                    .constant("TILE_CHUNKS", chunks.div_ceil(tiles));
                 (
-                    Shader::new(shader::MATMUL_VECTOR, max_batch)
-                        .constant("THREADS", threads)
-                        .constant("LANES", lanes)
-                        .constant("TILE_CHUNKS", chunks.div_ceil(tiles))
-                        .piece(shader::REDUCE_TREE),
+                    with_reduction(shader, context.target, threads, lanes),
                     Grid { x: Extent::fixed(rows.div_ceil(2 * threads / lanes)), y: Extent::fixed(1) },
                 )
             }

@@ -6,8 +6,8 @@ pub(super) mod embed;
 pub(super) mod matmul;
 pub(super) mod rms_norm;
 
-use super::plan::{Activation, Resource};
-use super::shader::{self, Binding, Piece, Shader};
+use super::plan::{Activation, Resource, Target};
+use super::shader::{self, Binding, Piece, Shader, Tier};
 use super::weights::Layout;
 use crate::matrix::{Affine, Format, ScaleFormat};
 use crate::network::{MatrixId, Network};
@@ -70,6 +70,17 @@ fn with_weights(shader: Shader, layout: &Layout) -> Shader {
                 ScaleFormat::F16 => shader::SCALES_F16,
                 ScaleFormat::Bf16 => shader::SCALES_BF16,
             }),
+    }
+}
+
+/// Completes a shader with what sums over threads: `lanes` of them, or a whole workgroup of `threads`.
+fn with_reduction(shader: Shader, target: Target, threads: usize, lanes: usize) -> Shader {
+    let shader = shader.constant("THREADS", threads).constant("LANES", lanes);
+    match target.tier {
+        Tier::Subgroups => {
+            shader.constant("SUBGROUP", target.subgroup_size.min(threads)).piece(shader::REDUCE_SUBGROUP)
+        }
+        Tier::Portable | Tier::Software => shader.piece(shader::REDUCE_TREE),
     }
 }
 

@@ -1,6 +1,6 @@
 //! RMSNorm as a call of its own: `shaders/rms_norm/*.wgsl`, twin [`crate::cpu::rms_norm`].
 
-use super::stride;
+use super::{stride, with_reduction};
 use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::network::{Slot, VectorId};
@@ -20,13 +20,11 @@ pub(in crate::gpu) fn call(context: &Context, norm: VectorId, input: Slot, wante
             Shader::new(shader::RMS_NORM_THREAD, max_batch).constant("WORKGROUP", THREAD_WORKGROUP),
             THREAD_WORKGROUP,
         ),
-        Tier::Portable => (
-            Shader::new(shader::RMS_NORM_WORKGROUP, max_batch)
-                .constant("THREADS", THREADS)
-                .constant("LANES", THREADS)
-                .piece(shader::REDUCE_TREE),
-            1,
-        ),
+        Tier::Portable | Tier::Subgroups => {
+            let shader = Shader::new(shader::RMS_NORM_WORKGROUP, max_batch);
+            let lanes = context.target.max_lanes();
+            (with_reduction(shader, context.target, THREADS, lanes), 1)
+        }
     };
     let shader = shader
         .constant("COLS", context.network.width(input))
