@@ -8,6 +8,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod directory;
 pub mod files;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod http;
 pub mod index;
 pub mod memory;
 pub mod names;

@@ -1,0 +1,223 @@
+//! A checkpoint on a web server, natively.
+
+use std::io::{ErrorKind, Read};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use ureq::http::StatusCode;
+use ureq::{Agent, BodyReader};
+
+use super::source::{ByteStream, Source};
+use crate::error::{Error, Result};
+
+/// Bytes handed out at once, at most: little enough that a cancelled load stops soon.
+const PIECE: usize = 256 << 10;
+
+/// How long a server may stay silent unless something else is asked.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+const HUB: &str = "https://huggingface.co";
+
+/// A folder behind an http(s) address.
+pub struct HttpSource {
+    /// Without a slash at its end.
+    base: String,
+    /// Goes behind every file's address, such as `?download=true`; starts with `?` or is empty.
+    query: String,
+    agent: Agent,
+    /// Goes to the hub only.
+    token: Option<String>,
+}
+
+impl HttpSource {
+    /// The folder at an http(s) address, or the repository `organisation/name` of the Hugging Face hub.
+    ///
+    /// An address of a repository's page stands for its files. For the hub, the environment variable `HF_TOKEN`
+    /// opens repositories that ask for it.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where it is neither.
+    pub fn new(model: &str, patience: Duration) -> Result<Self> {
+        let (base, query) = address(model)?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(patience))
+            .timeout_resolve(Some(patience))
+            .timeout_recv_response(Some(patience))
+            // Each read by itself: a large file may take hours as long as it moves.
+            .timeout_per_read(Some(patience))
+            .timeout_per_write(Some(patience))
+            // Weights do not shrink, and a compressed length says nothing of the file's.
+            .accept_encoding("identity")
+            .user_agent(concat!("mobilellm/", env!("CARGO_PKG_VERSION")));
+        let on_hub = base.strip_prefix(HUB).is_some_and(|path| path.starts_with('/'));
+        let token = std::env::var("HF_TOKEN").ok().filter(|token| on_hub && !token.is_empty());
+        Ok(Self { base, query, agent: config.build().into(), token })
+    }
+
+    fn get(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+        let url = format!("{}/{file}{}", self.base, self.query);
+        let mut request = self.agent.get(&url);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = request.call().map_err(|error| failed(&url, &error))?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
+            return Ok(None);
+        }
+        if !response.status().is_success() {
+            return Err(refused(&url, response.status()));
+        }
+        let body = response.into_body();
+        if body.mime_type() == Some("text/html") {
+            return web_page(&url, file);
+        }
+        let len = body.content_length();
+        Ok(Some(Box::new(HttpStream { reader: body.into_reader(), url, len })))
+    }
+}
+
+impl Source for HttpSource {
+    fn location(&self) -> String {
+        self.base.clone()
+    }
+
+    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+        async move { self.get(file) }.boxed_local()
+    }
+}
+
+struct HttpStream {
+    reader: BodyReader<'static>,
+    url: String,
+    len: Option<u64>,
+}
+
+impl HttpStream {
+    fn read_piece(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match self.reader.read(&mut piece) {
+                Ok(0) => return Ok(None),
+                Ok(n) => {
+                    piece.truncate(n);
+                    return Ok(Some(piece));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(&self.url, &ureq::Error::from(error))),
+            }
+        }
+    }
+}
+
+impl ByteStream for HttpStream {
+    fn len_hint(&self) -> Option<u64> {
+        self.len
+    }
+
+    fn next(&mut self) -> LocalBoxFuture<'_, Result<Option<Vec<u8>>>> {
+        async move { self.read_piece() }.boxed_local()
+    }
+}
+
+/// Where a model's files are, and the query that goes behind each.
+fn address(model: &str) -> Result<(String, String)> {
+    let model = model.split('#').next().unwrap_or_default();
+    if is_hub_name(model) {
+        return Ok((format!("{HUB}/{model}/resolve/main"), String::new()));
+    }
+    if !(model.starts_with("http://") || model.starts_with("https://")) {
+        return Err(Error::request(
+            "model",
+            format!(
+                "{model} is neither an http(s) address nor a name such as HuggingFaceTB/SmolLM2-135M-Instruct"
+            ),
+        ));
+    }
+    let (path, query) = model.find('?').map_or((model, ""), |at| model.split_at(at));
+    let path = path.trim_end_matches('/');
+    let page = path.strip_prefix(HUB).and_then(|rest| rest.strip_prefix('/'));
+    let base = match page.map(|page| page.strip_suffix("/tree/main").unwrap_or(page)) {
+        Some(name) if is_hub_name(name) => format!("{HUB}/{name}/resolve/main"),
+        _ => path.to_owned(),
+    };
+    Ok((base, query.to_owned()))
+}
+
+/// Whether a text has the form `organisation/name`.
+pub fn is_hub_name(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    text.split_once('/').is_some_and(|(organisation, name)| part(organisation) && part(name))
+}
+
+/// Hosts of single-page apps answer every path with their page: that is an error where the file is needed, and no
+/// file where it may be absent.
+fn web_page(url: &str, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+    if file != crate::config::FILE && !file.ends_with(".safetensors") {
+        return Ok(None);
+    }
+    Err(Error::fetch(
+        url,
+        "the server sent a web page (HTML) instead of the file",
+        "Open the address in a browser: it may ask you to sign in, or the file may not be there",
+    ))
+}
+
+fn refused(url: &str, status: StatusCode) -> Error {
+    let remedy = match status.as_u16() {
+        401 | 403 => {
+            "The repository does not exist, is private, or asks you to accept its licence first; then set HF_TOKEN"
+        }
+        429 => "The server had too many requests; wait a minute",
+        500.. => "The server has a problem; try again later",
+        _ => "Check the address",
+    };
+    Error::fetch(url, format!("the server answered {status}"), remedy)
+}
+
+fn failed(url: &str, error: &ureq::Error) -> Error {
+    let (problem, remedy) = match error {
+        ureq::Error::Timeout(_) => ("the server stopped answering".to_owned(), "Try again later"),
+        ureq::Error::TooManyRedirects => {
+            ("the server redirects without an end".to_owned(), "Check the address")
+        }
+        ureq::Error::HostNotFound => {
+            ("there is no such server".to_owned(), "Check the address and the network connection")
+        }
+        other => (other.to_string(), "Check the network connection and try again"),
+    };
+    Error::fetch(url, problem, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_pages_of_the_hub_stand_for_its_files() {
+        let files = "https://huggingface.co/org/model-1.5B/resolve/main";
+        for model in [
+            "org/model-1.5B",
+            "https://huggingface.co/org/model-1.5B",
+            "https://huggingface.co/org/model-1.5B/",
+            "https://huggingface.co/org/model-1.5B/tree/main",
+            "https://huggingface.co/org/model-1.5B/resolve/main/",
+        ] {
+            assert_eq!(address(model).unwrap(), (files.to_owned(), String::new()), "{model}");
+        }
+        let (base, query) = address("http://localhost:1/a/?download=true#top").unwrap();
+        assert_eq!((base.as_str(), query.as_str()), ("http://localhost:1/a", "?download=true"));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for model in ["", "model", "a/b/c", "../b", "file:///etc/passwd", "org/na me"] {
+            assert!(matches!(address(model), Err(Error::Request { .. })), "{model}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Loading from a web server that does what web servers do: each misdeed is an error that says so, and none hangs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::tiny::{Tiny, file};
+use common::{RecordingSink, load, load_error};
+use mobilellm::Error;
+use mobilellm::cancel::Cancel;
+use mobilellm::checkpoint::http::HttpSource;
+use mobilellm::checkpoint::{Checkpoint, WeightFormat};
+use serde_json::Value;
+
+/// What the server does when it is asked for the weights.
+#[derive(Clone, Copy)]
+enum Misdeed {
+    None,
+    NotFound,
+    ServerError,
+    SignIn,
+    HtmlAsBinary,
+    Html,
+    Redirect,
+    RedirectForever,
+    NeverAnswer,
+    StallInTheMiddle,
+    CloseEarly,
+    CloseEarlyWithoutLength,
+    LengthTooLong,
+    LengthTooShort,
+    Chunked,
+    Drip,
+    Garbage,
+}
+
+/// Starts a server on a free port; it lives as long as the test process.
+fn serve(misdeed: Misdeed) -> HttpSource {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/model", listener.local_addr().unwrap());
+    let tiny = Tiny::new();
+    let files = Arc::new((tiny.config_json(), file(&Value::Object(tiny.header()).to_string(), &tiny.data())));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let files = files.clone();
+            // A client that hangs up in the middle is no failure of the server.
+            std::thread::spawn(move || drop(answer(stream, misdeed, &files.0, &files.1)));
+        }
+    });
+    HttpSource::new(&address, Duration::from_millis(300)).unwrap()
+}
+
+fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]) -> std::io::Result<()> {
+    let mut request = String::new();
+    let mut lines = BufReader::new(stream.try_clone()?);
+    lines.read_line(&mut request)?;
+    let mut header = String::new();
+    while lines.read_line(&mut header)? > 2 {
+        header.clear();
+    }
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let ok = |stream: &mut TcpStream, len: usize| {
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: {len}\r\nconnection: close\r\n\r\n"
+        )
+    };
+    let status = |stream: &mut TcpStream, line: &str| {
+        write!(stream, "HTTP/1.1 {line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    };
+    if path.ends_with("config.json") {
+        ok(&mut stream, config.len())?;
+        return stream.write_all(config);
+    }
+    if path.ends_with("/moved.bin") {
+        ok(&mut stream, weights.len())?;
+        return stream.write_all(weights);
+    }
+    if !path.ends_with("/model.safetensors") {
+        return status(&mut stream, "404 Not Found");
+    }
+    let page = b"<!DOCTYPE html><html><title>Sign in</title></html>";
+    let half = weights.len() / 2;
+    match misdeed {
+        Misdeed::None => {
+            ok(&mut stream, weights.len())?;
+            stream.write_all(weights)
+        }
+        Misdeed::NotFound => status(&mut stream, "404 Not Found"),
+        Misdeed::ServerError => status(&mut stream, "503 Service Unavailable"),
+        Misdeed::SignIn => status(&mut stream, "401 Unauthorized"),
+        Misdeed::HtmlAsBinary => {
+            ok(&mut stream, page.len())?;
+            stream.write_all(page)
+        }
+        Misdeed::Html => {
+            let len = page.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {len}\r\n\r\n"
+            )?;
+            stream.write_all(page)
+        }
+        Misdeed::Redirect => status(&mut stream, "302 Found\r\nlocation: /cdn/moved.bin"),
+        Misdeed::RedirectForever => status(&mut stream, "302 Found\r\nlocation: /again/model.safetensors"),
+        Misdeed::NeverAnswer => {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        Misdeed::StallInTheMiddle => {
+            ok(&mut stream, weights.len())?;
+            stream.write_all(&weights[..half])?;
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        Misdeed::CloseEarly => {
+            ok(&mut stream, weights.len())?;
+            stream.write_all(&weights[..half])
+        }
+        Misdeed::CloseEarlyWithoutLength => {
+            write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
+            stream.write_all(&weights[..half])
+        }
+        Misdeed::LengthTooLong => {
+            ok(&mut stream, weights.len() + 1000)?;
+            stream.write_all(weights)
+        }
+        Misdeed::LengthTooShort => {
+            ok(&mut stream, weights.len() - 1000)?;
+            stream.write_all(weights)
+        }
+        Misdeed::Chunked => {
+            write!(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n")?;
+            for chunk in weights.chunks(997) {
+                write!(stream, "{:x}\r\n", chunk.len())?;
+                stream.write_all(chunk)?;
+                stream.write_all(b"\r\n")?;
+            }
+            stream.write_all(b"0\r\n\r\n")
+        }
+        Misdeed::Drip => {
+            ok(&mut stream, weights.len())?;
+            for drop in weights.chunks(weights.len() / 20) {
+                stream.write_all(drop)?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok(())
+        }
+        Misdeed::Garbage => stream.write_all(b"\x00\x01 this is no HTTP\r\n\r\n"),
+    }
+}
+
+/// The weights as they arrive without any network.
+fn expected() -> RecordingSink {
+    load(&Tiny::new().source(), WeightFormat::Auto).unwrap().1
+}
+
+#[test]
+fn patient_servers_are_read_to_the_end() {
+    let expected = expected();
+    for misdeed in [Misdeed::None, Misdeed::Redirect, Misdeed::Chunked, Misdeed::Drip] {
+        let (_, sink, _) = load(&serve(misdeed), WeightFormat::Auto).unwrap();
+        assert_eq!(sink.matrices, expected.matrices);
+    }
+}
+
+#[test]
+fn every_misdeed_has_its_words() {
+    for (misdeed, code, words) in [
+        (Misdeed::NotFound, "missing_file", "model.safetensors is missing"),
+        (Misdeed::ServerError, "fetch_failed", "503"),
+        (Misdeed::SignIn, "fetch_failed", "HF_TOKEN"),
+        (Misdeed::HtmlAsBinary, "fetch_failed", "web page"),
+        (Misdeed::Html, "fetch_failed", "web page"),
+        (Misdeed::RedirectForever, "fetch_failed", "redirects without an end"),
+        (Misdeed::NeverAnswer, "fetch_failed", "stopped answering"),
+        (Misdeed::StallInTheMiddle, "fetch_failed", "stopped answering"),
+        (Misdeed::CloseEarly, "fetch_failed", "cannot read"),
+        (Misdeed::CloseEarlyWithoutLength, "invalid_file", "truncated"),
+        (Misdeed::LengthTooLong, "fetch_failed", "cannot read"),
+        (Misdeed::LengthTooShort, "invalid_file", "truncated"),
+        (Misdeed::Garbage, "fetch_failed", "cannot read"),
+    ] {
+        let error = load_error(&serve(misdeed));
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains("http://127.0.0.1"), "it should say where: {error}");
+    }
+}
+
+#[test]
+fn nobody_listens() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let source = HttpSource::new(&format!("http://127.0.0.1:{port}/x"), Duration::from_millis(300)).unwrap();
+    assert_eq!(load_error(&source).code(), "fetch_failed");
+}
+
+#[test]
+fn a_cancelled_load_stops_and_the_next_one_works() {
+    let source = serve(Misdeed::Drip);
+    let cancel = Cancel::default();
+    let result = pollster::block_on(async {
+        let checkpoint = Checkpoint::open(&source, &cancel).await?;
+        let mut sink = RecordingSink::default();
+        checkpoint
+            .load(WeightFormat::Auto, &mut sink, &mut |p| {
+                if p.tensors == 3 {
+                    cancel.cancel()
+                }
+            })
+            .await
+    });
+    assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
+    let (_, sink, _) = load(&source, WeightFormat::Auto).unwrap();
+    assert_eq!(sink.matrices, expected().matrices);
+}
