@@ -18,7 +18,7 @@ export class ChatCompletions {
   async create(body, options) {
     const { messages, options: sampling, reply } = chatRequest(body);
     const shape = new ChatShape(this.#model, reply);
-    return run(this.#channel, { messages, options: sampling }, shape, reply, callOptions(body, options));
+    return run(this.#channel, { messages, plain: reply.plain, options: sampling }, shape, reply, callOptions(body, options));
   }
 }
 

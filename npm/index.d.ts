@@ -17,7 +17,7 @@ export interface LoadOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops the load at once and frees what it has taken. */
   signal?: AbortSignal;
-  /** `"auto"` takes WebGPU where it works and the CPU otherwise; {@link Info.fallback} then says why. */
+  /** `"auto"` takes WebGPU where it works and the CPU otherwise; {@link Info.fallback_reason} then says why. */
   backend?: "auto" | "gpu" | "cpu";
   /** How the weights lie in memory; they are converted as they arrive. `"auto"` suits the checkpoint. */
   weights?: "auto" | "f32" | "f16" | "q8" | "q4";
@@ -44,10 +44,39 @@ export interface Progress {
 export interface Info {
   /** The model's name: its folder, or its hub id. */
   model: string;
-  /** Where the weights are computed with. */
+  /** Where the checkpoint came from. */
+  source: string;
+  model_type: string;
+  parameters: number;
+  num_hidden_layers: number;
+  /** Each block runs twice (MobileLLM-LS). */
+  layer_sharing: boolean;
+  hidden_size: number;
+  vocab_size: number;
+  /** Tokens that prompt and answer may have together. */
+  max_context: number;
+  /** Bytes of the weights as they lie in memory. */
+  weight_bytes: number;
   backend: "gpu" | "cpu";
-  /** Why the CPU was taken although the GPU would have been preferred. */
-  fallback?: string;
+  /** The GPU, where it computes. */
+  adapter: Adapter | null;
+  /** Why the CPU computes although nobody asked for it. */
+  fallback_reason: string | null;
+  /** Whether the model has a chat template; where not, see {@link ChatParams.chat_format}. */
+  chat_template: boolean;
+  /** What looked odd while loading. */
+  warnings: string[];
+}
+
+/** The GPU as the browser describes it; browsers may leave names empty. */
+export interface Adapter {
+  adapter: string;
+  driver: string;
+  device_type: string;
+  /** It is a CPU underneath. */
+  software: boolean;
+  /** Which kernels run. */
+  tier: string;
   [more: string]: unknown;
 }
 
@@ -128,6 +157,11 @@ export interface ChatParams extends SamplingParams {
   logprobs?: boolean | null;
   /** Up to 20; needs `logprobs`. */
   top_logprobs?: number | null;
+  /**
+   * How the conversation becomes text: by the model's template, or, for base models, which have none, as a plain
+   * dialogue of `User:` and `Assistant:`. `"template"` by default.
+   */
+  chat_format?: "template" | "plain" | null;
 }
 
 export interface CompletionParams extends SamplingParams {
@@ -178,9 +212,12 @@ export interface Usage {
 
 /** How fast it went; not in OpenAI's API. */
 export interface Timings {
-  prefill_tokens_per_s: number | null;
-  decode_tokens_per_s: number | null;
-  [more: string]: unknown;
+  first_token_ms: number;
+  prefill_ms: number;
+  /** Of the prompt's tokens that were not cached. */
+  prefill_tokens_per_s: number;
+  /** After the first token. */
+  decode_tokens_per_s: number;
 }
 
 export interface TokenLogprob {

@@ -22,6 +22,11 @@ const boolean = (name, value) => {
   return value;
 };
 
+const oneOf = (...allowed) => (name, value) => {
+  if (!allowed.includes(value)) throw invalid(name, `must be one of ${allowed.join(", ")}, not ${show(value)}`);
+  return value;
+};
+
 const stopStrings = (name, value) => {
   const list = typeof value === "string" ? [value] : value;
   if (!Array.isArray(list) || list.some((stop) => typeof stop !== "string" || stop === "")) {
@@ -64,6 +69,7 @@ export function chatRequest(body) {
     if (name === "max_completion_tokens") options.max_tokens = SAMPLING.max_tokens(name, value);
     else if (name === "logprobs") reply.logprobs = boolean(name, value);
     else if (name === "top_logprobs") options.top_logprobs = integer(0, 20)(name, value);
+    else if (name === "chat_format") reply.plain = oneOf("template", "plain")(name, value) === "plain";
     else return false;
     return true;
   });
@@ -108,7 +114,7 @@ export function wellFormed(text) {
 function read(body, subject, special) {
   if (body === null || typeof body !== "object") throw invalid("request", `must be an object, not ${show(body)}`);
   const options = {};
-  const reply = { stream: false, includeUsage: false, logprobs: false, echo: false };
+  const reply = { stream: false, includeUsage: false, logprobs: false, echo: false, plain: false };
   for (const [name, value] of Object.entries(body)) {
     // As in OpenAI's API, null means: not given.
     if (value === undefined || value === null || name === subject || name === "signal" || IGNORED.has(name)) continue;

@@ -109,8 +109,8 @@ export class TextShape {
   }
 }
 
-function entry({ token, logprob }) {
-  return { token, logprob, bytes: [...new TextEncoder().encode(token)] };
+function entry({ token, logprob, bytes }) {
+  return { token, logprob, bytes };
 }
 
 function summary({ usage, timings }) {
@@ -120,7 +120,7 @@ function summary({ usage, timings }) {
       prompt_tokens: prompt,
       completion_tokens: completion,
       total_tokens: prompt + completion,
-      prompt_tokens_details: { cached_tokens: cached ?? 0 },
+      prompt_tokens_details: { cached_tokens: cached },
     },
     timings,
   };

@@ -51,8 +51,18 @@ function fromUrl(given) {
   if (page) return fromString(page[2] ? `${page[1]}@${decodeURIComponent(page[2])}` : page[1]);
   // A link to one of the files means its folder.
   url.pathname = url.pathname.replace(/[^/]+\.(json|safetensors|model)$/, "");
-  const name = decodeURIComponent(url.pathname.split("/").filter(Boolean).pop() ?? url.host);
-  return { kind: "url", name, url: url.href };
+  return { kind: "url", name: nameOf(url), url: url.href };
+}
+
+/** The folder's name; files of the hub lie under `/org/name/resolve/revision/`. */
+function nameOf(url) {
+  const [, hubId] = url.pathname.match(/^\/([^/]+\/[^/]+)\/resolve\//) ?? [];
+  const name = hubId ?? url.pathname.split("/").filter(Boolean).pop() ?? url.host;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 /** Files of one folder; those picked with `webkitdirectory` know their path below it. */

@@ -24,7 +24,7 @@ const methods = {
     return generation;
   },
 
-  tokenize: ({ text }) => engine.tokenize(text),
+  tokenize: ({ text }) => Array.from(engine.tokenize(text)),
   detokenize: ({ ids }) => engine.detokenize(ids),
 };
 

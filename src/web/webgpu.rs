@@ -11,7 +11,7 @@ use super::event_loop::within;
 /// Some in-app browsers offer WebGPU and then never answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The reason why there is no WebGPU, as a sentence for a person; `None` where an adapter answers.
+/// The reason why there is no WebGPU, in words for a person; `None` where an adapter answers.
 pub(super) async fn why_missing() -> Option<String> {
     let get = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).unwrap_or(JsValue::UNDEFINED);
     let global = js_sys::global();
@@ -19,16 +19,16 @@ pub(super) async fn why_missing() -> Option<String> {
     if gpu.is_undefined() {
         let secure = get(&global, "isSecureContext").is_truthy();
         return Some(if secure {
-            "This browser has no WebGPU (navigator.gpu is absent).".to_owned()
+            "this browser has no WebGPU (navigator.gpu is absent)".to_owned()
         } else {
-            "WebGPU works only on https:// pages and on localhost, and this page is neither.".to_owned()
+            "WebGPU works only on https:// pages and on localhost, and this page is neither".to_owned()
         });
     }
     match within(request_adapter(&gpu), PATIENCE).await {
-        None => Some("WebGPU did not answer within 10 seconds.".to_owned()),
+        None => Some("WebGPU did not answer within 10 seconds".to_owned()),
         Some(Err(thrown)) => Some(format!("WebGPU refused to start: {}", message(&thrown))),
         Some(Ok(adapter)) if adapter.is_null() || adapter.is_undefined() => Some(
-            "WebGPU found no graphics adapter: the driver is missing or on the browser's block list."
+            "WebGPU found no graphics adapter: the driver is missing or on the browser's block list"
                 .to_owned(),
         ),
         Some(Ok(_)) => None,

@@ -23,7 +23,7 @@ after(async () => {
 });
 
 /** Runs `body` in a page where `engine` is loaded; `body` gets (engine, argument). */
-async function withEngine(t, body, argument, options = {}) {
+async function withEngine(t, body, argument, options = { backend: "gpu" }) {
   const page = await openPage(t, browser);
   await openEmpty(page, site.address);
   return page.evaluate(`(async () => {
@@ -58,7 +58,10 @@ describe("loading", () => {
     const { progress, info } = await page.evaluate(async () => {
       const { Engine } = await import("/pkg/index.js");
       const progress = [];
-      const engine = await Engine.load("/models/chat/", { onProgress: (event) => progress.push(event) });
+      const engine = await Engine.load("/models/chat/", {
+        backend: "gpu",
+        onProgress: (event) => progress.push(event),
+      });
       const info = engine.info();
       engine.close();
       return { progress, info };
@@ -70,8 +73,10 @@ describe("loading", () => {
     for (const [at, { loaded }] of progress.entries()) assert.ok(at === 0 || loaded >= progress[at - 1].loaded);
     assert.equal(info.model, "chat");
     assert.equal(info.backend, "gpu");
-    assert.equal(info.context, 512);
-    assert.ok(info.parameters > 0);
+    assert.equal(info.max_context, 512);
+    assert.ok(info.parameters > 0 && info.weight_bytes > 0);
+    assert.equal(info.chat_template, true);
+    assert.equal(info.adapter.software, true);
   });
 
   const refused = {

@@ -244,7 +244,7 @@ describe("a checkpoint", () => {
     });
   }
 
-  test("without a chat template completes text, and says why it does not chat", async (t) => {
+  test("without a chat template says so, and chats in a plain format on request", async (t) => {
     const folder = await brokenModel(t, (model) =>
       model.edit("tokenizer_config.json", (bytes) => {
         const { chat_template: _, ...rest } = JSON.parse(bytes);
@@ -259,9 +259,13 @@ describe("a checkpoint", () => {
       const engine = await Engine.load(source, { backend: "cpu" });
       const chat = engine.chat.completions.create({ messages: [{ role: "user", content: "Hi" }] });
       const { code, message } = await chat.catch((error) => error);
-      const { choices } = await engine.completions.create({ prompt: "Alice", max_tokens: 4 });
+      const plain = await engine.chat.completions.create({
+        messages: [{ role: "user", content: "Hi" }],
+        chat_format: "plain",
+        max_tokens: 4,
+      });
       engine.close();
-      return { code, message, text: choices[0].text };
+      return { code, message, text: plain.choices[0].message.content };
     }, `${address}/base`);
     assert.equal(code, "chat_template");
     assert.match(message, /template/);

@@ -20,6 +20,8 @@ const scroller = byId("scroller");
 let turns = recall("sessionStorage", "conversation", []);
 let engine = null;
 let running = null;
+/** Base models have no template of their own. */
+let chatFormat = "template";
 
 /** Makes the conversation work. */
 export function startChat() {
@@ -52,9 +54,11 @@ export function startChat() {
 export function attachChat(loaded) {
   engine = loaded;
   const info = engine.info();
-  const size = info.parameters ? ` has ${format.count(info.parameters)} parameters and` : "";
-  byId("welcome-text").textContent =
-    `${info.model}${size} runs on ${info.backend === "gpu" ? "your GPU" : "your processor"}. Nothing you type leaves this page.`;
+  const size = `${info.model} has ${format.count(info.parameters)} parameters`;
+  const place = `runs on your ${info.backend === "gpu" ? "GPU" : "processor"}`;
+  const habit = info.chat_template ? "" : " It was not taught to converse: expect it to go on in its own way.";
+  byId("welcome-text").textContent = `${size} and ${place}. Nothing you type leaves this page.${habit}`;
+  chatFormat = info.chat_template ? "template" : "plain";
   message.disabled = false;
   showControls();
 }
@@ -120,7 +124,7 @@ async function answer() {
   let finishReason = null;
   try {
     const stream = await engine.chat.completions.create(
-      { messages: request, stream: true, ...sampling() },
+      { messages: request, stream: true, chat_format: chatFormat, ...sampling() },
       { signal: running.signal, onPrefill: ({ done, total }) => view.say(`Reading, ${done} of ${total} tokens`) },
     );
     for await (const chunk of stream) {

@@ -102,15 +102,19 @@ async function generate({ long }) {
   try {
     const { max_tokens: longest, ...rest } = sampling();
     const limit = long ? { ...rest, max_tokens: longest } : { ...rest, temperature: 0, max_tokens: SUGGESTION_TOKENS };
-    const stream = await engine.completions.create(
-      { prompt: draft.value, stream: true, ...limit },
-      { signal: mine.signal },
-    );
+    // Tokens begin with their space: a prompt that ends with one would send the model astray.
+    const prompt = draft.value.replace(/ +$/, "");
+    let expectsSpace = prompt !== draft.value;
+    const stream = await engine.completions.create({ prompt, stream: true, ...limit }, { signal: mine.signal });
     for await (const chunk of stream) {
       if (running !== mine) break;
       const speed = chunk.timings?.decode_tokens_per_s;
       if (speed) byId("draft-speed").textContent = format.rate(speed);
-      const text = chunk.choices[0]?.text ?? "";
+      let text = chunk.choices[0]?.text ?? "";
+      if (expectsSpace && text) {
+        text = text.replace(/^ /, "");
+        expectsSpace = false;
+      }
       if (long) insert(text);
       else {
         // A suggestion ends with its line.

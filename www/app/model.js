@@ -148,21 +148,24 @@ function showProgress({ stage, name, fraction, facts }) {
 function showInfo(info) {
   const gpu = info.backend === "gpu";
   byId("model-name").textContent = info.model;
-  byId("model-backend").textContent = gpu ? `WebGPU` : "CPU";
-  const notice = byId("notice");
-  notice.hidden = !info.fallback;
-  if (info.fallback) notice.textContent = `${info.fallback} The model runs on the CPU instead, which is slower.`;
+  byId("model-backend").textContent = gpu ? "WebGPU" : "CPU";
+  const notes = info.warnings.map(format.sentence);
+  if (info.fallback_reason) {
+    notes.unshift(`The model runs on the CPU: ${format.sentence(info.fallback_reason)}`);
+  }
+  byId("notice").textContent = notes.join(" ");
+  byId("notice").hidden = notes.length === 0;
 
   const facts = [
     ["Model", info.model],
-    ["Architecture", info.architecture],
-    ["Parameters", info.parameters && format.count(info.parameters)],
-    ["Weights", info.weights && `${info.weights}${info.bytes ? `, ${format.bytes(info.bytes)}` : ""}`],
-    ["Context", info.context && `${info.context.toLocaleString("en")} tokens`],
-    ["Chat template", info.chat_template === undefined ? "" : info.chat_template ? "yes" : "none"],
-    ["Runs on", gpu ? "WebGPU" : "CPU (WebAssembly)"],
-    ["Adapter", info.adapter],
-    ["Tier", info.tier],
+    ["Architecture", `${info.model_type}, ${info.num_hidden_layers} layers${info.layer_sharing ? ", each run twice" : ""}`],
+    ["Parameters", format.count(info.parameters)],
+    ["Weights", `${format.bytes(info.weight_bytes)} in memory`],
+    ["Context", `${info.max_context.toLocaleString("en")} tokens`],
+    ["Chat template", info.chat_template ? "yes" : "none: it continues text"],
+    ["Runs on", gpu ? "WebGPU" : "CPU, in WebAssembly"],
+    ["Adapter", gpu && (info.adapter.adapter || "not named by the browser")],
+    ["Kernels", gpu && `${info.adapter.tier} tier`],
   ].filter(([, value]) => value);
   byId("model-facts").replaceChildren(
     ...facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]),

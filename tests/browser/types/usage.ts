@@ -48,7 +48,7 @@ export async function everything(files: FileList, handle: FileSystemDirectoryHan
   } catch (error) {
     if (error instanceof MobileLLMError) {
       const code: ErrorCode = error.code;
-      console.log(code, usage, back, info.fallback);
+      console.log(code, usage, back, info.fallback_reason);
     }
   }
 }

@@ -6,6 +6,18 @@ use anyhow::{Context, Result};
 
 use crate::{process, workspace};
 
+/// What the compiler may use by default, and SIMD, which `.cargo/config.toml` adds.
+const FEATURES: &[&str] = &[
+    "bulk-memory",
+    "extended-const",
+    "multivalue",
+    "mutable-globals",
+    "nontrapping-float-to-int",
+    "reference-types",
+    "sign-ext",
+    "simd",
+];
+
 /// Installs the packages that `package-lock.json` pins, unless they are there already.
 pub(crate) fn install_packages() -> Result<()> {
     let lock = workspace::path("package-lock.json");
@@ -29,11 +41,13 @@ pub(super) fn optimise(wasm: &Path) -> Result<()> {
     };
     install_packages()?;
     // -O3, not -Oz: the CPU fallback runs in this module, and loops matter more to it than the last kilobytes.
+    let mut args = vec!["-O3".to_owned(), "--strip-debug".to_owned(), "--strip-producers".to_owned()];
+    args.extend(FEATURES.iter().map(|feature| format!("--enable-{feature}")));
     process::run(
         process::command(node)
             .arg("node_modules/binaryen/bin/wasm-opt")
-            .args(["-O3", "--strip-debug", "--strip-producers", "--all-features"])
-            .args(["--disable-gc", "--disable-strings", "--disable-custom-descriptors", "-o"])
+            .args(args)
+            .arg("-o")
             .args([wasm, wasm]),
     )
 }
