@@ -22,8 +22,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var c = 0u; c < ROW_CHUNKS; c++) {
         let chunk_a = load_chunk(row, c);
         let chunk_b = load_chunk(neighbour, c);
-        // A token's dot products with both rows, and its sum.
-        var dots: array<vec3<f32>, TOKENS>;
+        // A token's dot products with both rows, and its sum. Zeroed in so many words: without an initialiser, Chromium
+        // on SwiftShader keeps what the last turn of the loop left in it.
+        var dots = array<vec3<f32>, TOKENS>();
         for (var i = 0u; i < QUADS_PER_CHUNK; i++) {
             let a = quad(chunk_a, i);
             let b = quad(chunk_b, i);

@@ -82,8 +82,8 @@ impl WebEngine {
     }
 
     /// The text of ids, without special tokens.
-    pub fn detokenize(&self, ids: Vec<u32>) -> Result<String, JsValue> {
-        let text = self.engine.tokenizer().and_then(|tokenizer| tokenizer.decode(&ids, true));
+    pub fn detokenize(&self, ids: &[u32]) -> Result<String, JsValue> {
+        let text = self.engine.tokenizer().and_then(|tokenizer| tokenizer.decode(ids, true));
         text.map_err(|error| to_js(&error))
     }
 

@@ -23,6 +23,7 @@ pub(super) fn message(thrown: &JsValue) -> String {
 }
 
 /// Calls `report` with the message of a panic, before the trap that follows it ends the worker's usefulness.
+#[expect(unreachable_pub, reason = "JavaScript reaches it")]
 #[wasm_bindgen(js_name = onPanic)]
 pub fn on_panic(report: Function) {
     let report = SingleThreaded(report);

@@ -12,7 +12,7 @@ use crate::checkpoint::source::{ByteStream, Source};
 use crate::error::Result;
 
 /// A disk that is asleep needs a while, but not this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The files of one folder, by their name in it.
 pub(super) struct FilesSource {

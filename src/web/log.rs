@@ -25,10 +25,9 @@ impl Subscriber for Console {
         let mut line = Line(format!("{}:", event.metadata().target()));
         event.record(&mut line);
         let line = JsValue::from(line.0);
-        if *event.metadata().level() == Level::ERROR {
-            console::error_1(&line)
-        } else {
-            console::warn_1(&line)
+        match *event.metadata().level() {
+            Level::ERROR => console::error_1(&line),
+            _ => console::warn_1(&line),
         }
     }
 
