@@ -5,6 +5,7 @@
 mod common;
 
 use common::{RecordingSink, fixture, load, load_fixture, raw_tensors};
+use mobilellm::cancel::Cancel;
 use mobilellm::checkpoint::directory::DirectorySource;
 use mobilellm::checkpoint::{Checkpoint, WeightFormat};
 use mobilellm::matrix::{Format, ScaleFormat};
@@ -191,9 +192,39 @@ fn a_real_checkpoint_loads() {
 #[test]
 fn a_checkpoint_without_a_head_is_tied_whatever_its_config_says() {
     let source = DirectorySource::new(fixture("mobilellm")).unwrap();
-    let checkpoint = pollster::block_on(Checkpoint::open(&source, &Default::default())).unwrap();
+    let checkpoint = pollster::block_on(Checkpoint::open(&source, &Cancel::default())).unwrap();
     assert!(checkpoint.config.tied_embeddings);
     let mut sink = RecordingSink::default();
     pollster::block_on(checkpoint.load(WeightFormat::Auto, &mut sink, &mut |_| {})).unwrap();
     assert!(!sink.matrices.contains_key(&MatrixId::Head));
+}
+
+#[test]
+fn inspection_counts_without_reading_weights() {
+    use mobilellm::checkpoint::inspect::Inspection;
+    let of = |name: &str| {
+        let source = DirectorySource::new(fixture(name)).unwrap();
+        pollster::block_on(Inspection::of(&source, &Cancel::default())).unwrap()
+    };
+    for name in FLOAT_FIXTURES {
+        let inspection = of(name);
+        let stored: usize = raw_tensors(name).values().map(Vec::len).sum();
+        assert_eq!(inspection.parameters.total, stored as u64, "{name}");
+        let files = inspection.files.iter();
+        let on_disk: u64 = files.map(|file| fixture(name).join(file).metadata().unwrap().len()).sum();
+        assert_eq!(inspection.bytes, on_disk, "{name}");
+    }
+    let shared = of("mobilellm-ls");
+    assert!(shared.layer_sharing);
+    assert_eq!(
+        shared.kv_bytes_per_token,
+        shared.num_hidden_layers * 2 * 2 * shared.num_kv_heads * shared.head_dim * 2
+    );
+    let mobile = of("mobilellm");
+    assert_eq!((mobile.tokenizer, mobile.chat_template), (Some("tokenizer.model"), None));
+    assert_eq!(of("chat").chat_template, Some("tokenizer_config.json"));
+    assert_eq!(of("chat-template-file").chat_template, Some("chat_template.jinja"));
+    let mixed = of("mlx-mixed");
+    assert_eq!(mixed.quantization.as_deref(), Some("4 bits, groups of 64, 2 exceptions"));
+    assert!(mixed.dtypes.contains_key("U32") && mixed.dtypes.contains_key("F16"));
 }

@@ -109,13 +109,13 @@ fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]
         Misdeed::Redirect => status(&mut stream, "302 Found\r\nlocation: /cdn/moved.bin"),
         Misdeed::RedirectForever => status(&mut stream, "302 Found\r\nlocation: /again/model.safetensors"),
         Misdeed::NeverAnswer => {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
             Ok(())
         }
         Misdeed::StallInTheMiddle => {
             ok(&mut stream, weights.len())?;
             stream.write_all(&weights[..half])?;
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
             Ok(())
         }
         Misdeed::CloseEarly => {
@@ -210,7 +210,7 @@ fn a_cancelled_load_stops_and_the_next_one_works() {
         checkpoint
             .load(WeightFormat::Auto, &mut sink, &mut |p| {
                 if p.tensors == 3 {
-                    cancel.cancel()
+                    cancel.cancel();
                 }
             })
             .await

@@ -61,7 +61,8 @@ pub(crate) fn refuse_substitutes(file: &str, beginning: &[u8]) -> Result<()> {
             "Open the address in a browser: it may ask you to sign in, or the file may not be there",
         ));
     }
-    if text.starts_with(b"version https://git-lfs") {
+    // The first eight bytes are all that there is to see of a file of weights.
+    if beginning == b"version " || text.starts_with(b"version https://git-lfs") {
         return Err(Error::invalid(
             file,
             "content",

@@ -120,6 +120,11 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { source, cancel: cancel.clone(), config, contents, weights })
     }
 
+    /// Tensors that the network does not need, and that [`Checkpoint::load`] passes over.
+    pub fn surplus(&self) -> &[String] {
+        &self.contents.surplus
+    }
+
     /// The headers of all files, with the files' names. No weight is read.
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "nobody writes checkpoints in a browser"))]
     pub(crate) async fn headers(&self) -> Result<Vec<(String, Header)>> {

@@ -11,6 +11,7 @@ pub mod files;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod http;
 pub mod index;
+pub mod inspect;
 pub mod memory;
 pub mod names;
 pub mod safetensors;
