@@ -190,7 +190,7 @@ fn every_tier_passes_its_own_test() {
         match pollster::block_on(Gpu::open(Options { tier: Some(*tier), ..Options::default() })) {
             Ok(gpu) => assert_eq!((gpu.info().tier, &gpu.info().degraded), (*tier, &None)),
             Err(error) => {
-                println!("skipped: every_tier_passes_its_own_test on tier {}: {error}", tier.name())
+                println!("skipped: every_tier_passes_its_own_test on tier {}: {error}", tier.name());
             }
         }
     }
