@@ -7,10 +7,10 @@ mod engines;
 
 use std::path::Path;
 
-use engines::{backends, fixtures, load, shared};
+use engines::{Backend, backends, fixtures, load, shared};
 use mobilellm::backend::{State, Wanted};
 use mobilellm::checkpoint::WeightFormat;
-use mobilellm::engine::{BackendChoice, Engine};
+use mobilellm::engine::Engine;
 use mobilellm::session::{Event, GenerateOptions, Session};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -191,7 +191,7 @@ fn greedy_texts_of_transformers() {
     }
 }
 
-fn check_generation(case: &str, backend: BackendChoice) {
+fn check_generation(case: &str, backend: Backend) {
     let folder = fixtures().join("checkpoints").join(case);
     let engine = load(&folder, backend, WeightFormat::F32);
     let file = std::fs::read_to_string(folder.join("expected_generation.json")).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use mobilellm::checkpoint::WeightFormat;
 use mobilellm::checkpoint::directory::DirectorySource;
 use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
-use mobilellm::gpu::{self, Gpu};
+use mobilellm::gpu::{self, Gpu, Tier};
 
 /// The folder of fixtures that independent software made.
 pub(crate) fn fixtures() -> PathBuf {
@@ -27,19 +27,34 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// The backends of this machine: always the CPU, and the GPU (perhaps an emulated one) where one opens.
-pub(crate) fn backends() -> Vec<BackendChoice> {
-    let mut backends = vec![BackendChoice::Cpu];
-    match pollster::block_on(Gpu::open(gpu::Options::default())) {
-        Ok(_) => backends.push(BackendChoice::Gpu),
-        Err(error) => println!("skipped: no test on the GPU: {error}"),
+/// A backend, and for the GPU the tier of its kernels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Backend {
+    Cpu,
+    Gpu(Tier),
+}
+
+/// The backends of this machine: always the CPU, and each tier of the GPU (perhaps an emulated one) that opens.
+pub(crate) fn backends() -> Vec<Backend> {
+    let mut backends = vec![Backend::Cpu];
+    for tier in Tier::ALL.iter().copied() {
+        match pollster::block_on(Gpu::open(gpu::Options { tier: Some(tier), ..gpu::Options::default() })) {
+            Ok(_) => backends.push(Backend::Gpu(tier)),
+            Err(error) => println!("skipped: the tests on the GPU's tier {}: {error}", tier.name()),
+        }
     }
     backends
 }
 
 /// Loads a folder.
-pub(crate) fn load(folder: &Path, backend: BackendChoice, weights: WeightFormat) -> Engine {
-    let options = LoadOptions { backend, weights, ..LoadOptions::default() };
+pub(crate) fn load(folder: &Path, backend: Backend, weights: WeightFormat) -> Engine {
+    let (backend, tier) = match backend {
+        Backend::Cpu => (BackendChoice::Cpu, None),
+        Backend::Gpu(tier) => (BackendChoice::Gpu, Some(tier)),
+    };
+    // Every tier is compared as a whole here; testing each device first would only take time.
+    let gpu = gpu::Options { tier, skip_self_test: true, ..gpu::Options::default() };
+    let options = LoadOptions { backend, gpu, weights, ..LoadOptions::default() };
     DirectorySource::new(folder)
         .and_then(|source| pollster::block_on(Engine::load(&source, options)))
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
