@@ -266,6 +266,39 @@ proptest! {
         let _ = load(&Tiny::new().with_config(fields[field], value).source(), WeightFormat::Auto);
     }
 
+    /// The tensors of a quantised weight with any shape, type and bytes.
+    #[test]
+    fn spoilt_quantised_tensors(
+        which in 0usize..3, dtype in prop::sample::select(vec!["U32", "F32", "BF16", "F16", "U8"]),
+        rows in 0usize..80, cols in 0usize..40, byte: u8, bits in prop::sample::select(vec![4, 8]),
+    ) {
+        let mut tiny = Tiny::new().with_config("quantization", json!({"bits": bits, "group_size": 32}));
+        let module = "model.layers.0.self_attn.o_proj";
+        let mut weight = tiny.tensor(&format!("{module}.weight")).clone();
+        tiny.tensors.retain(|tensor| tensor.name != weight.name);
+        for (i, (field, dtype, cols)) in
+            [("weight", "U32", 2 * bits), ("scales", "F16", 2), ("biases", "F16", 2)].into_iter().enumerate()
+        {
+            weight.name = format!("{module}.{field}");
+            weight.dtype = dtype;
+            weight.shape = vec![64, cols];
+            weight.bytes = vec![byte; 64 * cols * if i == 0 { 4 } else { 2 }];
+            tiny.tensors.push(weight.clone());
+        }
+        let (_, sink, _) = load(&tiny.source(), WeightFormat::Auto).unwrap();
+        prop_assert_eq!(sink.matrix(MatrixId::Block(0, Projection::Output)).len(), 64 * 64);
+        let at = tiny.tensors.len() - 3 + which;
+        let size = match dtype { "U8" => 1, "U32" | "F32" => 4, _ => 2 };
+        tiny.tensors[at].dtype = dtype;
+        tiny.tensors[at].shape = vec![rows, cols];
+        tiny.tensors[at].bytes = vec![byte; rows * cols * size];
+        let fits = match which {
+            0 => (dtype, rows, cols) == ("U32", 64, 2 * bits),
+            _ => matches!(dtype, "F32" | "BF16" | "F16") && (rows, cols) == (64, 2),
+        };
+        prop_assert_eq!(load(&tiny.source(), WeightFormat::Auto).is_ok(), fits);
+    }
+
     /// Any byte of the weights' file changed, and the file cut anywhere.
     #[test]
     fn a_spoilt_file(at in any::<prop::sample::Index>(), byte: u8, cut in proptest::option::of(any::<prop::sample::Index>())) {

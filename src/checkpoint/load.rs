@@ -126,7 +126,6 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// The headers of all files, with the files' names. No weight is read.
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "nobody writes checkpoints in a browser"))]
     pub(crate) async fn headers(&self) -> Result<Vec<(String, Header)>> {
         match &self.weights {
             Weights::Single(file) => Ok(vec![(WEIGHTS_FILE.to_owned(), file.1.clone())]),
@@ -142,7 +141,6 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// What to do with each tensor of a header; `None` for those that are passed over.
-    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "nobody writes checkpoints in a browser"))]
     pub(crate) fn specs(&self, file: &str, header: &Header) -> Result<Vec<Option<(Name, Spec)>>> {
         specs(file, header, &self.contents, &self.config)
     }

@@ -50,7 +50,8 @@ impl Tiny {
         tiny
     }
 
-    fn add(&mut self, name: &str, shape: &[usize]) {
+    /// Appends a tensor of random values.
+    pub fn add(&mut self, name: &str, shape: &[usize]) {
         let mut state = self.tensors.len() as u32 + 1;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

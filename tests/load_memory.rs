@@ -1,0 +1,117 @@
+//! A load holds a few tensors beside the finished weights, never the file: counted by the allocator.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::tiny::Tiny;
+use mobilellm::Result;
+use mobilellm::backend::WeightSink;
+use mobilellm::cancel::Cancel;
+use mobilellm::checkpoint::directory::DirectorySource;
+use mobilellm::checkpoint::{Checkpoint, WeightFormat};
+use mobilellm::matrix::Matrix;
+use mobilellm::network::{MatrixId, VectorId};
+use serde_json::json;
+
+/// Counts the bytes in use and their peak.
+struct Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged; only numbers are kept beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let in_use = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(in_use, Ordering::Relaxed);
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above; the pointer came from `alloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A backend whose memory is elsewhere, like a GPU's.
+#[derive(Default)]
+struct Elsewhere {
+    largest: usize,
+}
+
+impl WeightSink for Elsewhere {
+    fn put_matrix(&mut self, _: MatrixId, matrix: Matrix) -> Result<()> {
+        self.largest = self.largest.max(matrix.bytes());
+        Ok(())
+    }
+
+    fn put_vector(&mut self, _: VectorId, _: Vec<f32>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_load_needs_a_few_tensors() {
+    // 48 blocks of the smallest checkpoint's form but 256 wide, in bf16: about 80 MB.
+    let mut tiny = Tiny::new();
+    for (field, value) in [
+        ("hidden_size", 256),
+        ("intermediate_size", 1024),
+        ("num_attention_heads", 4),
+        ("num_hidden_layers", 48),
+    ] {
+        tiny.config.insert(field.to_owned(), json!(value));
+    }
+    tiny.config.insert("num_key_value_heads".to_owned(), json!(2));
+    tiny.tensors.clear();
+    tiny.add("model.embed_tokens.weight", &[51, 256]);
+    for block in 0..48 {
+        for (path, shape) in [
+            ("input_layernorm", &[256][..]),
+            ("mlp.down_proj", &[256, 1024]),
+            ("mlp.gate_proj", &[1024, 256]),
+            ("mlp.up_proj", &[1024, 256]),
+            ("post_attention_layernorm", &[256]),
+            ("self_attn.k_proj", &[128, 256]),
+            ("self_attn.o_proj", &[256, 256]),
+            ("self_attn.q_proj", &[256, 256]),
+            ("self_attn.v_proj", &[128, 256]),
+        ] {
+            tiny.add(&format!("model.layers.{block}.{path}.weight"), shape);
+        }
+    }
+    tiny.add("model.norm.weight", &[256]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), tiny.config_json()).unwrap();
+    let header = serde_json::Value::Object(tiny.header()).to_string();
+    let bytes = common::tiny::file(&header, &tiny.data());
+    let file_len = bytes.len();
+    std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+    drop(tiny);
+
+    for format in WeightFormat::ALL {
+        let before = IN_USE.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        let mut sink = Elsewhere::default();
+        let source = DirectorySource::new(folder.path()).unwrap();
+        pollster::block_on(async {
+            let checkpoint = Checkpoint::open(&source, &Cancel::default()).await?;
+            checkpoint.load(format, &mut sink, &mut |_| {}).await
+        })
+        .unwrap();
+        let extra = PEAK.load(Ordering::Relaxed) - before;
+        // The parts of one matrix and the matrix itself, one band in its forms, and the header.
+        let allowed = 3 * sink.largest + (12 << 20);
+        assert!(extra <= allowed, "{format}: {extra} bytes beside the weights, {allowed} are allowed");
+        assert!(allowed < file_len / 2, "the file is too small to tell: {file_len} bytes");
+    }
+}
