@@ -179,3 +179,39 @@ fn chat_keeps_the_conversation() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("/nonsense is not a command"));
 }
+
+#[test]
+fn inspect_says_what_it_is() {
+    let inspection = json(&["inspect", &checkpoint("mobilellm-ls"), "--json"]);
+    assert_eq!(inspection["layer_sharing"], true);
+    assert_eq!(inspection["model_type"], "mobilellm");
+    assert!(inspection["parameters"]["total"].as_u64().unwrap() > 0);
+    let text = stdout(&["inspect", &checkpoint("mobilellm-ls")]);
+    assert!(text.contains("each run twice"), "{text}");
+}
+
+#[test]
+fn a_quantised_copy_loads_and_nothing_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    let copy = copy.to_str().unwrap();
+    let flags = ["quantize", &checkpoint("tied-gqa3"), copy, "--bits", "8", "--group-size", "32", "--quiet"];
+    stdout(&flags);
+    let inspection = json(&["inspect", copy, "--json"]);
+    assert!(inspection["quantization"].is_string(), "{inspection}");
+    let out = folder.path().join("logits.safetensors");
+    stdout(&[
+        "logits",
+        "--model",
+        copy,
+        "--tokens",
+        "1,2",
+        "--backend",
+        "cpu",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let (code, message) = failure(&flags);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("empty"), "{message}");
+}

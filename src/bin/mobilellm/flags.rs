@@ -206,8 +206,8 @@ pub(crate) struct Detokenize {
 
 #[derive(Args)]
 pub(crate) struct Quantize {
-    /// The float checkpoint.
-    pub(crate) source: PathBuf,
+    /// The float checkpoint: folder, http(s) address or hub name.
+    pub(crate) source: String,
     /// The folder to make; it must not exist or be empty.
     pub(crate) destination: PathBuf,
     /// Bits a weight.
@@ -216,7 +216,8 @@ pub(crate) struct Quantize {
     /// Columns that share a scale and a bias.
     #[arg(long, value_parser = ["32", "64", "128"], default_value = "64")]
     pub(crate) group_size: String,
-    /// Other bits for one module, such as model.embed_tokens=8; may be given several times.
+    /// Other bits for a module and all below it, such as model.embed_tokens=8, model.layers.0=8:32 (with a group of its
+    /// own) or lm_head=none; may be given several times.
     #[arg(long, value_name = "MODULE=BITS")]
     pub(crate) r#override: Vec<String>,
     /// Largest file, in MiB.

@@ -94,7 +94,7 @@ impl Answer {
                 self.tokens.push(token);
             }
             Event::Done { finish_reason, usage, timings } => {
-                self.done = Some((finish_reason, usage, timings))
+                self.done = Some((finish_reason, usage, timings));
             }
         }
     }

@@ -7,8 +7,8 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mobilellm::cancel::Cancel;
 use mobilellm::checkpoint::directory::DirectorySource;
-
 use mobilellm::checkpoint::files::{CONFIG_LIMIT, read_required};
+use mobilellm::checkpoint::http::{HttpSource, PATIENCE, is_hub_name};
 use mobilellm::checkpoint::source::Source;
 use mobilellm::checkpoint::{Progress, WeightFormat};
 use mobilellm::config::{self, Config};
@@ -27,19 +27,9 @@ pub(crate) struct Loaded {
 pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
     let is_address = model.starts_with("http://") || model.starts_with("https://");
     if is_address || (!Path::new(model).exists() && is_hub_name(model)) {
-        anyhow::bail!("soon");
+        return Ok(Box::new(HttpSource::new(model, PATIENCE)?));
     }
     Ok(Box::new(DirectorySource::new(model)?))
-}
-
-/// Whether a text has the form `organisation/name`.
-fn is_hub_name(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    text.split_once('/').is_some_and(|(organisation, name)| part(organisation) && part(name))
 }
 
 /// Loads what the flags say.

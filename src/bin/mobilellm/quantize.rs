@@ -1,6 +1,44 @@
-//! x
-use crate::flags::Quantize;
+//! `mobilellm quantize`: a 4- or 8-bit copy of a checkpoint, in the layout that MLX reads.
+
 use anyhow::Result;
-pub(crate) fn run(_flags: &Quantize) -> Result<()> {
-    anyhow::bail!("soon")
+use indicatif::HumanBytes;
+use mobilellm::cancel::Cancel;
+use mobilellm::checkpoint::writer::{Override, QuantizeOptions, quantize_folder};
+use mobilellm::config::BitsAndGroup;
+
+use crate::flags::Quantize;
+use crate::load;
+
+pub(crate) fn run(flags: &Quantize) -> Result<()> {
+    let source = load::source(&flags.source)?;
+    let overrides = flags.r#override.iter().map(|text| text.parse::<Override>());
+    let options = QuantizeOptions {
+        default: BitsAndGroup { bits: flags.bits.parse()?, group_size: flags.group_size.parse()? },
+        overrides: overrides.collect::<Result<_, _>>()?,
+        max_shard_size: flags.max_shard_size << 20,
+    };
+    let cancel = Cancel::default();
+    let interrupted = cancel.clone();
+    ctrlc::set_handler(move || interrupted.cancel())?;
+    let bar = load::progress_bar(flags.quiet);
+    let mut progress = |progress| load::show(&bar, &progress);
+    let work = quantize_folder(source.as_ref(), &flags.destination, &options, &mut progress, &cancel);
+    let report = pollster::block_on(work);
+    bar.finish_and_clear();
+    let report = report?;
+    for module in &report.indivisible {
+        eprintln!("{module} is as it was: a group of {} does not divide its rows", flags.group_size);
+    }
+    for warning in &report.warnings {
+        eprintln!("warning: {warning}");
+    }
+    println!(
+        "{}: {} modules quantised, {} became {} in {} file(s)",
+        flags.destination.display(),
+        report.quantized,
+        HumanBytes(report.bytes_read),
+        HumanBytes(report.bytes_written),
+        report.files.len(),
+    );
+    Ok(())
 }
