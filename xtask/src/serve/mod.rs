@@ -3,23 +3,20 @@
 //! The page needs nothing from it that another static server could not do; it adds what makes life good: ranges,
 //! revalidation, and the headers that a careful host would send.
 
+mod http;
 mod mime;
 mod range;
 mod respond;
 mod site;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
-use tiny_http::Server;
+use anyhow::{Context, Result};
 
 use site::Site;
-
-/// Requests answered at the same time; a browser opens six connections to a host.
-const THREADS: usize = 12;
 
 /// What to serve, and where.
 #[derive(clap::Args, Clone)]
@@ -33,41 +30,19 @@ pub(crate) struct Options {
     model: Option<PathBuf>,
 }
 
-/// Serves until the process is ended.
+/// Serves until the process is ended, a thread for each connection.
 pub(crate) fn serve(options: &Options) -> Result<()> {
-    let running = start(options)?;
-    println!("\n  mobilellm is at  http://localhost:{}/\n\n  Ctrl+C stops it.", running.address.port());
-    for worker in running.workers {
-        worker.join().map_err(|_| anyhow!("a server thread panicked"))?;
-    }
-    Ok(())
-}
-
-/// A server that answers in the background.
-pub(crate) struct Running {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
-    workers: Vec<thread::JoinHandle<()>>,
-}
-
-/// Starts to answer requests.
-pub(crate) fn start(options: &Options) -> Result<Running> {
     let site = Arc::new(Site::new(options.model.as_deref())?);
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-    let server = Server::http(wanted)
-        .map_err(|error| anyhow!(error))
+    let listener = TcpListener::bind(wanted)
         .with_context(|| format!("cannot listen on port {}; choose another with --port", options.port))?;
-    let address = server.server_addr().to_ip().context("the server has no address")?;
-    let server = Arc::new(server);
-    let workers = (0..THREADS)
-        .map(|_| {
-            let (server, site) = (server.clone(), site.clone());
-            thread::spawn(move || {
-                while let Ok(request) = server.recv() {
-                    respond::respond(&site, request);
-                }
-            })
-        })
-        .collect();
-    Ok(Running { address, workers })
+    let port = listener.local_addr()?.port();
+    println!("\n  mobilellm is at  http://localhost:{port}/\n\n  Ctrl+C stops it.");
+    for stream in listener.incoming() {
+        // A client that gave up while it was waiting is its own affair.
+        let Ok(stream) = stream else { continue };
+        let site = site.clone();
+        thread::spawn(move || respond::respond(&site, &stream));
+    }
+    Ok(())
 }
