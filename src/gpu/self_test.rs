@@ -131,3 +131,28 @@ fn in_f32(matrix: &Matrix) -> Matrix {
     }
     unpacked
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_fails_and_so_does_one_that_is_no_number() {
+        let expected = [1.0, -2.0, 0.5];
+        assert!(compare("right", &[1.0, -2.01, 0.5], &expected).is_ok());
+        for wrong in
+            [[1.0, -2.0, 0.6], [f32::NAN, -2.0, 0.5], [1.0, -2.0, f32::NAN], [f32::INFINITY, -2.0, 0.5]]
+        {
+            assert!(compare("wrong", &wrong, &expected).is_err(), "{wrong:?}");
+        }
+        assert!(compare("short", &expected[..2], &expected).is_err());
+    }
+
+    #[test]
+    fn tiers_step_down_to_the_one_that_demands_nothing() {
+        use crate::gpu::Tier;
+        assert_eq!(Tier::Subgroups.lower(), Some(Tier::Portable));
+        assert_eq!(Tier::Portable.lower(), Some(Tier::Software));
+        assert_eq!(Tier::Software.lower(), None);
+    }
+}
