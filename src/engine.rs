@@ -240,10 +240,11 @@ impl Target {
             BackendChoice::Gpu => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
             BackendChoice::Auto => Ok(match Gpu::open(options).await {
                 Ok(gpu) if gpu.info().software => Self::Cpu {
-                    fallback_reason: Some(format!(
-                        "the only GPU, {}, is emulated in software",
-                        gpu.info().adapter
-                    )),
+                    // Browsers keep the adapter's name to themselves.
+                    fallback_reason: Some(match gpu.info().adapter.as_str() {
+                        "" => "the only GPU is emulated in software".to_owned(),
+                        name => format!("the only GPU, {name}, is emulated in software"),
+                    }),
                 },
                 Ok(gpu) => Self::Gpu(Box::new(gpu)),
                 Err(error) => Self::Cpu { fallback_reason: Some(error.to_string()) },

@@ -226,8 +226,13 @@ async fn load(
         cancel: Cancel::default(),
     };
     let engine = Engine::load(source, options).await?;
+    // All that a page can ask for is text.
+    engine.tokenizer()?;
     let mut info = engine.info().clone();
     info.fallback_reason = fallback_reason.or(info.fallback_reason);
+    if let Some(adapter) = info.adapter.as_mut().filter(|adapter| adapter.adapter.is_empty()) {
+        adapter.adapter = webgpu::adapter_name().await.unwrap_or_default();
+    }
     Ok(WebEngine { engine, info, name, session: RefCell::new(None) })
 }
 

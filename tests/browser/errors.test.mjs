@@ -71,7 +71,7 @@ describe("the page", () => {
     await picture(page, "loading");
     await page.getByRole("button", { name: "Cancel" }).click();
     await page.locator("body[data-state=empty]").waitFor();
-    await page.getByRole("button", { name: "Choose a model" }).click();
+    await page.getByRole("button", { name: "Choose a model", exact: true }).click();
     await page.getByRole("button", { name: "Default model" }).click();
     await page.locator("body[data-state=ready]").waitFor();
   });
@@ -104,7 +104,7 @@ describe("the page", () => {
     const page = await openPage(t, browser);
     await page.route("**/models/default.json", (route) => route.fulfill({ status: 404 }));
     await page.goto(site.address);
-    await page.getByRole("button", { name: "Choose a model" }).click();
+    await page.getByRole("button", { name: "Choose a model", exact: true }).click();
     assert.ok(await page.locator("#model-source").isVisible());
     assert.ok(await page.getByRole("button", { name: "Default model" }).isHidden());
   });
