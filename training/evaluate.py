@@ -89,7 +89,7 @@ def held_out_perplexity(network: Network, folder: Path) -> dict[str, float]:
     """Perplexity of each group's held-out text in windows of the context's length, over the ids that carry loss."""
     device = network.embedding.device
     found = {}
-    for group, rows in held_out(folder, min(network.shape.context, 2048), rows=256):
+    for group, rows in held_out(folder, min(network.shape.context, 2048), rows=64 if device.type == "cuda" else 24):
         total = count = 0.0
         for row in torch.from_numpy(rows.astype("int64")).split(8):
             learned = (row < NO_LOSS)[:, 1:].to(device)

@@ -20,7 +20,8 @@ from chat import END, STOP
 from shape import Shape, choose
 
 SHARD_BYTES = 16 * 2**20
-GENERATION = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40, "repetition_penalty": 1.1, "max_new_tokens": 512}
+GENERATION = {"do_sample": True, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "max_new_tokens": 400}
+"""No repetition penalty: it would forbid the words of the question, which sums and calls must say again."""
 
 
 def write_json(path: Path, value: object) -> None:
