@@ -82,10 +82,10 @@ impl Response {
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name, ": ", value, "\r\n"]);
         }
         if self.status != 304 {
-            head.push_str(&format!("Content-Length: {}\r\n", self.length));
+            head.extend(["Content-Length: ", &self.length.to_string(), "\r\n"]);
         }
         head.push_str("Connection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;
