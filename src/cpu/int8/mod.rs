@@ -4,7 +4,7 @@
 //! the sum over a group is `s * d * sum(q * x8) + b * sum(x)`: the first sum is integers, and the second is exact and made
 //! once for all rows. The rounding is that of the W8A8 scheme of arXiv 2402.14905 (section 4), per group instead of per token.
 //!
-//! One file an instruction set; [`portable`] is the specification of the others.
+//! One file an instruction set; `portable` is the specification of the others.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
