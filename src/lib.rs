@@ -6,6 +6,25 @@
 //! checkpoint -> backend weights ─┐
 //! text -> tokenizer -> session -> network on a backend -> logits -> sampler -> tokens -> text
 //! ```
+//!
+//! ```no_run
+//! use mobilellm::checkpoint::directory::DirectorySource;
+//! use mobilellm::engine::{Engine, LoadOptions};
+//! use mobilellm::session::{Event, GenerateOptions};
+//!
+//! # async fn example() -> mobilellm::Result<()> {
+//! let engine = Engine::load(&DirectorySource::new("model")?, LoadOptions::default()).await?;
+//! let prompt = engine.text_prompt("Once upon a time")?;
+//! let mut session = engine.session()?;
+//! let mut generation = session.start(&prompt, GenerateOptions::default())?;
+//! while let Some(event) = generation.next().await? {
+//!     if let Event::Token(token) = event {
+//!         print!("{}", token.text);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
