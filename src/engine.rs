@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::backend::{Loading, Model, State};
 use crate::cancel::Cancel;
 use crate::checkpoint::files::read_optional;
+use crate::checkpoint::inspect::Parameters;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::{Checkpoint, LoadReport, Progress, WeightFormat};
 use crate::config::Config;
@@ -275,7 +276,7 @@ impl Target {
         Info {
             source: source.location(),
             model_type: config.model_type.clone(),
-            parameters: network.num_parameters(),
+            parameters: Parameters::of(config).total,
             num_hidden_layers: config.num_hidden_layers,
             layer_sharing: config.layer_sharing,
             hidden_size: config.hidden_size,

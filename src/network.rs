@@ -177,16 +177,6 @@ impl Network {
         ids
     }
 
-    /// Weights of the checkpoint: matrices, norms and biases, each stored weight once.
-    pub fn num_parameters(&self) -> u64 {
-        let c = &self.config;
-        let matrices: usize = self.matrices().iter().map(|(_, rows, cols)| rows * cols).sum();
-        let norms = (2 * c.num_hidden_layers + 1) * c.hidden_size;
-        let attention_bias = if c.attention_bias { c.qkv_width() + c.hidden_size } else { 0 };
-        let mlp_bias = if c.mlp_bias { 2 * c.intermediate_size + c.hidden_size } else { 0 };
-        (matrices + norms + c.num_hidden_layers * (attention_bias + mlp_bias)) as u64
-    }
-
     /// How wide a row of a slot is.
     pub fn width(&self, slot: Slot) -> usize {
         match slot {
