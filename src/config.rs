@@ -1,16 +1,22 @@
 //! What a checkpoint's `config.json` says, checked before any weight is read.
 
-use std::collections::BTreeMap;
+mod fields;
+mod foreign;
+mod quantization;
+mod rope;
 
-use serde_json::{Map, Value};
+pub(crate) use fields::token_ids;
+pub use quantization::{BitsAndGroup, Quantization};
+pub use rope::{Rope, RopeScaling};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use fields::Fields;
 
 /// The name that errors give to the file.
 pub const FILE: &str = "config.json";
 
-const SUPPORTED: &str =
-    "Supported are llama and mobilellm checkpoints (MobileLLM, MobileLLM-LS, SmolLM2, Llama 2 and 3)";
+/// Far beyond what any machine runs this engine with; a configuration that claims more is a mistake or an attack.
+const MAX_PARAMETERS: u64 = 1 << 37;
 
 /// The shape of a Llama-like decoder.
 #[expect(clippy::struct_excessive_bools, reason = "they mirror the independent switches of the file")]
@@ -56,72 +62,15 @@ pub struct Config {
     pub eos_token_ids: Vec<u32>,
 }
 
-/// Rotary position embedding: base frequency and its scaling.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rope {
-    /// Base of the geometric frequencies.
-    pub theta: f64,
-    /// How the frequencies are stretched for longer contexts.
-    pub scaling: RopeScaling,
-}
-
-/// How rotary frequencies are stretched.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RopeScaling {
-    /// They are not.
-    None,
-    /// All divided by `factor`.
-    Linear {
-        /// The divisor.
-        factor: f64,
-    },
-    /// Llama 3.1's: low frequencies divided, high ones kept, a ramp between.
-    Llama3 {
-        /// Divisor of the low frequencies.
-        factor: f64,
-        /// Wavelengths above `original_max_position / low_freq_factor` are divided.
-        low_freq_factor: f64,
-        /// Wavelengths below `original_max_position / high_freq_factor` are kept.
-        high_freq_factor: f64,
-        /// Context length of the first training.
-        original_max_position: f64,
-    },
-}
-
-/// The `quantization` object of an MLX-layout checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quantization {
-    /// What holds for every quantised tensor without an entry of its own.
-    pub default: BitsAndGroup,
-    /// Exceptions by module path such as `model.embed_tokens`; `None` says: not quantised.
-    pub overrides: BTreeMap<String, Option<BitsAndGroup>>,
-}
-
-/// Bits a weight and columns a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BitsAndGroup {
-    /// 4 or 8.
-    pub bits: u32,
-    /// 32, 64 or 128.
-    pub group_size: u32,
-}
-
-impl Quantization {
-    /// What holds for a module such as `model.layers.0.mlp.up_proj`.
-    pub fn of(&self, module: &str) -> Option<BitsAndGroup> {
-        self.overrides.get(module).copied().unwrap_or(Some(self.default))
-    }
-}
-
 impl Config {
     /// Reads and checks `config.json`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the file contradicts itself, [`Error::Unsupported`] by name where it asks for
+    /// [`crate::Error::Invalid`] where the file contradicts itself, [`crate::Error::Unsupported`] by name where it asks for
     /// what the engine does not do.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let fields = Fields::parse(json)?;
-        fields.refuse_foreign()?;
+        foreign::refuse(&fields)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
         let config = Self {
@@ -144,14 +93,14 @@ impl Config {
             vocab_size: fields.size("vocab_size", 1 << 21)?,
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
             rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
-            rope: fields.rope()?,
+            rope: Rope::read(&fields)?,
             tied_embeddings: fields.flag("tie_word_embeddings", false)?
                 || fields.flag("share_embedding", false)?,
             layer_sharing: fields.flag("layer_sharing", false)?,
             shared_kv: fields.flag("layer_sharing_shared_kv", false)?,
             attention_bias: fields.flag("attention_bias", false)?,
             mlp_bias: fields.flag("mlp_bias", false)?,
-            quantization: fields.quantization()?,
+            quantization: Quantization::read(&fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
         };
@@ -183,12 +132,44 @@ impl Config {
         if self.shared_kv && !self.layer_sharing {
             return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
         }
-        Ok(())
+        self.check_size(fields)
+    }
+
+    /// Each size may be plausible and all of them together absurd: the largest part is then at fault.
+    fn check_size(&self, fields: &Fields) -> Result<()> {
+        let product = |sizes: [usize; 3]| sizes.iter().map(|n| *n as u64).fold(1, u64::saturating_mul);
+        let layers = self.num_hidden_layers;
+        let embeddings = if self.tied_embeddings { 1 } else { 2 };
+        let parts = [
+            ("vocab_size", product([embeddings, self.vocab_size, self.hidden_size])),
+            ("intermediate_size", product([layers, 3 * self.intermediate_size, self.hidden_size])),
+            (
+                "num_attention_heads",
+                product([layers, self.qkv_width() + self.query_width(), self.hidden_size]),
+            ),
+        ];
+        let total = parts.iter().map(|(_, weights)| *weights).fold(0, u64::saturating_add);
+        match parts.into_iter().max_by_key(|(_, weights)| *weights) {
+            Some((field, weights)) if total > MAX_PARAMETERS => Err(fields.invalid(
+                field,
+                format!(
+                    "with hidden_size {} and {layers} layers the network would have {total} weights, {weights} of them \
+                     by this size; no more than {MAX_PARAMETERS} are read",
+                    self.hidden_size
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// How often each stored block runs.
     pub fn runs_per_block(&self) -> usize {
         if self.layer_sharing { 2 } else { 1 }
+    }
+
+    /// Key/value caches of a sequence: one for each run of a block, or one a block with `shared_kv`.
+    pub fn num_caches(&self) -> usize {
+        self.num_hidden_layers * if self.shared_kv { 1 } else { self.runs_per_block() }
     }
 
     /// Width of all query heads.
@@ -213,239 +194,5 @@ impl Config {
             .map(|i| self.rope.theta.powf(-(i as f64) / half as f64))
             .map(|frequency| self.rope.scaling.apply(frequency))
             .collect()
-    }
-}
-
-impl RopeScaling {
-    /// The stretched frequency; the formula of transformers' `_compute_llama3_parameters`.
-    fn apply(self, frequency: f64) -> f64 {
-        match self {
-            Self::None => frequency,
-            Self::Linear { factor } => frequency / factor,
-            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => {
-                let wavelength = 2.0 * std::f64::consts::PI / frequency;
-                if wavelength < original_max_position / high_freq_factor {
-                    frequency
-                } else if wavelength > original_max_position / low_freq_factor {
-                    frequency / factor
-                } else {
-                    let smooth = (original_max_position / wavelength - low_freq_factor)
-                        / (high_freq_factor - low_freq_factor);
-                    (1.0 - smooth) * frequency / factor + smooth * frequency
-                }
-            }
-        }
-    }
-}
-
-/// The JSON object, with typed access whose errors name the field.
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn parse(json: &[u8]) -> Result<Self> {
-        match serde_json::from_slice(json) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
-            Ok(_) => Err(Error::invalid(FILE, "top level", "it is not a JSON object", REMEDY)),
-            Err(error) => Err(Error::invalid(FILE, "JSON", error, REMEDY)),
-        }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads like the other accessors where it is called")]
-    fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
-        Error::invalid(FILE, field, problem, REMEDY)
-    }
-
-    /// A present, non-null field.
-    fn get(&self, field: &str) -> Option<&Value> {
-        self.0.get(field).filter(|value| !value.is_null())
-    }
-
-    fn text(&self, field: &str) -> Result<Option<&str>> {
-        self.get(field)
-            .map(|value| value.as_str().ok_or_else(|| self.invalid(field, "it must be a string")))
-            .transpose()
-    }
-
-    fn flag(&self, field: &str, default: bool) -> Result<bool> {
-        self.get(field).map_or(Ok(default), |value| {
-            value.as_bool().ok_or_else(|| self.invalid(field, "it must be true or false"))
-        })
-    }
-
-    fn optional_size(&self, field: &str, max: usize) -> Result<Option<usize>> {
-        let Some(value) = self.get(field) else { return Ok(None) };
-        match value.as_u64() {
-            Some(size) if size >= 1 && size <= max as u64 => Ok(Some(size as usize)),
-            _ => Err(self.invalid(field, format!("{value} is not a whole number from 1 to {max}"))),
-        }
-    }
-
-    fn size(&self, field: &str, max: usize) -> Result<usize> {
-        self.optional_size(field, max)?.ok_or_else(|| self.invalid(field, "it is missing"))
-    }
-
-    fn size_or(&self, field: &str, max: usize, default: usize) -> Result<usize> {
-        Ok(self.optional_size(field, max)?.unwrap_or(default))
-    }
-
-    fn number_or(&self, field: &str, default: f64) -> Result<f64> {
-        number(&self.0, field, field)?.map_or(Ok(default), Ok)
-    }
-
-    /// One token id or a list of them.
-    fn tokens(&self, field: &str) -> Result<Vec<u32>> {
-        self.get(field).map_or(Ok(Vec::new()), |value| {
-            token_ids(value).ok_or_else(|| self.invalid(field, "it must be a token id or a list of them"))
-        })
-    }
-
-    /// Says no by name to what the network does not compute.
-    fn refuse_foreign(&self) -> Result<()> {
-        let model_type = self.text("model_type")?.unwrap_or("llama");
-        if !matches!(model_type, "llama" | "mobilellm") {
-            return Err(Error::unsupported(FILE, format!("model_type {model_type}"), SUPPORTED));
-        }
-        let activation = self.text("hidden_act")?.unwrap_or("silu");
-        if !matches!(activation, "silu" | "swish") {
-            return Err(Error::unsupported(
-                FILE,
-                format!("hidden_act {activation}"),
-                "The gated activation must be silu",
-            ));
-        }
-        if let Some(Value::Object(foreign)) = self.get("quantization_config")
-            && let Some(method) = foreign.get("quant_method").and_then(Value::as_str)
-        {
-            return Err(Error::unsupported(
-                FILE,
-                format!("quantization_config.quant_method {method}"),
-                "Use the original float checkpoint or an MLX-quantised one",
-            ));
-        }
-        for field in ["sliding_window", "attn_logit_softcapping", "num_experts", "num_local_experts"] {
-            if self.get(field).is_some_and(|value| *value != Value::Bool(false) && value.as_u64() != Some(0))
-            {
-                return Err(Error::unsupported(FILE, field, SUPPORTED));
-            }
-        }
-        Ok(())
-    }
-
-    /// `rope_theta` and `rope_scaling`, or the newer `rope_parameters` that holds both.
-    fn rope(&self) -> Result<Rope> {
-        let empty = Map::new();
-        let object = |field: &str| match self.get(field) {
-            None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(map)),
-            Some(_) => Err(self.invalid(field, "it must be an object")),
-        };
-        let parameters = object("rope_parameters")?;
-        let scaling = parameters.or(object("rope_scaling")?).unwrap_or(&empty);
-        let theta = match number(scaling, "rope_theta", "rope_parameters.rope_theta")? {
-            Some(theta) => theta,
-            None => self.number_or("rope_theta", 10_000.0)?,
-        };
-        if !(theta.is_finite() && theta > 0.0) {
-            return Err(self.invalid("rope_theta", format!("{theta} is not a positive number")));
-        }
-        Ok(Rope { theta, scaling: self.rope_scaling(scaling)? })
-    }
-
-    fn rope_scaling(&self, fields: &Map<String, Value>) -> Result<RopeScaling> {
-        let kind = fields
-            .get("rope_type")
-            .or_else(|| fields.get("type"))
-            .and_then(Value::as_str)
-            .unwrap_or("default");
-        let positive = |field: &str| {
-            number(fields, field, &format!("rope_scaling.{field}"))?
-                .filter(|value| value.is_finite() && *value > 0.0)
-                .ok_or_else(|| self.invalid(&format!("rope_scaling.{field}"), "it must be a positive number"))
-        };
-        match kind {
-            "default" => Ok(RopeScaling::None),
-            "linear" => Ok(RopeScaling::Linear { factor: positive("factor")? }),
-            "llama3" => {
-                let scaling = RopeScaling::Llama3 {
-                    factor: positive("factor")?,
-                    low_freq_factor: positive("low_freq_factor")?,
-                    high_freq_factor: positive("high_freq_factor")?,
-                    original_max_position: positive("original_max_position_embeddings")?,
-                };
-                match scaling {
-                    RopeScaling::Llama3 { low_freq_factor, high_freq_factor, .. }
-                        if low_freq_factor >= high_freq_factor =>
-                    {
-                        Err(self.invalid("rope_scaling.low_freq_factor", "it must be below high_freq_factor"))
-                    }
-                    _ => Ok(scaling),
-                }
-            }
-            other => Err(Error::unsupported(
-                FILE,
-                format!("rope_scaling type {other}"),
-                "Supported are default, linear and llama3",
-            )),
-        }
-    }
-
-    /// The MLX `quantization` object.
-    fn quantization(&self) -> Result<Option<Quantization>> {
-        let Some(value) = self.get("quantization") else { return Ok(None) };
-        let Value::Object(map) = value else {
-            return Err(self.invalid("quantization", "it must be an object"));
-        };
-        if let Some(mode) = map.get("mode").and_then(Value::as_str)
-            && mode != "affine"
-        {
-            return Err(Error::unsupported(FILE, format!("quantization.mode {mode}"), "Only affine is"));
-        }
-        let mut overrides = BTreeMap::new();
-        for (module, entry) in map {
-            match entry {
-                Value::Object(entry) => {
-                    overrides.insert(module.clone(), Some(bits_and_group(module, entry)?));
-                }
-                Value::Bool(false) => {
-                    overrides.insert(module.clone(), None);
-                }
-                _ => {}
-            }
-        }
-        Ok(Some(Quantization { default: bits_and_group("quantization", map)?, overrides }))
-    }
-}
-
-const REMEDY: &str = "Download config.json again from where the checkpoint comes from";
-
-fn number(fields: &Map<String, Value>, field: &str, name: &str) -> Result<Option<f64>> {
-    match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(Error::invalid(FILE, name, "it must be a number", REMEDY)),
-        },
-    }
-}
-
-fn bits_and_group(name: &str, fields: &Map<String, Value>) -> Result<BitsAndGroup> {
-    let get = |field: &str, allowed: &[u64]| match fields.get(field).and_then(Value::as_u64) {
-        Some(value) if allowed.contains(&value) => Ok(value as u32),
-        other => Err(Error::unsupported(
-            FILE,
-            format!("{name}: {field} {}", other.map_or("(missing)".to_owned(), |v| v.to_string())),
-            format!("Supported are {allowed:?}"),
-        )),
-    };
-    Ok(BitsAndGroup { bits: get("bits", &[4, 8])?, group_size: get("group_size", &[32, 64, 128])? })
-}
-
-/// A token id or a list of them; `None` where the value is neither.
-pub(crate) fn token_ids(value: &Value) -> Option<Vec<u32>> {
-    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    match value {
-        Value::Null => Some(Vec::new()),
-        Value::Array(list) => list.iter().map(id).collect(),
-        one => id(one).map(|id| vec![id]),
     }
 }

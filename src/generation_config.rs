@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{Config, token_ids};
 use crate::error::{Error, Result};
+use crate::sampler::SamplerOptions;
 
 /// The name that errors give to the file.
 pub const FILE: &str = "generation_config.json";
@@ -19,15 +20,15 @@ pub struct GenerationConfig {
     /// Whether sampling is recommended at all; greedy otherwise.
     pub do_sample: bool,
     /// Recommended temperature.
-    pub temperature: Option<f32>,
+    pub temperature: Option<f64>,
     /// Recommended top-k.
     pub top_k: Option<usize>,
     /// Recommended top-p.
-    pub top_p: Option<f32>,
+    pub top_p: Option<f64>,
     /// Recommended min-p.
-    pub min_p: Option<f32>,
+    pub min_p: Option<f64>,
     /// Recommended repetition penalty.
-    pub repetition_penalty: Option<f32>,
+    pub repetition_penalty: Option<f64>,
 }
 
 impl GenerationConfig {
@@ -58,12 +59,38 @@ impl GenerationConfig {
         Ok(Self {
             eos_token_ids,
             do_sample: fields.get("do_sample").and_then(Value::as_bool).unwrap_or(false),
-            temperature: number("temperature", 0.0, 100.0)?.map(|t| t as f32),
+            temperature: number("temperature", 0.0, 100.0)?,
             top_k: number("top_k", 0.0, 1e9)?.map(|k| k as usize),
-            top_p: number("top_p", 0.0, 1.0)?.map(|p| p as f32),
-            min_p: number("min_p", 0.0, 1.0)?.map(|p| p as f32),
-            repetition_penalty: number("repetition_penalty", 0.01, 100.0)?.map(|r| r as f32),
+            top_p: number("top_p", 0.0, 1.0)?,
+            min_p: number("min_p", 0.0, 1.0)?,
+            repetition_penalty: number("repetition_penalty", 0.01, 100.0)?,
         })
+    }
+}
+
+impl GenerationConfig {
+    /// Sampling as the checkpoint's makers recommend it; `otherwise` where they say nothing at all.
+    ///
+    /// Where they say something, what they leave open is off: their recommendation is meant as a whole.
+    pub fn sampler(&self, otherwise: SamplerOptions) -> SamplerOptions {
+        if !self.recommends_sampling() {
+            return otherwise;
+        }
+        let off = SamplerOptions::default();
+        let number = |field: Option<f64>, off: f32| field.map_or(off, |number| number as f32);
+        SamplerOptions {
+            temperature: number(self.temperature, 1.0),
+            top_k: self.top_k.unwrap_or(off.top_k),
+            top_p: number(self.top_p, off.top_p),
+            min_p: number(self.min_p, off.min_p),
+            repetition_penalty: number(self.repetition_penalty, off.repetition_penalty),
+            ..otherwise
+        }
+    }
+
+    fn recommends_sampling(&self) -> bool {
+        let filters = [self.temperature, self.top_p, self.min_p, self.repetition_penalty];
+        self.do_sample || self.top_k.is_some() || filters.iter().any(Option::is_some)
     }
 }
 
@@ -87,6 +114,19 @@ mod tests {
             (&[3, 4][..], Some(40), None)
         );
         assert!(parsed.do_sample);
+    }
+
+    #[test]
+    fn a_recommendation_is_taken_as_a_whole() {
+        let otherwise =
+            SamplerOptions { temperature: 0.7, min_p: 0.05, seed: 3, ..SamplerOptions::default() };
+        let sampler =
+            |json: &[u8]| GenerationConfig::parse(Some(json), &config()).unwrap().sampler(otherwise.clone());
+        assert_eq!(sampler(br#"{"max_new_tokens":9}"#), otherwise);
+        let recommended = sampler(br#"{"temperature":0.2,"top_p":0.9}"#);
+        assert_eq!((recommended.temperature, recommended.top_p), (0.2, 0.9));
+        assert_eq!((recommended.min_p, recommended.seed), (0.0, 3));
+        assert_eq!(sampler(br#"{"do_sample":true}"#).temperature, 1.0);
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! Typed access to `config.json`: every error names the field.
+
+use serde_json::{Map, Value};
+
+use super::FILE;
+use crate::error::{Error, Result};
+
+const REMEDY: &str = "Download config.json again from where the checkpoint comes from";
+
+/// The JSON object, with typed access whose errors name the field.
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(super) fn parse(json: &[u8]) -> Result<Self> {
+        match serde_json::from_slice(json) {
+            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(_) => Err(Error::invalid(FILE, "top level", "it is not a JSON object", REMEDY)),
+            Err(error) => Err(Error::invalid(FILE, "JSON", error, REMEDY)),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads like the other accessors where it is called")]
+    pub(super) fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
+        Error::invalid(FILE, field, problem, REMEDY)
+    }
+
+    /// A present, non-null field.
+    pub(super) fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
+        self.get(field)
+            .map(|value| value.as_str().ok_or_else(|| self.invalid(field, "it must be a string")))
+            .transpose()
+    }
+
+    pub(super) fn flag(&self, field: &str, default: bool) -> Result<bool> {
+        self.get(field).map_or(Ok(default), |value| {
+            value.as_bool().ok_or_else(|| self.invalid(field, "it must be true or false"))
+        })
+    }
+
+    pub(super) fn optional_size(&self, field: &str, max: usize) -> Result<Option<usize>> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        match value.as_u64() {
+            Some(size) if size >= 1 && size <= max as u64 => Ok(Some(size as usize)),
+            _ => Err(self.invalid(field, format!("{value} is not a whole number from 1 to {max}"))),
+        }
+    }
+
+    pub(super) fn size(&self, field: &str, max: usize) -> Result<usize> {
+        self.optional_size(field, max)?.ok_or_else(|| self.invalid(field, "it is missing"))
+    }
+
+    pub(super) fn size_or(&self, field: &str, max: usize, default: usize) -> Result<usize> {
+        Ok(self.optional_size(field, max)?.unwrap_or(default))
+    }
+
+    pub(super) fn number_or(&self, field: &str, default: f64) -> Result<f64> {
+        number(&self.0, field, field)?.map_or(Ok(default), Ok)
+    }
+
+    /// An object, such as `rope_parameters`.
+    pub(super) fn object(&self, field: &str) -> Result<Option<&Map<String, Value>>> {
+        self.get(field)
+            .map(|value| value.as_object().ok_or_else(|| self.invalid(field, "it must be an object")))
+            .transpose()
+    }
+
+    /// One token id or a list of them.
+    pub(super) fn tokens(&self, field: &str) -> Result<Vec<u32>> {
+        self.get(field).map_or(Ok(Vec::new()), |value| {
+            token_ids(value).ok_or_else(|| self.invalid(field, "it must be a token id or a list of them"))
+        })
+    }
+}
+
+/// A number of an object inside the file, whose full name is `name`.
+pub(super) fn number(fields: &Map<String, Value>, field: &str, name: &str) -> Result<Option<f64>> {
+    match fields.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(Error::invalid(FILE, name, "it must be a number", REMEDY)),
+        },
+    }
+}
+
+/// A token id or a list of them; `None` where the value is neither.
+pub(crate) fn token_ids(value: &Value) -> Option<Vec<u32>> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Value::Null => Some(Vec::new()),
+        Value::Array(list) => list.iter().map(id).collect(),
+        one => id(one).map(|id| vec![id]),
+    }
+}
