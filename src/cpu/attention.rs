@@ -1,8 +1,12 @@
 //! Causal grouped-query attention over a key/value cache (arXiv 2305.13245).
 
-use super::matmul::dot;
+use super::exp::exp;
 use super::parallel::{for_each_chunk, threads};
-use super::wide::wide;
+use super::simd::{Isa, Kernel, LANES, Simd, dot};
+
+/// Positions whose scores are held at once; a longer context is taken block by block with a running maximum, as in
+/// arXiv 2205.14135. Blocks begin at multiples of it, so that a row's result does not depend on its batch.
+const BLOCK: usize = 64;
 
 /// The shape of attention.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +26,7 @@ pub struct Heads {
 pub fn attention(heads: Heads, start: usize, query: &[f32], keys: &[f32], values: &[f32], out: &mut [f32]) {
     let Heads { num_heads, num_kv_heads, head_dim } = heads;
     let kv_width = num_kv_heads * head_dim;
+    let isa = Isa::detect();
     // Every (row, head) is on its own; a thread takes some that lie side by side.
     let chunk = (query.len() / head_dim).div_ceil(4 * threads()) * head_dim;
     for_each_chunk(out, chunk, |index, out| {
@@ -31,38 +36,187 @@ pub fn attention(heads: Heads, start: usize, query: &[f32], keys: &[f32], values
             let offset = head / (num_heads / num_kv_heads) * head_dim;
             let visible = (start + row + 1) * kv_width;
             let query = &query[from..from + head_dim];
-            attend(query, &keys[..visible], &values[..visible], kv_width, offset, out);
+            let (keys, values) = (&keys[..visible], &values[..visible]);
+            isa.run(Attend { query, keys, values, kv_width, offset, out });
         }
     });
 }
 
-wide! {
-    /// One query head over all positions of its key/value head, which lies at `offset` of each row of the cache.
-    fn attend(query: &[f32], keys: &[f32], values: &[f32], kv_width: usize, offset: usize, out: &mut [f32]) {
-        let scale = 1.0 / (query.len() as f32).sqrt();
+/// One query head over all positions of its key/value head, which lies at `offset` of each row of the cache.
+struct Attend<'a> {
+    query: &'a [f32],
+    keys: &'a [f32],
+    values: &'a [f32],
+    kv_width: usize,
+    offset: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Attend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { query, keys, values, kv_width, offset, out } = self;
         let head = offset..offset + query.len();
-        let mut scores: Vec<f32> =
-            keys.chunks_exact(kv_width).map(|key| dot(query, &key[head.clone()]) * scale).collect();
-        softmax(&mut scores);
+        let scale = 1.0 / (query.len() as f32).sqrt();
+        let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
         out.fill(0.0);
-        for (value, score) in values.chunks_exact(kv_width).zip(&scores) {
-            for (o, v) in out.iter_mut().zip(&value[head.clone()]) {
-                *o += score * v;
+        for (keys, values) in keys.chunks(BLOCK * kv_width).zip(values.chunks(BLOCK * kv_width)) {
+            let mut scores = [f32::NEG_INFINITY; BLOCK];
+            for (score, key) in scores.iter_mut().zip(keys.chunks_exact(kv_width)) {
+                *score = dot(simd, query, &key[head.clone()]) * scale;
             }
+            let before = max;
+            max = scores.iter().fold(max, |max, score| max.max(*score));
+            let shrink = exp(before - max);
+            for score in &mut scores {
+                *score = exp(*score - max);
+            }
+            sum = sum * shrink + sum_of(simd, &scores);
+            for o in out.iter_mut() {
+                *o *= shrink;
+            }
+            add_values(simd, &scores, values, kv_width, offset, out);
+        }
+        for o in out {
+            *o /= sum;
         }
     }
 }
 
-/// `scores = exp(scores - max) / sum`.
-#[inline]
-fn softmax(scores: &mut [f32]) {
-    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - max).exp();
-        sum += *score;
+#[inline(always)]
+fn sum_of<S: Simd>(simd: S, scores: &[f32; BLOCK]) -> f32 {
+    let mut sums = simd.splat(0.0);
+    for scores in scores.as_chunks::<LANES>().0 {
+        sums = simd.add(sums, simd.load(scores));
     }
-    for score in scores {
-        *score /= sum;
+    simd.sum(sums)
+}
+
+/// `out += scores * values`: columns stay in registers while the positions go by.
+#[inline(always)]
+fn add_values<S: Simd>(
+    simd: S,
+    scores: &[f32; BLOCK],
+    values: &[f32],
+    kv_width: usize,
+    offset: usize,
+    out: &mut [f32],
+) {
+    const WIDE: usize = 4;
+    let (chunks, rest) = out.as_chunks_mut::<LANES>();
+    let (wide, narrow) = chunks.as_chunks_mut::<WIDE>();
+    let mut at = offset;
+    for chunks in wide {
+        add_columns(simd, scores, values, kv_width, at, chunks);
+        at += WIDE * LANES;
+    }
+    for chunk in narrow {
+        add_columns(simd, scores, values, kv_width, at, std::array::from_mut(chunk));
+        at += LANES;
+    }
+    for o in rest {
+        for (value, score) in values.chunks_exact(kv_width).zip(scores) {
+            *o += score * value[at];
+        }
+        at += 1;
+    }
+}
+
+/// Some registers of columns, from column `at` on.
+#[inline(always)]
+fn add_columns<S: Simd, const N: usize>(
+    simd: S,
+    scores: &[f32; BLOCK],
+    values: &[f32],
+    kv_width: usize,
+    at: usize,
+    out: &mut [[f32; LANES]; N],
+) {
+    let mut sums = [simd.splat(0.0); N];
+    for (sum, out) in sums.iter_mut().zip(out.iter()) {
+        *sum = simd.load(out);
+    }
+    for (value, score) in values.chunks_exact(kv_width).zip(scores) {
+        let (columns, score) = (value[at..at + N * LANES].as_chunks::<LANES>().0, simd.splat(*score));
+        for (sum, columns) in sums.iter_mut().zip(columns) {
+            *sum = simd.add(*sum, simd.mul(simd.load(columns), score));
+        }
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = simd.store(sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(len: usize, factor: f32) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * factor).sin()).collect()
+    }
+
+    /// In f64, without blocks.
+    fn expected(heads: Heads, start: usize, query: &[f32], keys: &[f32], values: &[f32]) -> Vec<f64> {
+        let Heads { num_heads, num_kv_heads, head_dim } = heads;
+        let mut out = Vec::new();
+        for (at, query) in query.chunks_exact(head_dim).enumerate() {
+            let (row, head) = (at / num_heads, at % num_heads);
+            let offset = head / (num_heads / num_kv_heads) * head_dim;
+            let lane = |cache: &[f32], p: usize, c: usize| {
+                f64::from(cache[p * num_kv_heads * head_dim + offset + c])
+            };
+            let scores: Vec<f64> = (0..=start + row)
+                .map(|p| {
+                    let dot: f64 = (0..head_dim).map(|c| f64::from(query[c]) * lane(keys, p, c)).sum();
+                    (dot / (head_dim as f64).sqrt()).exp()
+                })
+                .collect();
+            let sum: f64 = scores.iter().sum();
+            for c in 0..head_dim {
+                let weighed = scores.iter().enumerate().map(|(p, score)| score * lane(values, p, c));
+                out.push(weighed.sum::<f64>() / sum);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn is_the_softmax_over_all_positions() {
+        for (num_heads, num_kv_heads, head_dim) in [(9, 3, 64), (4, 4, 6), (2, 1, 40), (1, 1, 2)] {
+            let heads = Heads { num_heads, num_kv_heads, head_dim };
+            for (start, batch) in [(0, 1), (0, 5), (62, 4), (200, 3)] {
+                let query = values(batch * num_heads * head_dim, 0.7);
+                let keys = values((start + batch) * num_kv_heads * head_dim, 1.3);
+                let cached = values(keys.len(), 0.9);
+                let mut out = vec![f32::NAN; query.len()];
+                attention(heads, start, &query, &keys, &cached, &mut out);
+                let expected = expected(heads, start, &query, &keys, &cached);
+                for (o, e) in out.iter().zip(&expected) {
+                    assert!((f64::from(*o) - e).abs() < 3e-6, "{heads:?} {start} {batch}: {o} {e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let (query, keys, values) = (values(70, 0.7), values(140 * 150, 1.3), values(140 * 150, 0.9));
+        let attend = |isa: Isa| {
+            let mut out = [f32::NAN; 70];
+            isa.run(Attend {
+                query: &query,
+                keys: &keys,
+                values: &values,
+                kv_width: 140,
+                offset: 70,
+                out: &mut out,
+            });
+            out.map(f32::to_bits)
+        };
+        for isa in Isa::all() {
+            assert_eq!(attend(isa), attend(Isa::all()[0]), "{isa:?}");
+        }
     }
 }

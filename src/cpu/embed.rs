@@ -1,10 +1,10 @@
 //! Token ids to rows of the embedding.
 
-use crate::matrix::Matrix;
+use super::weights::Weight;
 
-/// Writes row `tokens[t]` of `table` to row t of `out`, `[tokens.len(), table.cols]`.
-pub fn embed(tokens: &[u32], table: &Matrix, out: &mut [f32]) {
-    for (token, row) in tokens.iter().zip(out.chunks_exact_mut(table.cols)) {
+/// Writes row `tokens[t]` of `table` to row t of `out`, `[tokens.len(), table.cols()]`.
+pub fn embed(tokens: &[u32], table: &Weight, out: &mut [f32]) {
+    for (token, row) in tokens.iter().zip(out.chunks_exact_mut(table.cols())) {
         table.dequantize_row(*token as usize, row);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::parallel::{for_each_chunk, threads};
-use super::wide::wide;
+use super::parallel::{for_each_block, threads};
+use super::simd::{Isa, Kernel, Simd, dot};
 use crate::matrix::Matrix;
 
 /// Weight rows that are worth waking a thread for.
@@ -13,31 +13,34 @@ pub(super) const MIN_ROWS: usize = 64;
 ///
 /// `x` is `[batch, weight.cols]`, `out` is `[batch, rows.len()]`.
 pub fn matmul(weight: &Matrix, rows: Range<usize>, x: &[f32], out: &mut [f32]) {
+    let isa = Isa::detect();
     let width = rows.len();
-    if x.len() == weight.cols {
-        let chunk = width.div_ceil(threads()).max(MIN_ROWS);
-        for_each_chunk(out, chunk, |index, out| {
-            let from = rows.start + index * chunk;
-            products(weight, from..from + out.len(), x, out);
-        });
-        return;
-    }
-    let tile = (x.len() / weight.cols).div_ceil(threads());
-    for_each_chunk(out, tile * width, |index, out| {
-        let x = &x[index * tile * weight.cols..][..out.len() / width * weight.cols];
-        products(weight, rows.clone(), x, out);
+    let block = width.div_ceil(threads()).max(MIN_ROWS);
+    for_each_block(out, width, block, |index, out| {
+        isa.run(Products { weight, first_row: rows.start + index * block, x, out });
     });
 }
 
-wide! {
+/// Products of the weight rows from `first_row` on with every row of `x`; `out` has a slice for each, all equally long.
+struct Products<'a, 'b> {
+    weight: &'a Matrix,
+    first_row: usize,
+    x: &'a [f32],
+    out: &'a mut [&'b mut [f32]],
+}
+
+impl Kernel for Products<'_, '_> {
+    type Output = ();
+
     /// A weight row is unpacked once for the whole batch.
-    fn products(weight: &Matrix, rows: Range<usize>, x: &[f32], out: &mut [f32]) {
-        let width = rows.len();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { weight, first_row, x, out } = self;
         let mut unpacked = vec![0.0; weight.cols];
-        for (r, row) in rows.enumerate() {
-            weight.dequantize_row(row, &mut unpacked);
-            for (t, x) in x.chunks_exact(weight.cols).enumerate() {
-                out[t * width + r] = dot(&unpacked, x);
+        for r in 0..out.first().map_or(0, |out| out.len()) {
+            weight.dequantize_row(first_row + r, &mut unpacked);
+            for (x, out) in x.chunks_exact(weight.cols).zip(out.iter_mut()) {
+                out[r] = dot(simd, &unpacked, x);
             }
         }
     }
@@ -55,19 +58,4 @@ pub fn add(x: &[f32], out: &mut [f32]) {
     for (o, v) in out.iter_mut().zip(x) {
         *o += v;
     }
-}
-
-/// A dot product with as many running sums as a vector register has lanes, so that the compiler may use one.
-#[inline(always)]
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let mut sums = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_chunks.zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + tail
 }

@@ -1,19 +1,26 @@
 //! The network on the CPU: plain functions, one for each shader and of the same name.
 //!
 //! They are the reference that the shaders are tested against, and what runs where there is no WebGPU.
-//! Each kernel is a pure function of slices; [`State`] only decides which slices.
+//! Each kernel is a pure function of slices; [`State`] only decides which slices. A row's results are the same to the bit in
+//! whatever batch it runs, on one thread or many.
+
+#![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set")]
 
 pub mod attention;
 pub mod embed;
+mod exp;
 pub mod int8;
 pub mod matmul;
 mod parallel;
+mod pass;
 pub mod rms_norm;
 pub mod rotary;
+pub mod sample;
+mod simd;
 mod state;
 pub mod swiglu;
 mod weights;
 mod wide;
 
 pub use state::State;
-pub use weights::Weights;
+pub use weights::{Weight, Weights};

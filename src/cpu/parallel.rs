@@ -17,10 +17,49 @@ pub(crate) fn for_each_chunk(out: &mut [f32], chunk: usize, work: impl Fn(usize,
     out.chunks_mut(chunk).enumerate().for_each(|(index, chunk)| work(index, chunk));
 }
 
+/// Calls `work(index, rows)` for each block of columns of `out`, whose rows are `width` long, on all threads of the pool;
+/// `rows` has the block's part of every row.
+pub(crate) fn for_each_block(
+    out: &mut [f32],
+    width: usize,
+    block: usize,
+    work: impl Fn(usize, &mut [&mut [f32]]) + Sync,
+) {
+    if out.len() == width {
+        return for_each_chunk(out, block, |index, chunk| work(index, &mut [chunk]));
+    }
+    let mut blocks: Vec<Vec<&mut [f32]>> = Vec::new();
+    blocks.resize_with(width.div_ceil(block), || Vec::with_capacity(out.len() / width));
+    for row in out.chunks_exact_mut(width) {
+        for (rows, part) in blocks.iter_mut().zip(row.chunks_mut(block)) {
+            rows.push(part);
+        }
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        use rayon::prelude::*;
+        blocks.par_iter_mut().enumerate().for_each(|(index, rows)| work(index, rows));
+    }
+    #[cfg(target_arch = "wasm32")]
+    blocks.iter_mut().enumerate().for_each(|(index, rows)| work(index, rows));
+}
+
 /// How many chunks make the work even without making it small.
 pub(crate) fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();
     #[cfg(target_arch = "wasm32")]
     1
+}
+
+/// Runs `work` on a thread of the pool, whose loops then start without a change of threads.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
+/// Runs `work`.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn on_pool<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }

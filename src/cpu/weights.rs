@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::int8;
+use super::int8::Panels;
 use crate::backend::WeightSink;
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
@@ -11,8 +11,56 @@ use crate::network::{MatrixId, VectorId};
 /// The matrices and vectors of a checkpoint.
 #[derive(Default)]
 pub struct Weights {
-    matrices: HashMap<MatrixId, Matrix>,
+    matrices: HashMap<MatrixId, Weight>,
     vectors: HashMap<VectorId, Vec<f32>>,
+}
+
+/// A matrix as its kernel reads it.
+pub enum Weight {
+    /// Floats, multiplied with floats.
+    Floats(Matrix),
+    /// Integers, multiplied with activations rounded to 8 bits.
+    Integers(Panels),
+}
+
+impl From<Matrix> for Weight {
+    fn from(matrix: Matrix) -> Self {
+        Panels::new(&matrix).map_or(Self::Floats(matrix), Self::Integers)
+    }
+}
+
+impl Weight {
+    /// Input features.
+    pub fn cols(&self) -> usize {
+        match self {
+            Self::Floats(matrix) => matrix.cols,
+            Self::Integers(panels) => panels.cols,
+        }
+    }
+
+    /// Output features.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Floats(matrix) => matrix.rows,
+            Self::Integers(panels) => panels.rows,
+        }
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Floats(matrix) => matrix.bytes(),
+            Self::Integers(panels) => panels.bytes(),
+        }
+    }
+
+    /// Writes the values of row `row` into `out`, as many as there are columns.
+    pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+        match self {
+            Self::Floats(matrix) => matrix.dequantize_row(row, out),
+            Self::Integers(panels) => panels.dequantize_row(row, out),
+        }
+    }
 }
 
 impl Weights {
@@ -20,7 +68,7 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::Missing`] where the loader did not put it.
-    pub fn matrix(&self, id: MatrixId) -> Result<&Matrix> {
+    pub fn matrix(&self, id: MatrixId) -> Result<&Weight> {
         self.matrices.get(&id).ok_or_else(|| missing(id))
     }
 
@@ -34,7 +82,7 @@ impl Weights {
 
     /// Bytes of all weights.
     pub fn bytes(&self) -> usize {
-        let matrices: usize = self.matrices.values().map(Matrix::bytes).sum();
+        let matrices: usize = self.matrices.values().map(Weight::bytes).sum();
         let vectors: usize = self.vectors.values().map(|vector| 4 * vector.len()).sum();
         matrices + vectors
     }
@@ -42,7 +90,7 @@ impl Weights {
 
 impl WeightSink for Weights {
     fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
-        self.matrices.insert(id, int8::prepare(matrix));
+        self.matrices.insert(id, matrix.into());
         Ok(())
     }
 
