@@ -66,9 +66,72 @@ fn configurations() {
         ("rope_scaling", json!({"type": "linear"}), "invalid_file"),
         ("hidden_act", json!("gelu"), "unsupported"),
         ("quantization", json!({"bits": 3, "group_size": 64}), "unsupported"),
+        ("quantization", json!({"bits": 4, "group_size": 64, "mode": "mxfp4"}), "unsupported"),
+        ("quantization", json!(4), "invalid_file"),
+        ("quantization_config", json!({"quant_method": "gptq"}), "unsupported"),
     ] {
-        let named = if value == json!(66) { "hidden_size" } else { field };
-        refused(&Tiny::new().with_config(field, value).source(), code, &[named]);
+        refused(&Tiny::new().with_config(field, value).source(), code, &[field]);
+    }
+}
+
+/// What changes the computation is refused by name, unless it says that it does nothing.
+#[test]
+fn configurations_that_ask_for_another_network() {
+    for (field, value, words) in [
+        ("partial_rotary_factor", json!(0.5), "partial_rotary_factor 0.5"),
+        (
+            "rope_parameters",
+            json!({"rope_theta": 1e4, "partial_rotary_factor": 0.5}),
+            "partial_rotary_factor 0.5",
+        ),
+        ("rope_parameters", json!({"full_attention": {"rope_theta": 1e4}}), "rope_parameters.full_attention"),
+        ("rope_parameters", json!({"rope_type": "dynamic", "factor": 2.0}), "rope_parameters type dynamic"),
+        ("sliding_window", json!(4096), "sliding_window 4096"),
+        ("layer_types", json!(["full_attention", "sliding_attention"]), "layer_types sliding_attention"),
+        ("num_local_experts", json!(8), "num_local_experts 8"),
+        ("use_qk_norm", json!(true), "use_qk_norm true"),
+        ("final_logit_softcapping", json!(30.0), "final_logit_softcapping 30"),
+        ("embedding_multiplier", json!(12), "embedding_multiplier 12"),
+        ("attention_multiplier", json!(0.125), "attention_multiplier 0.125"),
+    ] {
+        refused(&Tiny::new().with_config(field, value).source(), "unsupported", &["config.json", words]);
+    }
+    for (field, value) in [
+        ("partial_rotary_factor", json!(1.0)),
+        ("sliding_window", Value::Null),
+        ("use_qk_norm", json!(false)),
+        ("embedding_multiplier", json!(1.0)),
+        ("layer_types", json!(["full_attention", "full_attention"])),
+        ("attention_dropout", json!(0.1)),
+        ("pretraining_tp", json!(2)),
+    ] {
+        load(&Tiny::new().with_config(field, value).source(), WeightFormat::Auto).unwrap();
+    }
+    let switched_off = Tiny::new().with_config("sliding_window", json!(4096));
+    let switched_off = switched_off.with_config("use_sliding_window", json!(false));
+    load(&switched_off.source(), WeightFormat::Auto).unwrap();
+    refused(
+        &Tiny::new().with_config("rope_scaling", json!({"rope_type": 5})).source(),
+        "invalid_file",
+        &["rope_scaling.rope_type", "must be a string"],
+    );
+}
+
+/// Each size may pass by itself, and they may agree with each other.
+#[test]
+fn configurations_that_are_absurd_as_a_whole() {
+    let tiny = || {
+        Tiny::new()
+            .with_config("hidden_size", json!(1 << 16))
+            .with_config("num_attention_heads", json!(1 << 10))
+    };
+    let tiny =
+        || tiny().with_config("num_key_value_heads", json!(1 << 10)).with_config("head_dim", json!(64));
+    for (field, value) in
+        [("vocab_size", 1 << 21), ("intermediate_size", 1 << 20), ("num_hidden_layers", 1 << 10)]
+    {
+        let named = if field == "num_hidden_layers" { "num_attention_heads" } else { field };
+        refused(&tiny().with_config(field, json!(value)).source(), "invalid_file", &[named, "weights"]);
     }
 }
 
@@ -117,6 +180,16 @@ fn headers() {
     renamed.tensor("model.layers.0.self_attn.q_norm.weight").name =
         "model.layers.7.input_layernorm.weight".to_owned();
     refused(&renamed.source(), "unsupported", &["num_hidden_layers (2)"]);
+}
+
+#[test]
+fn a_header_whose_length_looks_like_the_beginning_of_a_web_page_is_read() {
+    let tiny = Tiny::new();
+    // 0x3c is '<', and 0x3c20 a space and '<'.
+    for len in [0x203c, 0x3c20] {
+        let header = format!("{:len$}", Value::Object(tiny.header()).to_string());
+        load(&tiny.source_with(&header, &tiny.data()), WeightFormat::Auto).unwrap();
+    }
 }
 
 #[test]
@@ -190,6 +263,9 @@ fn indexes() {
         "invalid_file",
         &["model-2.safetensors"],
     );
+
+    // A server that answers every address with its page does so for the single file that is not there.
+    load(&good.clone().with("model.safetensors", &b"<!DOCTYPE html>"[..]), WeightFormat::Auto).unwrap();
 
     let index = |text: String| good.clone().with("model.safetensors.index.json", text);
     refused(&index("[]".into()), "invalid_file", &["index"]);

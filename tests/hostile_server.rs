@@ -41,6 +41,10 @@ enum Misdeed {
 
 /// Starts a server on a free port; it lives as long as the test process.
 fn serve(misdeed: Misdeed) -> HttpSource {
+    serve_with_patience(misdeed, Duration::from_millis(300))
+}
+
+fn serve_with_patience(misdeed: Misdeed, patience: Duration) -> HttpSource {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/model", listener.local_addr().unwrap());
     let tiny = Tiny::new();
@@ -52,7 +56,7 @@ fn serve(misdeed: Misdeed) -> HttpSource {
             std::thread::spawn(move || drop(answer(stream, misdeed, &files.0, &files.1)));
         }
     });
-    HttpSource::new(&address, Duration::from_millis(300)).unwrap()
+    HttpSource::new(&address, patience).unwrap()
 }
 
 fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]) -> std::io::Result<()> {
@@ -190,6 +194,25 @@ fn every_misdeed_has_its_words() {
         assert_eq!(error.code(), code, "{error}");
         assert!(error.to_string().contains(words), "{error}");
         assert!(error.to_string().contains("http://127.0.0.1"), "it should say where: {error}");
+    }
+}
+
+/// However patient the load is with its server, it is not with its caller.
+#[test]
+fn a_load_that_waits_for_a_silent_server_can_be_cancelled() {
+    for misdeed in [Misdeed::NeverAnswer, Misdeed::StallInTheMiddle] {
+        let source = serve_with_patience(misdeed, Duration::from_hours(1));
+        let cancel = Cancel::default();
+        let canceller = cancel.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            canceller.cancel();
+        });
+        let result = pollster::block_on(async {
+            let checkpoint = Checkpoint::open(&source, &cancel).await?;
+            checkpoint.load(WeightFormat::Auto, &mut RecordingSink::default(), &mut |_| {}).await
+        });
+        assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     }
 }
 

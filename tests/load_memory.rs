@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "common/counting.rs"]
+mod counting;
 
 use common::tiny::Tiny;
 use mobilellm::Result;
@@ -16,31 +15,6 @@ use mobilellm::checkpoint::{Checkpoint, WeightFormat};
 use mobilellm::matrix::Matrix;
 use mobilellm::network::{MatrixId, VectorId};
 use serde_json::json;
-
-/// Counts the bytes in use and their peak.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged; only numbers are kept beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let in_use = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(in_use, Ordering::Relaxed);
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above; the pointer came from `alloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A backend whose memory is elsewhere, like a GPU's.
 #[derive(Default)]
@@ -99,8 +73,8 @@ fn a_load_needs_a_few_tensors() {
     drop(tiny);
 
     for format in WeightFormat::ALL {
-        let before = IN_USE.load(Ordering::Relaxed);
-        PEAK.store(before, Ordering::Relaxed);
+        let before = counting::in_use();
+        counting::start_peak();
         let mut sink = Elsewhere::default();
         let source = DirectorySource::new(folder.path()).unwrap();
         pollster::block_on(async {
@@ -108,7 +82,7 @@ fn a_load_needs_a_few_tensors() {
             checkpoint.load(format, &mut sink, &mut |_| {}).await
         })
         .unwrap();
-        let extra = PEAK.load(Ordering::Relaxed) - before;
+        let extra = counting::peak() - before;
         // The parts of one matrix and the matrix itself, one band in its forms, and the header.
         let allowed = 3 * sink.largest + (12 << 20);
         assert!(extra <= allowed, "{format}: {extra} bytes beside the weights, {allowed} are allowed");

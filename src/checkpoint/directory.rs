@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::source::{ByteStream, Source};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
 /// Bytes read at once: large enough for a disk, small beside a tensor.
@@ -58,7 +59,11 @@ impl Source for DirectorySource {
         self.0.display().to_string()
     }
 
-    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        _: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
         async move { self.open_file(file) }.boxed_local()
     }
 }

@@ -50,16 +50,35 @@ pub async fn read_required(source: &dyn Source, file: &str, limit: u64, cancel: 
     })
 }
 
+const WEB_PAGE: &str = "the server sent a web page (HTML) instead of the file";
+
+/// The error for a server that sent a web page in the place of the file at `address`.
+pub(crate) fn web_page(address: &str) -> Error {
+    let remedy = "Open the address in a browser: it may ask you to sign in, or the file may not be there";
+    Error::fetch(address, WEB_PAGE, remedy)
+}
+
+/// Whether an error is [`web_page`]'s.
+pub(crate) fn is_web_page(error: &Error) -> bool {
+    matches!(error, Error::Fetch { problem, .. } if problem == WEB_PAGE)
+}
+
+/// What an answer of type `text/html` to the request for a file means: hosts of single-page apps answer every path
+/// with their page, which is an error where the file is needed, and no file where it may be absent.
+pub(crate) fn check_web_page(address: &str, file: &str) -> Result<()> {
+    if file == crate::config::FILE || file.ends_with(".safetensors") {
+        Err(web_page(address))
+    } else {
+        Ok(())
+    }
+}
+
 /// Says no to what servers and git put in the place of a file.
 pub(crate) fn refuse_substitutes(file: &str, beginning: &[u8]) -> Result<()> {
     let text = beginning.trim_ascii_start();
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.starts_with(b"<") {
-        return Err(Error::fetch(
-            file,
-            "the server sent a web page (HTML) instead of the file",
-            "Open the address in a browser: it may ask you to sign in, or the file may not be there",
-        ));
+        return Err(web_page(file));
     }
     // The first eight bytes are all that there is to see of a file of weights.
     if beginning == b"version " || text.starts_with(b"version https://git-lfs") {

@@ -1,18 +1,29 @@
 //! A checkpoint on a web server, natively.
 
 use std::io::{ErrorKind, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::Builder;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use ureq::http::StatusCode;
-use ureq::{Agent, BodyReader};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, BodyReader, RequestBuilder};
 
+use super::files::check_web_page;
 use super::source::{ByteStream, Source};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
 /// Bytes handed out at once, at most: little enough that a cancelled load stops soon.
 const PIECE: usize = 256 << 10;
+
+/// Pieces that may wait to be taken.
+const PIECES: usize = 4;
+
+/// How often whoever waits for the server looks at the cancel flag.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// How long a server may stay silent unless something else is asked.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,25 +67,13 @@ impl HttpSource {
         Ok(Self { base, query, agent: config.build().into(), token })
     }
 
-    fn get(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+    fn request(&self, file: &str) -> Request {
         let url = format!("{}/{file}{}", self.base, self.query);
-        let mut request = self.agent.get(&url);
+        let mut call = self.agent.get(&url);
         if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            call = call.header("authorization", format!("Bearer {token}"));
         }
-        let response = request.call().map_err(|error| failed(&url, &error))?;
-        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
-            return Ok(None);
-        }
-        if !response.status().is_success() {
-            return Err(refused(&url, response.status()));
-        }
-        let body = response.into_body();
-        if body.mime_type() == Some("text/html") {
-            return web_page(&url, file);
-        }
-        let len = body.content_length();
-        Ok(Some(Box::new(HttpStream { reader: body.into_reader(), url, len })))
+        Request { url, file: file.to_owned(), call }
     }
 }
 
@@ -83,29 +82,90 @@ impl Source for HttpSource {
         self.base.clone()
     }
 
-    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
-        async move { self.get(file) }.boxed_local()
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+        async move { HttpStream::open(self.request(file), cancel) }.boxed_local()
     }
 }
 
+/// A request that has not been sent.
+struct Request {
+    url: String,
+    file: String,
+    call: RequestBuilder<WithoutBody>,
+}
+
+impl Request {
+    /// The answer's body and its length; `None` where there is no such file.
+    fn send(self) -> Result<Option<(BodyReader<'static>, Option<u64>)>> {
+        let Self { url, file, call } = self;
+        let response = call.call().map_err(|error| failed(&url, &error))?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
+            return Ok(None);
+        }
+        if !response.status().is_success() {
+            return Err(refused(&url, response.status()));
+        }
+        let body = response.into_body();
+        if body.mime_type() == Some("text/html") {
+            return check_web_page(&url, &file).map(|()| None);
+        }
+        let len = body.content_length();
+        Ok(Some((body.into_reader(), len)))
+    }
+}
+
+/// What the thread that reads a file reports: first its length or that there is none, then its pieces.
+enum Report {
+    Opened { len: Option<u64> },
+    Absent,
+    Piece(Vec<u8>),
+    End,
+}
+
+/// A file on its way. A thread of its own waits for the server, so that whoever waits for it can look at the cancel
+/// flag meanwhile, and the next pieces arrive while the last one is converted.
 struct HttpStream {
-    reader: BodyReader<'static>,
+    reports: Receiver<Result<Report>>,
     url: String,
     len: Option<u64>,
+    /// The end was reported; nothing follows.
+    ended: bool,
+    cancel: Cancel,
 }
 
 impl HttpStream {
-    fn read_piece(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut piece = vec![0; PIECE];
+    fn open(request: Request, cancel: &Cancel) -> Result<Option<Box<dyn ByteStream>>> {
+        let url = request.url.clone();
+        let (sender, reports) = sync_channel(PIECES);
+        let read = move || read_aloud(request, &sender);
+        Builder::new()
+            .name("http".to_owned())
+            .spawn(read)
+            .map_err(|error| Error::fetch(&url, error, "Close other programs and try again"))?;
+        let mut stream = Self { reports, url, len: None, ended: false, cancel: cancel.clone() };
+        match stream.wait()? {
+            Report::Opened { len } => {
+                stream.len = len;
+                Ok(Some(Box::new(stream)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The next report, however long it takes, unless the load is cancelled.
+    fn wait(&mut self) -> Result<Report> {
         loop {
-            match self.reader.read(&mut piece) {
-                Ok(0) => return Ok(None),
-                Ok(n) => {
-                    piece.truncate(n);
-                    return Ok(Some(piece));
+            self.cancel.check()?;
+            match self.reports.recv_timeout(GLANCE) {
+                Ok(report) => return report,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::fetch(&self.url, "its reader has ended", "Try again"));
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(&self.url, &ureq::Error::from(error))),
             }
         }
     }
@@ -117,7 +177,53 @@ impl ByteStream for HttpStream {
     }
 
     fn next(&mut self) -> LocalBoxFuture<'_, Result<Option<Vec<u8>>>> {
-        async move { self.read_piece() }.boxed_local()
+        async move {
+            if !self.ended
+                && let Report::Piece(piece) = self.wait()?
+            {
+                return Ok(Some(piece));
+            }
+            self.ended = true;
+            Ok(None)
+        }
+        .boxed_local()
+    }
+}
+
+/// Reads a file to its end, to an error, or until nobody listens any more.
+fn read_aloud(request: Request, listener: &SyncSender<Result<Report>>) {
+    let url = request.url.clone();
+    let mut reader = match request.send() {
+        Ok(Some((reader, len))) => {
+            if listener.send(Ok(Report::Opened { len })).is_err() {
+                return;
+            }
+            reader
+        }
+        Ok(None) => return drop(listener.send(Ok(Report::Absent))),
+        Err(error) => return drop(listener.send(Err(error))),
+    };
+    loop {
+        let report = read_piece(&mut reader, &url);
+        let is_last = !matches!(report, Ok(Report::Piece(_)));
+        if listener.send(report).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn read_piece(reader: &mut BodyReader<'static>, url: &str) -> Result<Report> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(Report::End),
+            Ok(n) => {
+                piece.truncate(n);
+                return Ok(Report::Piece(piece));
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(url, &ureq::Error::from(error))),
+        }
     }
 }
 
@@ -155,19 +261,6 @@ pub fn is_hub_name(text: &str) -> bool {
     text.split_once('/').is_some_and(|(organisation, name)| part(organisation) && part(name))
 }
 
-/// Hosts of single-page apps answer every path with their page: that is an error where the file is needed, and no
-/// file where it may be absent.
-fn web_page(url: &str, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-    if file != crate::config::FILE && !file.ends_with(".safetensors") {
-        return Ok(None);
-    }
-    Err(Error::fetch(
-        url,
-        "the server sent a web page (HTML) instead of the file",
-        "Open the address in a browser: it may ask you to sign in, or the file may not be there",
-    ))
-}
-
 fn refused(url: &str, status: StatusCode) -> Error {
     let remedy = match status.as_u16() {
         401 | 403 => {
@@ -189,6 +282,7 @@ fn failed(url: &str, error: &ureq::Error) -> Error {
         ureq::Error::HostNotFound => {
             ("there is no such server".to_owned(), "Check the address and the network connection")
         }
+        ureq::Error::Io(error) => (error.to_string(), "Check the network connection and try again"),
         other => (other.to_string(), "Check the network connection and try again"),
     };
     Error::fetch(url, problem, remedy)

@@ -134,7 +134,8 @@ impl Inspection {
             }),
             bytes: headers.iter().map(|(_, header)| header.file_len).sum(),
             files: headers.into_iter().map(|(file, _)| file).collect(),
-            kv_bytes_per_token: kv_values_per_token(config) * 2,
+            // Keys and values, two bytes each.
+            kv_bytes_per_token: config.num_caches() * 2 * config.kv_width() * 2,
             tokenizer: tokenizer(source, cancel).await?,
             chat_template: chat_template(source, cancel).await?,
             surplus: checkpoint.surplus().to_vec(),
@@ -147,7 +148,8 @@ impl Parameters {
     pub fn of(config: &Config) -> Self {
         let count = |module: Module| {
             let (rows, cols) = module.shape(config);
-            (rows * cols + if module.has_bias(config) { rows } else { 0 }) as u64
+            let bias = if module.has_bias(config) { rows } else { 0 };
+            rows as u64 * cols as u64 + bias as u64
         };
         let sum = |wanted: &dyn Fn(&Module) -> bool| Module::all(config).filter(wanted).map(count).sum();
         Self {
@@ -158,12 +160,6 @@ impl Parameters {
             }),
         }
     }
-}
-
-/// Keys and values of one position in all caches.
-fn kv_values_per_token(config: &Config) -> usize {
-    let runs = if config.shared_kv { 1 } else { config.runs_per_block() };
-    config.num_hidden_layers * runs * 2 * config.kv_width()
 }
 
 async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<&'static str>> {

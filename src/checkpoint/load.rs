@@ -1,7 +1,7 @@
 //! Streams a checkpoint's weights to a backend.
 
 use super::assemble::{Assembly, Incoming};
-use super::files::{CONFIG_LIMIT, read_optional, read_required};
+use super::files::{CONFIG_LIMIT, is_web_page, read_optional, read_required};
 use super::index::{INDEX_FILE, INDEX_LIMIT, Index};
 use super::names::{Module, Name, Role};
 use super::reader::{Reader, path_of};
@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 
 /// The name of the weights where they lie in one file.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// Bytes of a tensor that is passed over, after which progress is reported.
+const STRIDE: u64 = 1 << 20;
 
 /// How far a load has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,20 +66,30 @@ enum Weights {
 
 impl Weights {
     async fn open(source: &dyn Source, cancel: &Cancel) -> Result<Self> {
-        if let Some(json) = read_optional(source, INDEX_FILE, INDEX_LIMIT, cancel).await? {
-            return Ok(Self::Sharded(Index::parse(&path_of(source, INDEX_FILE), &json)?));
-        }
-        let Some(mut reader) = Reader::open(source, WEIGHTS_FILE, cancel).await? else {
-            return Err(Error::missing(
+        // One file first, as transformers looks for them; most checkpoints of this size have just that.
+        let absent = match Self::single(source, cancel).await {
+            Ok(Some(file)) => return Ok(file),
+            Ok(None) => Error::missing(
                 path_of(source, WEIGHTS_FILE),
                 format!(
                     "There is no {INDEX_FILE} either. Weights are read from safetensors files; convert others first, \
                      with `save_pretrained` of transformers for example"
                 ),
-            ));
+            ),
+            // A server that answers every address with its page does so for a file that is not there, too.
+            Err(error) if is_web_page(&error) => error,
+            Err(error) => return Err(error),
         };
+        match read_optional(source, INDEX_FILE, INDEX_LIMIT, cancel).await? {
+            Some(json) => Ok(Self::Sharded(Index::parse(&path_of(source, INDEX_FILE), &json)?)),
+            None => Err(absent),
+        }
+    }
+
+    async fn single(source: &dyn Source, cancel: &Cancel) -> Result<Option<Self>> {
+        let Some(mut reader) = Reader::open(source, WEIGHTS_FILE, cancel).await? else { return Ok(None) };
         let header = Header::read(&mut reader).await?;
-        Ok(Self::Single(Box::new((reader, header))))
+        Ok(Some(Self::Single(Box::new((reader, header)))))
     }
 
     /// The file that lists the tensors.
@@ -262,10 +275,7 @@ impl Load<'_> {
         for (tensor, spec) in header.tensors.iter().zip(specs) {
             self.cancel.check()?;
             match spec {
-                None => {
-                    reader.skip(tensor.len, &tensor.name).await?;
-                    self.advance(tensor.len);
-                }
+                None => self.skip(reader, tensor).await?,
                 Some((name, spec)) => {
                     let incoming = Incoming::new(name, tensor.dtype, spec, &self.assembly)?;
                     self.tensor(reader, tensor, incoming).await?;
@@ -283,6 +293,18 @@ impl Load<'_> {
             format!("bytes follow the last tensor, which ends at byte {}", header.file_len),
             "The file is damaged: download it again",
         ))
+    }
+
+    async fn skip(&mut self, reader: &mut Reader, info: &TensorInfo) -> Result<()> {
+        let mut left = info.len;
+        while left > 0 {
+            let len = left.min(STRIDE);
+            reader.skip(len, &info.name).await?;
+            left -= len;
+            self.advance(len);
+            (self.report)(self.progress);
+        }
+        Ok(())
     }
 
     async fn tensor(&mut self, reader: &mut Reader, info: &TensorInfo, mut incoming: Incoming) -> Result<()> {

@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::source::{ByteStream, Source};
+use crate::cancel::Cancel;
 use crate::error::Result;
 
 /// Files by name.
@@ -51,7 +52,11 @@ impl Source for MemorySource {
         "memory".to_owned()
     }
 
-    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        _: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
         let piece_len = self.piece_len.unwrap_or(1 << 20);
         let stream = self.files.get(file).map(|bytes| {
             let stream = Pieces { len: bytes.len() as u64, bytes: bytes.clone(), at: 0, piece_len };

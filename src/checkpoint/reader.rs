@@ -20,7 +20,7 @@ impl Reader {
     /// Opens a file of a checkpoint; `None` where it does not exist.
     pub(crate) async fn open(source: &dyn Source, file: &str, cancel: &Cancel) -> Result<Option<Self>> {
         cancel.check()?;
-        let stream = source.open(file).await?;
+        let stream = source.open(file, cancel).await?;
         Ok(stream.map(|stream| Self {
             stream,
             piece: Vec::new(),

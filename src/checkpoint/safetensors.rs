@@ -49,24 +49,11 @@ impl Header {
     /// Reads the beginning of a file up to the first tensor's first byte.
     pub(crate) async fn read(reader: &mut Reader) -> Result<Self> {
         let mut start = Vec::with_capacity(8);
-        let read = reader.read_up_to(8, &mut start).await?;
-        refuse_substitutes(reader.file(), &start)?;
-        let Ok(len) = <[u8; 8]>::try_from(start.as_slice()).map(u64::from_le_bytes) else {
-            return Err(Error::invalid(
-                reader.file(),
-                "header",
-                format!("the file has only {read} bytes"),
-                REMEDY,
-            ));
+        reader.read_up_to(8, &mut start).await?;
+        let len = <[u8; 8]>::try_from(start.as_slice()).map(u64::from_le_bytes);
+        let Some(len) = len.ok().filter(|len| *len <= MAX_HEADER) else {
+            return Err(no_header(reader.file(), &start));
         };
-        if len > MAX_HEADER {
-            return Err(Error::invalid(
-                reader.file(),
-                "header length",
-                format!("{len} bytes are more than the {MAX_HEADER} that the format allows"),
-                "It is not a safetensors file, or it is damaged: download it again",
-            ));
-        }
         let mut json = Vec::new();
         reader.read(len, &mut json, "header").await?;
         Self::parse(reader.file(), &json)
@@ -103,6 +90,23 @@ impl Header {
         let tensors: Vec<TensorInfo> = placed.into_iter().map(|(_, tensor)| tensor).collect();
         refuse_duplicates(file, &tensors)?;
         Ok(Self { tensors, file_len: end.saturating_add(8 + json.len() as u64) })
+    }
+}
+
+/// Why a file that begins so is no safetensors file. Asked only then, because the length of a sound header may begin with
+/// the byte of a `<`.
+fn no_header(file: &str, start: &[u8]) -> Error {
+    if let Err(error) = refuse_substitutes(file, start) {
+        return error;
+    }
+    match <[u8; 8]>::try_from(start).map(u64::from_le_bytes) {
+        Err(_) => Error::invalid(file, "header", format!("the file has only {} bytes", start.len()), REMEDY),
+        Ok(len) => Error::invalid(
+            file,
+            "header length",
+            format!("{len} bytes are more than the {MAX_HEADER} that the format allows"),
+            "It is not a safetensors file, or it is damaged: download it again",
+        ),
     }
 }
 

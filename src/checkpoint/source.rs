@@ -2,6 +2,7 @@
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::cancel::Cancel;
 use crate::error::Result;
 
 /// A checkpoint's folder, wherever it is.
@@ -10,7 +11,13 @@ pub trait Source {
     fn location(&self) -> String;
 
     /// Opens a file of the folder for reading from its beginning; `None` where there is no such file.
-    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>>;
+    ///
+    /// A source that may have to wait looks at `cancel` while it does, here and in the stream.
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>>;
 }
 
 /// A file's bytes, in order, in pieces of whatever size they come.

@@ -11,6 +11,8 @@ use web_sys::Response;
 use super::errors::message;
 use super::event_loop::within;
 use super::stream::ReaderStream;
+use crate::cancel::Cancel;
+use crate::checkpoint::files::check_web_page;
 use crate::checkpoint::source::{ByteStream, Source};
 use crate::error::{Error, Result};
 
@@ -57,7 +59,7 @@ impl FetchSource {
             return Err(refused(&url, &response));
         }
         if header(&response, "content-type").is_some_and(|kind| kind.starts_with("text/html")) {
-            return web_page(&url, file);
+            return check_web_page(&url, file).map(|()| None);
         }
         let body =
             response.body().ok_or_else(|| Error::fetch(&url, "the answer is empty", "Check the address"))?;
@@ -71,7 +73,11 @@ impl Source for FetchSource {
         self.base.clone()
     }
 
-    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        _: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
         self.fetch(file).boxed_local()
     }
 }
@@ -96,20 +102,6 @@ fn refused(url: &str, response: &Response) -> Error {
     let words = response.status_text();
     let separator = if words.is_empty() { "" } else { " " };
     Error::fetch(url, format!("the server answered {status}{separator}{words}"), remedy)
-}
-
-/// Hosts of single-page apps answer every path with their page: that is an error where the file is needed, and no
-/// file where it may be absent.
-fn web_page(url: &str, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-    let is_needed = file == crate::config::FILE || file.ends_with(".safetensors");
-    if !is_needed {
-        return Ok(None);
-    }
-    Err(Error::fetch(
-        url,
-        "the server sent a web page (HTML) instead of the file",
-        "Give the address of the folder that holds config.json; on huggingface.co give org/name",
-    ))
 }
 
 /// The file's length, unless the header speaks of its compressed form.

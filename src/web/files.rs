@@ -8,6 +8,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use web_sys::File;
 
 use super::stream::ReaderStream;
+use crate::cancel::Cancel;
 use crate::checkpoint::source::{ByteStream, Source};
 use crate::error::Result;
 
@@ -39,7 +40,11 @@ impl Source for FilesSource {
         self.folder.clone()
     }
 
-    fn open<'a>(&'a self, file: &'a str) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        _: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
         ready(self.stream(file)).boxed_local()
     }
 }
