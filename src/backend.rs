@@ -84,6 +84,14 @@ impl Model {
         Self { network: Rc::new(network), weights }
     }
 
+    /// The device that the weights lie on, where it is a GPU.
+    pub fn gpu(&self) -> Option<&gpu::Gpu> {
+        match &self.weights {
+            Weights::Cpu(_) => None,
+            Weights::Gpu(weights) => Some(weights.gpu()),
+        }
+    }
+
     /// An empty state with room for `max_positions` tokens.
     ///
     /// # Errors
@@ -91,7 +99,8 @@ impl Model {
     pub fn new_state(&self, max_positions: usize) -> Result<State> {
         Ok(match &self.weights {
             Weights::Cpu(weights) => {
-                State::Cpu(cpu::State::new(self.network.clone(), weights.clone(), max_positions)?)
+                let state = cpu::State::new(self.network.clone(), weights.clone(), max_positions)?;
+                State::Cpu(Box::new(state))
             }
             Weights::Gpu(weights) => {
                 let state = gpu::State::new(self.network.clone(), weights.clone(), max_positions)?;
@@ -104,7 +113,7 @@ impl Model {
 /// The key/value caches of one conversation, and what is needed to extend them.
 pub enum State {
     /// On the CPU.
-    Cpu(cpu::State),
+    Cpu(Box<cpu::State>),
     /// On the GPU.
     Gpu(Box<gpu::State>),
 }
@@ -136,6 +145,22 @@ impl State {
         match self {
             Self::Cpu(state) => state.max_batch(),
             Self::Gpu(state) => state.max_batch(),
+        }
+    }
+
+    /// Tokens up to which a batch gives each the same logits, bit for bit, as if they had come one by one.
+    pub fn exact_rows(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_batch(),
+            Self::Gpu(state) => state.exact_rows(),
+        }
+    }
+
+    /// Values of a row of logits.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.vocab_size(),
+            Self::Gpu(state) => state.vocab_size(),
         }
     }
 

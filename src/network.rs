@@ -151,10 +151,9 @@ impl Network {
         Self { config, ops }
     }
 
-    /// Key/value caches that a state needs: one for each run of a block, or one a block with `shared_kv`.
+    /// Key/value caches that a state needs.
     pub fn num_caches(&self) -> usize {
-        let per_block = if self.config.shared_kv { 1 } else { self.config.runs_per_block() };
-        self.config.num_hidden_layers * per_block
+        self.config.num_caches()
     }
 
     /// The matrices that the calls use, with their `(rows, cols)`.

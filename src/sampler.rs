@@ -1,12 +1,16 @@
 //! From logits to the next token.
 //!
 //! The order is that of transformers: penalties, temperature, top-k, top-p, min-p. The three filters have one
-//! form, a lowest logit that is kept, and the choice among the kept is the largest sum of scaled logit and
-//! Gumbel noise (which is a draw from the softmax). The noise is a hash of seed, step and token: it has no state, so
+//! form, a farthest distance from the best that is kept, and the choice among the kept is the largest sum of scaled logit
+//! and Gumbel noise (which is a draw from the softmax). The noise is a hash of seed, step and token: it has no state, so
 //! a seed gives the same text however the work is divided.
+//!
+//! The rule itself is [`crate::cpu::sample`], which a GPU follows too; here are the options, and what a generation
+//! remembers.
 
 use std::collections::HashMap;
 
+use crate::cpu::sample::{Adjustment, IN_PROMPT, LAST_STEP, STEPS, Sampling, mix_seed, sample};
 use crate::error::{Error, Result};
 
 /// How to choose. The default is greedy and unpenalised.
@@ -82,6 +86,33 @@ impl SamplerOptions {
             _ => Ok(()),
         }
     }
+
+    fn sampling(&self) -> Sampling {
+        let penalised = self.repetition_penalty != 1.0
+            || self.frequency_penalty != 0.0
+            || self.presence_penalty != 0.0
+            || !self.logit_bias.is_empty();
+        // A temperature so low that its inverse is infinite is greedy.
+        let inverse_temperature = self.temperature.recip();
+        let greedy = self.temperature == 0.0 || inverse_temperature > 1e30;
+        Sampling {
+            inverse_temperature: if greedy { 0.0 } else { inverse_temperature },
+            top_k: u32::try_from(self.top_k).unwrap_or(0),
+            top_p: self.top_p,
+            max_steps: if self.min_p > 0.0 {
+                (-self.min_p.ln() * STEPS + 0.5).min(LAST_STEP as f32) as u32
+            } else {
+                LAST_STEP
+            },
+            seed: mix_seed(self.seed),
+            adjusted: u32::from(penalised),
+            repetition: self.repetition_penalty,
+            inverse_repetition: self.repetition_penalty.recip(),
+            frequency: self.frequency_penalty,
+            presence: self.presence_penalty,
+            unused: [0; 2],
+        }
+    }
 }
 
 /// A token and the natural logarithm of its probability before penalties and temperature.
@@ -104,26 +135,59 @@ pub struct Sampled {
     pub alternatives: Vec<Logprob>,
 }
 
-/// Chooses tokens for one generation and remembers what it chose.
+/// Chooses tokens for one generation and remembers what was chosen.
 #[derive(Debug, Clone)]
 pub struct Sampler {
-    options: SamplerOptions,
-    prompt: Vec<u32>,
-    counts: HashMap<u32, u32>,
+    sampling: Sampling,
+    /// One a token of the vocabulary, or none where nothing changes a score.
+    adjustments: Vec<Adjustment>,
+    logprobs: Option<usize>,
     step: u32,
 }
 
 impl Sampler {
-    /// A sampler for a generation that follows `prompt`.
+    /// A sampler for a generation that follows `prompt`, for rows of `vocab_size` logits.
     ///
     /// # Errors
     /// [`Error::Request`] for options out of range.
-    pub fn new(options: SamplerOptions, prompt: &[u32]) -> Result<Self> {
+    pub fn new(options: &SamplerOptions, prompt: &[u32], vocab_size: usize) -> Result<Self> {
         options.check()?;
-        let mut prompt = prompt.to_vec();
-        prompt.sort_unstable();
-        prompt.dedup();
-        Ok(Self { options, prompt, counts: HashMap::new(), step: 0 })
+        let sampling = options.sampling();
+        let mut adjustments = Vec::new();
+        if sampling.adjusted != 0 {
+            adjustments.resize(vocab_size, Adjustment::default());
+            for token in prompt {
+                if let Some(adjustment) = adjustments.get_mut(*token as usize) {
+                    adjustment.seen = IN_PROMPT;
+                }
+            }
+            for (token, bias) in &options.logit_bias {
+                if let Some(adjustment) = adjustments.get_mut(*token as usize) {
+                    adjustment.bias = *bias;
+                }
+            }
+        }
+        Ok(Self { sampling, adjustments, logprobs: options.logprobs, step: 0 })
+    }
+
+    /// How a row is chosen from.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// What changes the scores of single tokens by now: one a token of the vocabulary, or none.
+    pub fn adjustments(&self) -> &[Adjustment] {
+        &self.adjustments
+    }
+
+    /// Tokens chosen so far.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Whether the logits themselves are asked for, and so must be read back from wherever they are.
+    pub fn needs_logits(&self) -> bool {
+        self.logprobs.is_some()
     }
 
     /// Chooses from one row of logits. A token whose logit is NaN is never chosen.
@@ -131,131 +195,34 @@ impl Sampler {
     /// # Errors
     /// [`Error::Device`] where no logit is finite: the network computed nonsense.
     pub fn sample(&mut self, logits: &[f32]) -> Result<Sampled> {
-        let mut scores: Vec<f32> =
-            logits.iter().map(|logit| if logit.is_nan() { f32::NEG_INFINITY } else { *logit }).collect();
-        self.penalise(&mut scores);
-        let token = self.choose(&scores).ok_or_else(|| {
-            Error::device(
-                "the network's output has no finite value",
-                "The checkpoint may be damaged; another backend or weight format may help",
-            )
-        })?;
-        let (logprob, alternatives) = match self.options.logprobs {
+        let token =
+            sample(logits, &self.adjustments, &self.sampling, self.step).ok_or_else(nothing_to_choose)?;
+        let (logprob, alternatives) = match self.logprobs {
             None => (None, Vec::new()),
             Some(count) => {
                 let (logprob, alternatives) = logprobs(logits, token, count);
                 (Some(logprob), alternatives)
             }
         };
-        *self.counts.entry(token).or_default() += 1;
-        self.step = self.step.wrapping_add(1);
+        self.record(token);
         Ok(Sampled { token, logprob, alternatives })
     }
 
-    fn penalise(&self, scores: &mut [f32]) {
-        let options = &self.options;
-        if options.repetition_penalty != 1.0 {
-            let fresh = self.counts.keys().filter(|token| self.prompt.binary_search(token).is_err());
-            for token in self.prompt.iter().chain(fresh) {
-                if let Some(score) = scores.get_mut(*token as usize) {
-                    let penalty = options.repetition_penalty;
-                    *score = if *score > 0.0 { *score / penalty } else { *score * penalty };
-                }
-            }
+    /// Remembers a token that was chosen where the logits are.
+    pub fn record(&mut self, token: u32) {
+        if let Some(adjustment) = self.adjustments.get_mut(token as usize) {
+            adjustment.seen += 1;
         }
-        for (token, count) in &self.counts {
-            if let Some(score) = scores.get_mut(*token as usize) {
-                *score -= options.frequency_penalty * *count as f32 + options.presence_penalty;
-            }
-        }
-        for (token, bias) in &options.logit_bias {
-            if let Some(score) = scores.get_mut(*token as usize) {
-                *score += bias;
-            }
-        }
-    }
-
-    fn choose(&self, scores: &[f32]) -> Option<u32> {
-        let greatest = argmax(scores)?;
-        if self.options.temperature == 0.0 {
-            return Some(greatest);
-        }
-        let inverse_temperature = 1.0 / self.options.temperature;
-        let cut = self.cut(scores, scores[greatest as usize]);
-        let noisy = scores.iter().enumerate().map(|(token, score)| {
-            if *score >= cut {
-                score * inverse_temperature + gumbel(self.options.seed, self.step, token as u32)
-            } else {
-                f32::NEG_INFINITY
-            }
-        });
-        largest(noisy)
-    }
-
-    /// The lowest logit that top-k, top-p and min-p all keep.
-    fn cut(&self, scores: &[f32], max: f32) -> f32 {
-        let SamplerOptions { temperature, top_k, top_p, min_p, .. } = self.options;
-        let mut cut = f32::MIN;
-        if top_k > 0 && top_k < scores.len() {
-            let mut sorted = scores.to_vec();
-            let (_, kth, _) = sorted.select_nth_unstable_by(top_k - 1, |a, b| b.total_cmp(a));
-            cut = cut.max(*kth);
-        }
-        if top_p < 1.0 {
-            cut = top_p_cut(scores, max, cut, temperature, top_p);
-        }
-        if min_p > 0.0 {
-            cut = cut.max(max + temperature * min_p.ln());
-        }
-        // Rounding must never lose the most likely token.
-        cut.min(max)
+        self.step = self.step.wrapping_add(1);
     }
 }
 
-/// The logit at which the probabilities of the tokens from `cut` upwards, likeliest first, reach `top_p`.
-fn top_p_cut(scores: &[f32], max: f32, cut: f32, temperature: f32, top_p: f32) -> f32 {
-    let mut kept: Vec<f32> = scores.iter().copied().filter(|score| *score >= cut).collect();
-    kept.sort_unstable_by(|a, b| b.total_cmp(a));
-    let weight = |score: f32| f64::from((score - max) / temperature).exp();
-    let enough = f64::from(top_p) * kept.iter().map(|score| weight(*score)).sum::<f64>();
-    let mut reached = 0.0;
-    for score in kept {
-        reached += weight(score);
-        if reached >= enough {
-            return score;
-        }
-    }
-    cut
-}
-
-/// The token of the largest finite score, the lowest id among equals.
-pub fn argmax(scores: &[f32]) -> Option<u32> {
-    largest(scores.iter().copied())
-}
-
-fn largest(scores: impl Iterator<Item = f32>) -> Option<u32> {
-    let mut best = (f32::NEG_INFINITY, None);
-    for (token, score) in scores.enumerate() {
-        if score > best.0 {
-            best = (score, Some(token as u32));
-        }
-    }
-    best.1
-}
-
-/// Standard Gumbel noise, `-ln(-ln(u))`, for one token of one step.
-fn gumbel(seed: u64, step: u32, token: u32) -> f32 {
-    let bits = hash(hash(hash(seed as u32) ^ (seed >> 32) as u32 ^ step) ^ token);
-    // 24 bits, centred between 0 and 1 so that neither logarithm is infinite.
-    let uniform = ((bits >> 8) as f32 + 0.5) / 16_777_216.0;
-    -(-uniform.ln()).ln()
-}
-
-/// One round of the PCG permutation on 32 bits (Jarzynski and Olano, "Hash functions for GPU rendering", 2020).
-fn hash(x: u32) -> u32 {
-    let state = x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
-    (word >> 22) ^ word
+/// No logit of a row is finite.
+pub(crate) fn nothing_to_choose() -> Error {
+    Error::device(
+        "the network's output has no finite value",
+        "The checkpoint may be damaged; another backend or weight format may help",
+    )
 }
 
 /// Log-probabilities of the chosen and of the likeliest tokens.
@@ -280,8 +247,8 @@ fn logprobs(logits: &[f32], token: u32, count: usize) -> (f32, Vec<Logprob>) {
 mod tests {
     use super::*;
 
-    fn draws(options: SamplerOptions, logits: &[f32], count: usize) -> Vec<u32> {
-        let mut sampler = Sampler::new(options, &[]).unwrap();
+    fn draws(options: &SamplerOptions, logits: &[f32], count: usize) -> Vec<u32> {
+        let mut sampler = Sampler::new(options, &[], logits.len()).unwrap();
         (0..count).map(|_| sampler.sample(logits).unwrap().token).collect()
     }
 
@@ -292,12 +259,12 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_the_largest_and_never_nan() {
         let logits = [f32::NAN, 1.0, 3.0, 3.0, f32::NEG_INFINITY];
-        assert_eq!(draws(SamplerOptions::default(), &logits, 1), [2]);
+        assert_eq!(draws(&SamplerOptions::default(), &logits, 1), [2]);
     }
 
     #[test]
     fn nothing_finite_is_an_error() {
-        let mut sampler = Sampler::new(SamplerOptions::default(), &[]).unwrap();
+        let mut sampler = Sampler::new(&SamplerOptions::default(), &[], 4).unwrap();
         assert_eq!(sampler.sample(&[f32::NAN; 4]).unwrap_err().code(), "device");
     }
 
@@ -305,7 +272,7 @@ mod tests {
     fn draws_follow_the_softmax() {
         let logits = [0.0, 1.0, 2.0];
         let options = SamplerOptions { temperature: 0.8, seed: 7, ..SamplerOptions::default() };
-        let drawn = draws(options, &logits, 40_000);
+        let drawn = draws(&options, &logits, 40_000);
         let weights = logits.map(|logit| f64::from(logit / 0.8).exp());
         for (token, weight) in weights.iter().enumerate() {
             let expected = weight / weights.iter().sum::<f64>();
@@ -316,8 +283,9 @@ mod tests {
     #[test]
     fn a_seed_repeats_and_another_differs() {
         let logits: Vec<f32> = (0..50).map(|i| (i % 7) as f32 * 0.1).collect();
-        let with =
-            |seed| draws(SamplerOptions { temperature: 1.0, seed, ..SamplerOptions::default() }, &logits, 20);
+        let with = |seed| {
+            draws(&SamplerOptions { temperature: 1.0, seed, ..SamplerOptions::default() }, &logits, 20)
+        };
         assert_eq!(with(1), with(1));
         assert_ne!(with(1), with(2));
         assert_ne!(with(1), with(1 << 32 | 1));
@@ -328,7 +296,7 @@ mod tests {
         // Probabilities 0.5, 0.25, 0.125, 0.125.
         let logits = [0.5f32, 0.25, 0.125, 0.125].map(f32::ln);
         let kept = |options: SamplerOptions| {
-            let mut kept = draws(SamplerOptions { temperature: 1.0, ..options }, &logits, 2000);
+            let mut kept = draws(&SamplerOptions { temperature: 1.0, ..options }, &logits, 2000);
             kept.sort_unstable();
             kept.dedup();
             kept
@@ -349,21 +317,21 @@ mod tests {
     fn penalties_turn_the_choice() {
         let logits = [2.0, 1.9, -1.0];
         let repetition = SamplerOptions { repetition_penalty: 1.5, ..SamplerOptions::default() };
-        let mut sampler = Sampler::new(repetition, &[0]).unwrap();
+        let mut sampler = Sampler::new(&repetition, &[0], 3).unwrap();
         assert_eq!(sampler.sample(&logits).unwrap().token, 1);
         let frequency = SamplerOptions { frequency_penalty: 0.06, ..SamplerOptions::default() };
-        assert_eq!(draws(frequency, &logits, 4), [0, 0, 1, 0]);
+        assert_eq!(draws(&frequency, &logits, 4), [0, 0, 1, 0]);
         let presence = SamplerOptions { presence_penalty: 0.2, ..SamplerOptions::default() };
-        assert_eq!(draws(presence, &logits, 3), [0, 1, 0]);
+        assert_eq!(draws(&presence, &logits, 3), [0, 1, 0]);
         let bias = SamplerOptions { logit_bias: [(2, 100.0)].into(), ..SamplerOptions::default() };
-        assert_eq!(draws(bias, &logits, 1), [2]);
+        assert_eq!(draws(&bias, &logits, 1), [2]);
     }
 
     #[test]
     fn logprobs_are_of_the_plain_softmax() {
         let logits = [0.5f32, 0.25, 0.25].map(f32::ln);
         let options = SamplerOptions { logprobs: Some(2), temperature: 0.0, ..SamplerOptions::default() };
-        let sampled = Sampler::new(options, &[]).unwrap().sample(&logits).unwrap();
+        let sampled = Sampler::new(&options, &[], logits.len()).unwrap().sample(&logits).unwrap();
         assert!((sampled.logprob.unwrap() - 0.5f32.ln()).abs() < 1e-6);
         assert_eq!(sampled.alternatives.iter().map(|a| a.token).collect::<Vec<_>>(), [0, 1]);
         assert!((sampled.alternatives[1].logprob - 0.25f32.ln()).abs() < 1e-6);

@@ -4,13 +4,16 @@
 //! to its event loop between pieces, and cancels by not asking for more; the session stays usable either way.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize;
 use web_time::Instant;
 
-use crate::backend::{State, Wanted};
+use crate::backend::State;
+use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::sampler::{Logprob, Sampled, Sampler, SamplerOptions};
+use crate::speculate::Speculation;
 use crate::stop::StopStrings;
 use crate::tokenizer::{Detokenizer, Tokenizer};
 
@@ -25,7 +28,14 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Goes on after an end-of-sequence token, for measuring.
     pub ignore_eos: bool,
+    /// Whether to guess several tokens at once where the text repeats itself. It changes no output.
+    pub speculation: Speculation,
+    /// How much work a GPU may be given ahead of what was read; `None` is [`IN_FLIGHT`]. A cancel waits for it.
+    pub in_flight: Option<Duration>,
 }
+
+/// Work that a GPU is given ahead: so little that text flows evenly and a cancel is not felt.
+pub const IN_FLIGHT: Duration = Duration::from_millis(30);
 
 /// Why a generation ended, in OpenAI's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -116,6 +126,11 @@ impl Session {
         self.state.max_positions()
     }
 
+    /// Tokens that the model knows.
+    pub fn vocab_size(&self) -> usize {
+        self.state.vocab_size()
+    }
+
     /// The tokens whose keys and values are cached.
     pub fn cached_tokens(&self) -> &[u32] {
         &self.cached
@@ -144,20 +159,29 @@ impl Session {
         if options.max_tokens == Some(0) {
             return Err(Error::request("max_tokens", "it must be at least 1"));
         }
-        let sampler = Sampler::new(options.sampler, prompt)?;
+        let vocab_size = self.state.vocab_size();
+        let sampler = Sampler::new(&options.sampler, prompt, vocab_size)?;
+        let stop_strings = StopStrings::new(options.stop)?;
         let reused = self.reuse(prompt);
         // Each token but the last generated takes a position.
         let room = limit - prompt.len() + 1;
+        let max_tokens = options.max_tokens.map_or(room, |max| max.min(room));
+        let decoder = Decoder::new(
+            sampler,
+            options.speculation,
+            vocab_size,
+            prompt.split_at(reused),
+            max_tokens,
+            options.in_flight.unwrap_or(IN_FLIGHT),
+        );
         Ok(Generation {
             state: &mut self.state,
             cached: &mut self.cached,
             eos_token_ids: if options.ignore_eos { &[] } else { &self.eos_token_ids },
             detokenizer: Some(self.tokenizer.detokenizer().after(prompt)),
-            stop_strings: Some(StopStrings::new(options.stop)?),
-            sampler,
-            waiting: prompt[reused..].to_vec(),
-            logits: None,
-            max_tokens: options.max_tokens.map_or(room, |max| max.min(room)),
+            stop_strings: Some(stop_strings),
+            decoder,
+            max_tokens,
             finished: None,
             reported: false,
             usage: Usage { prompt_tokens: prompt.len(), cached_tokens: reused, completion_tokens: 0 },
@@ -184,11 +208,7 @@ pub struct Generation<'a> {
     detokenizer: Option<Detokenizer<'a>>,
     /// Until the end, which takes them.
     stop_strings: Option<StopStrings>,
-    sampler: Sampler,
-    /// Tokens that the network has not seen yet: what is left of the prompt, then the last token chosen.
-    waiting: Vec<u32>,
-    /// Of the last token, once the network has seen it.
-    logits: Option<Vec<f32>>,
+    decoder: Decoder,
     max_tokens: usize,
     finished: Option<FinishReason>,
     reported: bool,
@@ -213,35 +233,13 @@ impl Generation<'_> {
         if let Some(finish_reason) = self.finished {
             return Ok(self.report(finish_reason));
         }
-        let prefilling = self.usage.completion_tokens == 0;
-        if self.logits.is_none() {
-            self.run_waiting().await?;
-            if prefilling {
-                self.clock.prefilled();
-                return Ok(Some(Event::Prefill { done: self.cached.len(), total: self.usage.prompt_tokens }));
-            }
+        if self.decoder.has_prompt() {
+            self.decoder.prefill(self.state, self.cached).await?;
+            self.clock.prefilled();
+            return Ok(Some(Event::Prefill { done: self.cached.len(), total: self.usage.prompt_tokens }));
         }
-        let Some(logits) = self.logits.take() else { return Ok(None) };
-        let sampled = self.sampler.sample(&logits)?;
+        let sampled = self.decoder.next(self.state, self.cached).await?;
         Ok(Some(Event::Token(self.accept(sampled))))
-    }
-
-    /// Runs a batch of the waiting tokens; the last of them yields logits.
-    async fn run_waiting(&mut self) -> Result<()> {
-        let count = self.waiting.len().min(self.state.max_batch());
-        let batch: Vec<u32> = self.waiting.drain(..count).collect();
-        let wanted = if self.waiting.is_empty() { Wanted::Last } else { Wanted::None };
-        match self.state.forward(&batch, wanted).await {
-            Ok(logits) => {
-                self.cached.extend(batch);
-                self.logits = self.waiting.is_empty().then_some(logits);
-                Ok(())
-            }
-            Err(error) => {
-                self.waiting.splice(..0, batch);
-                Err(error)
-            }
-        }
     }
 
     fn accept(&mut self, sampled: Sampled) -> TokenEvent {
@@ -250,11 +248,10 @@ impl Generation<'_> {
         self.clock.token();
         let ended = self.eos_token_ids.contains(&token);
         let mut text = String::new();
-        if !ended {
-            self.waiting.push(token);
-            if let Some(piece) = self.detokenizer.as_mut().and_then(|detokenizer| detokenizer.push(token)) {
-                self.emit(&piece, &mut text);
-            }
+        if !ended
+            && let Some(piece) = self.detokenizer.as_mut().and_then(|detokenizer| detokenizer.push(token))
+        {
+            self.emit(&piece, &mut text);
         }
         if ended {
             self.finished = Some(FinishReason::Stop);

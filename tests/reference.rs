@@ -102,6 +102,24 @@ fn decoding_one_by_one_and_uneven_chunks_equal_one_prefill() {
     });
 }
 
+/// Speculation relies on it: proposed tokens are verified in a batch, and the text must be the one without.
+#[test]
+fn on_the_cpu_a_row_is_the_same_to_the_bit_in_every_batch() {
+    for case in cases() {
+        let folder = fixtures().join("checkpoints").join(&case);
+        let tokens = expected(&folder, "logits").tokens;
+        for weights in WeightFormat::ALL {
+            let engine = load(&folder, Backend::Cpu, weights);
+            let singles = logits(&mut engine.state().unwrap(), &tokens, 1);
+            for batch in [3, 8, usize::MAX] {
+                let batched = logits(&mut engine.state().unwrap(), &tokens, batch);
+                let same = batched.iter().zip(&singles).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{case}, {weights:?}, batches of {batch}");
+            }
+        }
+    }
+}
+
 #[test]
 fn going_back_equals_never_having_been_there() {
     everywhere(WeightFormat::F32, |what, engine, expected| {

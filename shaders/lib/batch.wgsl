@@ -1,5 +1,5 @@
-// What one forward pass runs on: written by the host before the pass (and, between the tokens of a
-// pass that decodes several, by whoever samples). Bound as a uniform by every kernel.
+// What one forward pass runs on: written by the host before the pass and, between the tokens of a submit that decodes
+// several, by the kernel that chooses them.
 
 struct Batch {
     // Tokens already in the caches; the batch's first token is at this position.
@@ -8,9 +8,8 @@ struct Batch {
     rows: u32,
     // First row of the batch whose logits are wanted.
     first_wanted: u32,
-    unused: u32,
+    // Tokens of the generation chosen so far.
+    step: u32,
     // Token ids, four to a vector because uniforms are laid out in 16-byte units.
     tokens: array<vec4<u32>, MAX_BATCH / 4>,
 }
-
-@group(0) @binding(0) var<uniform> batch: Batch;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::buffer::Buffer;
 use super::plan::MIN_SUBGROUP;
+use super::profile::Counts;
 use super::self_test::self_test;
 use super::shader::{Access, Dialect, Shader, Tier};
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub struct Options {
     pub assume_subgroups: bool,
     /// Trust the device: tests that compare every kernel anyway do.
     pub skip_self_test: bool,
+    /// Ask for timestamps, where the adapter has them, so that kernels can be timed on the device's own clock.
+    pub timestamps: bool,
 }
 
 /// What is known about an open device.
@@ -109,6 +112,7 @@ struct Inner {
     pipelines: RefCell<HashMap<String, Pipeline>>,
     /// Bytes written since the last submit.
     uploading: Cell<u64>,
+    counts: Cell<Counts>,
 }
 
 impl Drop for Inner {
@@ -171,7 +175,9 @@ impl Gpu {
             .map_err(|error| Error::device(format!("no adapter ({error})"), NO_ADAPTER))?;
         // The adapter's own limits are always granted; defaults may exceed what it has.
         let limits = adapter.limits();
-        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let mut wanted = wgpu::Features::SUBGROUP;
+        wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
+        let features = adapter.features() & wanted;
         let info = describe(&adapter.get_info(), &limits, features, options)?;
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -191,6 +197,7 @@ impl Gpu {
             fault,
             pipelines: RefCell::default(),
             uploading: Cell::new(0),
+            counts: Cell::default(),
         })))
     }
 
@@ -219,6 +226,33 @@ impl Gpu {
         self.fault().map_or(Ok(()), Err)
     }
 
+    /// What was asked of the device since it was opened, uploads of weights aside.
+    pub fn counts(&self) -> Counts {
+        self.0.counts.get()
+    }
+
+    /// Adds to [`Gpu::counts`].
+    pub(super) fn count(&self, add: impl FnOnce(&mut Counts)) {
+        let mut counts = self.0.counts.get();
+        add(&mut counts);
+        self.0.counts.set(counts);
+    }
+
+    /// Submits a command buffer.
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.count(|counts| counts.submits += 1);
+        self.0.queue.submit([commands])
+    }
+
+    /// Writes a few bytes that the next submit will see.
+    pub(super) fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
+        self.0.queue.write_buffer(buffer, offset, bytes);
+        self.count(|counts| {
+            counts.writes += 1;
+            counts.bytes_written += bytes.len() as u64;
+        });
+    }
+
     pub(super) fn device(&self) -> &wgpu::Device {
         &self.0.device
     }
@@ -229,7 +263,12 @@ impl Gpu {
 
     /// Waits for what was submitted; in a browser it returns at once, and the event loop does the waiting.
     pub(super) fn wait(&self) -> Result<()> {
-        match self.0.device.poll(wgpu::PollType::wait_indefinitely()) {
+        self.wait_for(None)
+    }
+
+    /// As [`Gpu::wait`], for what was submitted up to `submission`.
+    pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        match self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None }) {
             Ok(_) => Ok(()),
             Err(error) => Err(self
                 .fault()

@@ -8,6 +8,7 @@ mod buffer;
 mod device;
 mod kernels;
 pub mod plan;
+pub mod profile;
 mod readback;
 mod self_test;
 pub mod shader;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::kernels::matmul::{self, Division, Matmul};
-use super::kernels::{CacheFormat, attention, embed, rms_norm};
+use super::kernels::{CacheFormat, attention, embed, rms_norm, sample};
 use super::shader::{Binding, Shader, Tier};
 use super::weights::Layout;
 use crate::error::{Error, Result};
@@ -51,6 +51,14 @@ pub enum Resource {
     Cache(usize),
     /// Cosines and sines of all positions.
     Rotary,
+    /// How tokens are chosen.
+    Sampling,
+    /// What changes the scores of single tokens.
+    Adjustments,
+    /// The best token of each slice of the vocabulary.
+    Bests,
+    /// The tokens chosen.
+    Chosen,
 }
 
 /// How far a grid of workgroups reaches in one dimension.
@@ -168,6 +176,12 @@ pub struct Plan {
     pub head_one: Vec<Call>,
     /// The head for every row of a batch.
     pub head_all: Vec<Call>,
+    /// Chooses from the logits of one row, and makes the token the next batch.
+    pub sample_one: Vec<Call>,
+    /// Chooses from the logits of every row of a batch.
+    pub sample_all: Vec<Call>,
+    /// Slices of the vocabulary whose best tokens are found apart.
+    pub slices: usize,
 }
 
 impl Plan {
@@ -188,12 +202,17 @@ impl Plan {
                 lower(&context, op, false, &mut batch)?;
             }
         }
-        Ok(Self { decode, batch, head_one, head_all })
+        let (sample_one, sample_all) =
+            (sample::calls(&context, false).into(), sample::calls(&context, true).into());
+        let slices = sample::slices(&context);
+        Ok(Self { decode, batch, head_one, head_all, sample_one, sample_all, slices })
     }
 
     /// All calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.decode.iter().chain(&self.batch).chain(&self.head_one).chain(&self.head_all)
+        let heads = self.head_one.iter().chain(&self.head_all);
+        let samples = self.sample_one.iter().chain(&self.sample_all);
+        self.decode.iter().chain(&self.batch).chain(heads).chain(samples)
     }
 
     /// The activations that the calls use.

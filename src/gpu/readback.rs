@@ -1,5 +1,6 @@
 //! Reading a buffer back: a future that works on the event loop of a browser and on a thread that must poll.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +19,17 @@ struct Shared {
 
 /// Resolves once the first `bytes` of a buffer are readable. Dropping it before that gives the buffer back
 /// unmapped, so that an abandoned forward pass leaves nothing behind.
-struct Mapped<'a> {
-    gpu: &'a Gpu,
-    buffer: &'a Buffer,
+struct Mapped {
+    gpu: Gpu,
+    buffer: wgpu::Buffer,
+    bytes: u64,
+    /// What to wait for; everything where it is not known.
+    submission: Option<wgpu::SubmissionIndex>,
     shared: Arc<Mutex<Shared>>,
 }
 
-impl<'a> Mapped<'a> {
-    fn new(gpu: &'a Gpu, buffer: &'a Buffer, bytes: u64) -> Self {
+impl Mapped {
+    fn new(gpu: &Gpu, buffer: &Buffer, bytes: u64, submission: Option<wgpu::SubmissionIndex>) -> Self {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let callback = shared.clone();
         buffer.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
@@ -35,7 +39,7 @@ impl<'a> Mapped<'a> {
                 waker.wake();
             }
         });
-        Self { gpu, buffer, shared }
+        Self { gpu: gpu.clone(), buffer: (**buffer).clone(), bytes, submission, shared }
     }
 
     fn take(&self, waker: &Waker) -> Option<Result<(), wgpu::BufferAsyncError>> {
@@ -43,16 +47,29 @@ impl<'a> Mapped<'a> {
         shared.waker = Some(waker.clone());
         shared.result.take()
     }
+
+    /// The values, once it has resolved.
+    fn values<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
+        self.gpu.check()?;
+        self.gpu.count(|counts| {
+            counts.readbacks += 1;
+            counts.bytes_read += self.bytes;
+        });
+        let view = self.buffer.get_mapped_range(0..self.bytes).map_err(|error| {
+            Error::device(format!("reading a buffer failed ({error})"), "Load the model again")
+        })?;
+        Ok(bytemuck::pod_collect_to_vec(&view))
+    }
 }
 
-impl Future for Mapped<'_> {
+impl Future for Mapped {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut result = self.take(cx.waker());
         if result.is_none() {
             // Natively the callback runs only inside a poll of the device; in a browser this does nothing.
-            if let Err(error) = self.gpu.wait() {
+            if let Err(error) = self.gpu.wait_for(self.submission.clone()) {
                 return Poll::Ready(Err(error));
             }
             result = self.take(cx.waker());
@@ -68,7 +85,7 @@ impl Future for Mapped<'_> {
     }
 }
 
-impl Drop for Mapped<'_> {
+impl Drop for Mapped {
     fn drop(&mut self) {
         self.buffer.unmap();
     }
@@ -76,12 +93,86 @@ impl Drop for Mapped<'_> {
 
 /// Reads the first `values` f32 of a mappable buffer.
 pub(super) async fn read(gpu: &Gpu, buffer: &Buffer, values: usize) -> Result<Vec<f32>> {
-    let bytes = 4 * values as u64;
-    let mut mapped = Mapped::new(gpu, buffer, bytes);
+    let mut mapped = Mapped::new(gpu, buffer, 4 * values as u64, None);
     (&mut mapped).await?;
-    gpu.check()?;
-    let view = buffer.get_mapped_range(0..bytes).map_err(|error| {
-        Error::device(format!("reading a buffer failed ({error})"), "Load the model again")
-    })?;
-    Ok(bytemuck::pod_collect_to_vec(&view))
+    mapped.values()
+}
+
+/// Small buffers that take turns, so that results are read while the device goes on.
+pub(super) struct Readbacks {
+    free: Vec<Buffer>,
+    flying: VecDeque<Flight>,
+}
+
+/// What was submitted and not read yet.
+struct Flight {
+    buffer: Buffer,
+    mapped: Mapped,
+    /// Words that it copies.
+    count: usize,
+    /// Positions that it fills.
+    positions: usize,
+}
+
+impl Readbacks {
+    /// This many buffers of so many bytes.
+    pub(super) fn new(gpu: &Gpu, count: usize, bytes: u64) -> Result<Self> {
+        let free = (0..count).map(|_| gpu.staging("tokens for reading", bytes)).collect::<Result<_>>()?;
+        Ok(Self { free, flying: VecDeque::new() })
+    }
+
+    /// Submits that were not read yet.
+    pub(super) fn len(&self) -> usize {
+        self.flying.len()
+    }
+
+    /// Words that are still to be read.
+    pub(super) fn words(&self) -> usize {
+        self.flying.iter().map(|flight| flight.count).sum()
+    }
+
+    /// Positions that those submits fill.
+    pub(super) fn positions(&self) -> usize {
+        self.flying.iter().map(|flight| flight.positions).sum()
+    }
+
+    /// A buffer to copy results to, to be given back by [`Readbacks::push`].
+    pub(super) fn take(&mut self) -> Result<Buffer> {
+        self.free.pop().ok_or_else(|| {
+            Error::device(
+                "more was submitted than can be read",
+                "This is a fault of the engine, please report it",
+            )
+        })
+    }
+
+    /// Begins to read `count` words that `submission` copies to `buffer`.
+    pub(super) fn push(
+        &mut self,
+        gpu: &Gpu,
+        buffer: Buffer,
+        count: usize,
+        positions: usize,
+        submission: wgpu::SubmissionIndex,
+    ) {
+        let mapped = Mapped::new(gpu, &buffer, 4 * count as u64, Some(submission));
+        self.flying.push_back(Flight { buffer, mapped, count, positions });
+    }
+
+    /// The words of the oldest submit, and how many positions it filled. Whoever stops waiting can ask again.
+    pub(super) async fn next(&mut self) -> Result<(Vec<u32>, usize)> {
+        let Some(flight) = self.flying.front_mut() else { return Ok((Vec::new(), 0)) };
+        let result = (&mut flight.mapped).await.and_then(|()| flight.mapped.values());
+        let positions = flight.positions;
+        if let Some(Flight { buffer, mapped, .. }) = self.flying.pop_front() {
+            drop(mapped);
+            self.free.push(buffer);
+        }
+        Ok((result?, positions))
+    }
+
+    /// Forgets what was submitted; the device still does it.
+    pub(super) fn discard(&mut self) {
+        self.free.extend(self.flying.drain(..).map(|flight| flight.buffer));
+    }
 }

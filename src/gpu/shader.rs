@@ -31,6 +31,8 @@ macro_rules! pieces {
 
 pieces! {
     BATCH = "lib/batch";
+    BATCH_READ = "lib/batch_read";
+    SCORE = "lib/score";
     PART = "lib/part";
     WEIGHTS_F32 = "lib/weights_f32";
     WEIGHTS_F16 = "lib/weights_f16";
@@ -56,6 +58,8 @@ pieces! {
     EPILOGUE_SWIGLU = "epilogue/swiglu";
     EPILOGUE_ROTATE = "epilogue/rotate";
     EPILOGUE_ROTATE_AND_CACHE = "epilogue/rotate_and_cache";
+    SAMPLE_SLICES = "sample/slices";
+    SAMPLE_CHOOSE = "sample/choose";
     EMBED_THREAD = "embed/thread";
     RMS_NORM_THREAD = "rms_norm/thread";
     RMS_NORM_WORKGROUP = "rms_norm/workgroup";
@@ -140,10 +144,16 @@ pub enum Binding {
     Cache,
     /// The rotary table.
     Rotary,
+    /// The uniform of `lib/score`.
+    Sampling,
+    /// What changes the scores of single tokens.
+    Adjustments,
+    /// The best token of each slice of the vocabulary.
+    Bests,
 }
 
 impl Binding {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Batch,
         Self::Part,
         Self::Weights,
@@ -154,6 +164,9 @@ impl Binding {
         Self::Output,
         Self::Cache,
         Self::Rotary,
+        Self::Sampling,
+        Self::Adjustments,
+        Self::Bests,
     ];
 
     /// Its number in `@binding(..)`.
@@ -224,6 +237,11 @@ pub struct Shader {
 impl Shader {
     /// Starts from a kernel file; it always sees the batch, of at most `max_batch` tokens.
     pub(crate) fn new(kernel: Piece, max_batch: usize) -> Self {
+        Self::advancing(kernel, max_batch).piece(BATCH_READ)
+    }
+
+    /// Starts from a kernel file that itself declares the batch, because it writes it.
+    pub(crate) fn advancing(kernel: Piece, max_batch: usize) -> Self {
         Self { kernel, constants: Vec::new(), pieces: vec![BATCH] }.constant("MAX_BATCH", max_batch)
     }
 

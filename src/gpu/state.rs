@@ -5,13 +5,15 @@ use std::rc::Rc;
 
 use super::buffer::Buffer;
 use super::device::{Gpu, Pipeline};
+use super::kernels::sample::RING;
 use super::kernels::{CacheFormat, stride};
 use super::plan::{Activation, Call, Grid, Plan, Resource, Target};
-use super::readback;
+use super::readback::{self, Readbacks};
 use super::shader::{Binding, Shader, Tier};
 use super::weights::Weights;
 use crate::backend::{Wanted, check_batch};
 use crate::cpu::rotary::rotary_table;
+use crate::cpu::sample::{Adjustment, Sampling};
 use crate::error::{Error, Result};
 use crate::matrix::Format;
 use crate::network::{Network, Slot};
@@ -24,11 +26,25 @@ fn max_batch(tier: Tier) -> usize {
     }
 }
 
+/// Submits whose results are waited for at once: one that runs, one behind it, and one being read.
+const MAX_IN_FLIGHT: usize = 3;
+
 /// A call that only needs to be recorded.
-struct Dispatch {
+pub(super) struct Dispatch {
+    /// [`Call::label`].
+    pub(super) label: String,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     grid: Grid,
+}
+
+impl Dispatch {
+    /// Records it for a batch of `rows` tokens.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass, rows: usize) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.grid.x.workgroups(rows), self.grid.y.workgroups(rows), 1);
+    }
 }
 
 /// What every row's logits need; made when they are first asked for.
@@ -36,6 +52,7 @@ struct AllRows {
     logits: Buffer,
     staging: Buffer,
     head: Vec<Dispatch>,
+    sample: Vec<Dispatch>,
 }
 
 /// The key/value caches of one conversation on a device.
@@ -47,12 +64,17 @@ pub struct State {
     decode: Vec<Dispatch>,
     batch: Vec<Dispatch>,
     head: Vec<Dispatch>,
+    sample: Vec<Dispatch>,
     all_rows: Option<AllRows>,
     /// Where a row of logits is read from.
     staging: Buffer,
+    /// Tokens chosen on the device.
+    readbacks: Readbacks,
     target: Target,
     len: usize,
     max_positions: usize,
+    /// Tokens of the generation that were chosen or are being chosen.
+    step: u32,
 }
 
 /// The buffers that belong to a state.
@@ -61,6 +83,10 @@ struct Buffers {
     rotary: Buffer,
     caches: Vec<Buffer>,
     activations: HashMap<Activation, Buffer>,
+    sampling: Buffer,
+    adjustments: Buffer,
+    bests: Buffer,
+    chosen: Buffer,
 }
 
 impl State {
@@ -83,6 +109,8 @@ impl State {
         let recorder = Recorder { gpu: &gpu, weights: &weights, buffers: &buffers, all_logits: None };
         let (decode, batch) = (recorder.dispatches(&plan.decode)?, recorder.dispatches(&plan.batch)?);
         let head = recorder.dispatches(&plan.head_one)?;
+        let sample = recorder.dispatches(&plan.sample_one)?;
+        let readbacks = Readbacks::new(&gpu, MAX_IN_FLIGHT, 4 * RING as u64)?;
         gpu.check()?;
         Ok(Self {
             network,
@@ -92,11 +120,14 @@ impl State {
             decode,
             batch,
             head,
+            sample,
             all_rows: None,
             staging,
+            readbacks,
             target,
             len: 0,
             max_positions,
+            step: 0,
         })
     }
 
@@ -111,6 +142,11 @@ impl State {
         self.max_positions
     }
 
+    /// Values of a row of logits.
+    pub fn vocab_size(&self) -> usize {
+        self.network.config.vocab_size
+    }
+
     /// Tokens that one call of [`State::forward`] takes at most.
     pub fn max_batch(&self) -> usize {
         self.target.max_batch
@@ -121,8 +157,9 @@ impl State {
         &self.plan
     }
 
-    /// Forgets all positions from `len` on.
+    /// Forgets all positions from `len` on, and what was submitted beyond them.
     pub fn truncate(&mut self, len: usize) {
+        self.readbacks.discard();
         self.len = self.len.min(len);
     }
 
@@ -131,9 +168,7 @@ impl State {
     /// # Errors
     /// [`Error::Request`] for a batch that cannot run, [`Error::Device`] when the GPU fails.
     pub async fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
-        let room = self.max_positions - self.len;
-        check_batch(tokens, self.network.config.vocab_size, self.target.max_batch, room)?;
-        self.gpu().check()?;
+        self.check(tokens)?;
         if wanted == Wanted::All && tokens.len() > 1 {
             self.prepare_all_rows()?;
         }
@@ -144,18 +179,172 @@ impl State {
         Ok(logits)
     }
 
-    fn gpu(&self) -> &Gpu {
+    /// Whether a batch can run now; what was submitted before it and not read is forgotten.
+    fn check(&mut self, tokens: &[u32]) -> Result<()> {
+        self.readbacks.discard();
+        let room = self.max_positions - self.len;
+        check_batch(tokens, self.network.config.vocab_size, self.target.max_batch, room)?;
+        self.gpu().check()
+    }
+
+    /// How tokens are chosen from now on: `adjustments` are one a token of the vocabulary, or none.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the GPU fails.
+    pub fn set_sampling(&mut self, sampling: &Sampling, adjustments: &[Adjustment]) -> Result<()> {
+        self.gpu().write(&self.buffers.sampling, 0, bytemuck::bytes_of(sampling));
+        let width = self.network.config.vocab_size.min(adjustments.len());
+        self.gpu().upload(&self.buffers.adjustments, bytemuck::cast_slice(&adjustments[..width]))
+    }
+
+    /// Submits a batch and the choice of the token that follows it, or, with `every_row`, of the token that follows each of
+    /// its tokens. They are steps `step` and following of the generation. [`State::chosen`] reads what was chosen.
+    ///
+    /// # Errors
+    /// As [`State::forward`].
+    pub fn choose(&mut self, tokens: &[u32], step: u32, every_row: bool) -> Result<()> {
+        self.check(tokens)?;
+        self.step = step;
+        let rows = tokens.len();
+        if every_row {
+            self.prepare_all_rows()?;
+        }
+        let staging = self.readbacks.take()?;
+        self.write_batch(tokens, if every_row { Wanted::All } else { Wanted::Last });
+        let (head, sample, count) = match &self.all_rows {
+            Some(all) if every_row => (&all.head, &all.sample, rows),
+            _ => (&self.head, &self.sample, 1),
+        };
+        let dispatches: Vec<_> = self.body(rows).iter().chain(head).chain(sample).collect();
+        let submission = self.submit_choice(&dispatches, 1, rows, count, &staging);
+        self.keep(staging, count, rows, submission);
+        Ok(())
+    }
+
+    /// Submits the next `count` tokens after those submitted, each the input of the next; [`State::chosen`] reads them.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where there is no room for them, [`Error::Device`] when the GPU fails.
+    pub fn extend(&mut self, count: usize) -> Result<()> {
+        let room = self.room().min(RING);
+        if count > room {
+            return Err(Error::request(
+                "count",
+                format!("{count} tokens do not fit, there is room for {room}"),
+            ));
+        }
+        self.gpu().check()?;
+        let staging = self.readbacks.take()?;
+        let dispatches: Vec<_> = self.step(1).collect();
+        let submission = self.submit_choice(&dispatches, count, 1, count, &staging);
+        self.keep(staging, count, count, submission);
+        Ok(())
+    }
+
+    /// Submits of [`State::choose`] and [`State::extend`] whose tokens were not read yet.
+    pub fn in_flight(&self) -> usize {
+        self.readbacks.len()
+    }
+
+    /// Tokens that they choose.
+    pub fn pending(&self) -> usize {
+        self.readbacks.words()
+    }
+
+    /// Positions that are left behind them.
+    pub fn room(&self) -> usize {
+        self.max_positions - self.len - self.readbacks.positions()
+    }
+
+    /// Tokens up to which a batch gives each the same logits, bit for bit, as if they had come one by one.
+    pub fn exact_rows(&self) -> usize {
+        match self.target.tier {
+            Tier::Software => self.target.max_batch,
+            Tier::Portable | Tier::Subgroups => 1,
+        }
+    }
+
+    /// Reads the tokens of the oldest submit in flight; a token outside the vocabulary stands for a row of logits
+    /// of which none was finite. Its positions count from now on.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the GPU fails; nothing is in flight then, and the caches hold what they held.
+    pub async fn chosen(&mut self) -> Result<Vec<u32>> {
+        match self.readbacks.next().await {
+            Ok((tokens, positions)) => {
+                self.len += positions;
+                Ok(tokens)
+            }
+            Err(error) => {
+                self.readbacks.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Records passes that choose `count` tokens in all, and copies those to `staging`.
+    fn submit_choice(
+        &self,
+        dispatches: &[&Dispatch],
+        passes: usize,
+        rows: usize,
+        count: usize,
+        staging: &Buffer,
+    ) -> wgpu::SubmissionIndex {
+        let mut encoder =
+            self.gpu().device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for dispatch in (0..passes).flat_map(|_| dispatches) {
+                dispatch.record(&mut pass, rows);
+            }
+            self.gpu().count(|counts| counts.dispatches += (passes * dispatches.len()) as u64);
+        }
+        // The ring's end may lie between them.
+        let first = self.step as usize % RING;
+        let head = count.min(RING - first);
+        for (from, to, count) in [(first, 0, head), (0, head, count - head)] {
+            if count > 0 {
+                let at = |word: usize| 4 * word as u64;
+                encoder.copy_buffer_to_buffer(&self.buffers.chosen, at(from), staging, at(to), at(count));
+            }
+        }
+        self.gpu().submit(encoder.finish())
+    }
+
+    fn keep(&mut self, staging: Buffer, count: usize, positions: usize, submission: wgpu::SubmissionIndex) {
+        self.step = self.step.wrapping_add(count as u32);
+        let gpu = self.gpu().clone();
+        self.readbacks.push(&gpu, staging, count, positions, submission);
+    }
+
+    /// The dispatches before the head.
+    fn body(&self, rows: usize) -> &[Dispatch] {
+        if rows == 1 { &self.decode } else { &self.batch }
+    }
+
+    pub(super) fn gpu(&self) -> &Gpu {
         self.weights.gpu()
+    }
+
+    /// The dispatches of a batch of `rows` tokens, and of the choice of the one that follows.
+    pub(super) fn step(&self, rows: usize) -> impl Iterator<Item = &Dispatch> {
+        self.body(rows).iter().chain(&self.head).chain(&self.sample)
+    }
+
+    /// Tells the kernels which tokens stand where.
+    pub(super) fn write_batch(&self, tokens: &[u32], wanted: Wanted) {
+        let rows = tokens.len();
+        let first_wanted = if wanted == Wanted::Last { rows - 1 } else { 0 };
+        let mut words = vec![self.len as u32, rows as u32, first_wanted as u32, self.step];
+        words.extend(tokens);
+        self.gpu().write(&self.buffers.batch, 0, bytemuck::cast_slice(&words));
     }
 
     /// Writes the batch, records one pass and submits it.
     fn submit(&self, tokens: &[u32], wanted: Wanted) {
         let rows = tokens.len();
-        let first_wanted = if wanted == Wanted::Last { rows - 1 } else { 0 };
-        let mut words = vec![self.len as u32, rows as u32, first_wanted as u32, 0];
-        words.extend(tokens);
-        self.gpu().queue().write_buffer(&self.buffers.batch, 0, bytemuck::cast_slice(&words));
-
+        self.write_batch(tokens, wanted);
         let mut encoder =
             self.gpu().device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (head, logits) = match (&self.all_rows, wanted) {
@@ -165,20 +354,18 @@ impl State {
         };
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let body = if rows == 1 { &self.decode } else { &self.batch };
+            let body = self.body(rows);
             for dispatch in body.iter().chain(head) {
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.group, &[]);
-                let Grid { x, y } = dispatch.grid;
-                pass.dispatch_workgroups(x.workgroups(rows), y.workgroups(rows), 1);
+                dispatch.record(&mut pass, rows);
             }
+            self.gpu().count(|counts| counts.dispatches += (body.len() + head.len()) as u64);
         }
         if let Some((logits, staging)) = logits {
             let rows = if wanted == Wanted::All { rows } else { 1 };
             let bytes = 4 * (rows * stride_of_logits(&self.network)) as u64;
             encoder.copy_buffer_to_buffer(logits, 0, staging, 0, bytes);
         }
-        self.gpu().queue().submit([encoder.finish()]);
+        self.gpu().submit(encoder.finish());
     }
 
     fn logits(&self) -> Option<&Buffer> {
@@ -208,8 +395,9 @@ impl State {
         let recorder =
             Recorder { gpu: &gpu, weights: &self.weights, buffers: &self.buffers, all_logits: Some(&logits) };
         let head = recorder.dispatches(&self.plan.head_all)?;
+        let sample = recorder.dispatches(&self.plan.sample_all)?;
         gpu.check()?;
-        self.all_rows = Some(AllRows { logits, staging, head });
+        self.all_rows = Some(AllRows { logits, staging, head, sample });
         Ok(())
     }
 
@@ -330,7 +518,12 @@ impl Buffers {
             activations.insert(activation, gpu.storage(&format!("{activation:?}"), bytes)?);
         }
         let batch = gpu.uniform("batch", 4 * (4 + target.max_batch) as u64)?;
-        Ok(Self { batch, rotary, caches, activations })
+        let sampling = gpu.uniform("sampling", size_of::<Sampling>() as u64)?;
+        let vocab_size = config.vocab_size as u64;
+        let adjustments = gpu.storage("adjustments", vocab_size * size_of::<Adjustment>() as u64)?;
+        let bests = gpu.storage("bests", (8 * target.max_batch * plan.slices) as u64)?;
+        let chosen = gpu.storage("chosen tokens", 4 * RING as u64)?;
+        Ok(Self { batch, rotary, caches, activations, sampling, adjustments, bests, chosen })
     }
 }
 
@@ -362,7 +555,7 @@ impl Recorder<'_> {
             layout: &layout,
             entries: &entries,
         });
-        Ok(Dispatch { pipeline, group, grid: call.grid })
+        Ok(Dispatch { label: call.label.clone(), pipeline, group, grid: call.grid })
     }
 
     fn bind(&self, call: &Call) -> Result<Vec<(Binding, &Buffer)>> {
@@ -387,6 +580,10 @@ impl Recorder<'_> {
             }
             Resource::Cache(cache) => self.buffers.caches.get(cache).ok_or_else(absent)?,
             Resource::Rotary => &self.buffers.rotary,
+            Resource::Sampling => &self.buffers.sampling,
+            Resource::Adjustments => &self.buffers.adjustments,
+            Resource::Bests => &self.buffers.bests,
+            Resource::Chosen => &self.buffers.chosen,
         })
     }
 }

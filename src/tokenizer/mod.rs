@@ -50,16 +50,21 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
-    /// The names of all files, in the order in which a loader may ask for them.
+    /// The names of all files.
     pub const NAMES: [&'static str; 7] = [
         "tokenizer.json",
-        "tokenizer.model",
         "tokenizer_config.json",
         "special_tokens_map.json",
-        "added_tokens.json",
         "chat_template.jinja",
         "generation_config.json",
+        "tokenizer.model",
+        "added_tokens.json",
     ];
+
+    /// Whether a file says something only where there is no `tokenizer.json`.
+    pub fn is_older(name: &str) -> bool {
+        matches!(name, "tokenizer.model" | "added_tokens.json")
+    }
 
     /// The place for the file of that name; `None` for any other name than those of [`TokenizerFiles::NAMES`].
     pub fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {

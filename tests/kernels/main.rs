@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 mod network;
+mod sample;
 mod support;
 
 use mobilellm::cpu::attention::{Heads, attention};
@@ -145,7 +146,7 @@ fn embed_looks_up_every_format() {
                     let mut random = Random::new(7);
                     let tokens: Vec<_> = (0..batch).map(|_| random.token(vocab)).collect();
                     let mut expected = vec![0.0; batch * hidden];
-                    embed(&tokens, &matrix, &mut expected);
+                    embed(&tokens, &matrix.clone().into(), &mut expected);
                     assert_close(&format!("{vocab} x {hidden} {format:?}"), &got, &expected, F32);
                 }
             }

@@ -5,6 +5,7 @@ pub(super) mod attention;
 pub(super) mod embed;
 pub(super) mod matmul;
 pub(super) mod rms_norm;
+pub(super) mod sample;
 
 use super::plan::{Activation, Resource, Target};
 use super::shader::{self, Binding, Piece, Shader, Tier};

@@ -1,0 +1,189 @@
+//! Prompt lookup: guessing the next tokens from what the text has said before, for the network to check in one batch.
+//!
+//! Where the last few tokens stood in the text before, what followed them there is proposed (Saxena, "Prompt Lookup
+//! Decoding", 2023). A guess changes no output: the token chosen after each proposed one is what it would have been
+//! anyway, and the first that differs ends the guess. It only costs or saves time, so whether to guess at all is decided by
+//! what it brought so far.
+
+use std::collections::HashMap;
+
+/// Whether to guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Speculation {
+    /// While it is faster.
+    #[default]
+    Auto,
+    /// Wherever the text repeats itself.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Speculation {
+    /// The one of this name: `auto`, `on` or `off`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "on" => Some(Self::On),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
+/// Tokens that must have stood together before.
+const NGRAM: usize = 3;
+
+/// Tokens proposed at most.
+pub const MAX_PROPOSED: usize = 8;
+
+/// Tokens without a guess after one that did not pay, the first time and at most.
+const PAUSE: (usize, usize) = (16, 512);
+
+/// Weight of the newest measurement in an average.
+const NEWEST: f64 = 0.25;
+
+/// A text's trigrams, and what guesses were worth.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    speculation: Speculation,
+    tokens: Vec<u32>,
+    /// Where the latest occurrence of a trigram that something follows ends.
+    ends: HashMap<[u32; NGRAM], usize>,
+    /// Seconds a token takes without a guess.
+    plain: Option<f64>,
+    /// Seconds that a guess takes, and tokens that it brings.
+    guess: Option<(f64, f64)>,
+    /// Length of the text from which on to guess again.
+    resume: usize,
+    pause: usize,
+}
+
+impl Lookup {
+    /// A lookup in a text that begins with `tokens`.
+    pub(crate) fn new(speculation: Speculation, tokens: &[u32]) -> Self {
+        let mut lookup = Self {
+            speculation,
+            tokens: Vec::new(),
+            ends: HashMap::new(),
+            plain: None,
+            guess: None,
+            resume: 0,
+            pause: PAUSE.0,
+        };
+        if speculation != Speculation::Off {
+            for token in tokens {
+                lookup.push(*token);
+            }
+        }
+        lookup
+    }
+
+    /// Takes the text's next token.
+    pub(crate) fn push(&mut self, token: u32) {
+        if self.speculation == Speculation::Off {
+            return;
+        }
+        if let Some(ngram) = self.tokens.last_chunk() {
+            self.ends.insert(*ngram, self.tokens.len());
+        }
+        self.tokens.push(token);
+    }
+
+    /// Up to `max` tokens that may follow; none where nothing suggests any, or guessing does not pay.
+    pub(crate) fn propose(&self, max: usize) -> Vec<u32> {
+        let paused = self.speculation == Speculation::Auto && self.tokens.len() < self.resume;
+        let ngram =
+            self.tokens.last_chunk::<NGRAM>().filter(|_| !paused && self.speculation != Speculation::Off);
+        let Some(end) = ngram.and_then(|ngram| self.ends.get(ngram)) else { return Vec::new() };
+        let mut text = self.tokens[*end..].to_vec();
+        // A text that repeats itself right away goes on doing so.
+        let period = text.len();
+        while text.len() < max.min(MAX_PROPOSED) {
+            text.push(text[text.len() - period]);
+        }
+        text.truncate(max.min(MAX_PROPOSED));
+        text
+    }
+
+    /// `count` tokens took so many seconds without a guess.
+    pub(crate) fn plain(&mut self, count: usize, seconds: f64) {
+        if count > 0 {
+            let each = seconds / count as f64;
+            self.plain = Some(self.plain.map_or(each, |plain| blend(plain, each)));
+        }
+    }
+
+    /// A guess took so many seconds and brought `count` tokens.
+    pub(crate) fn guessed(&mut self, count: usize, seconds: f64) {
+        let (time, gain) = match self.guess {
+            Some((time, gain)) => (blend(time, seconds), blend(gain, count as f64)),
+            None => (seconds, count as f64),
+        };
+        self.guess = Some((time, gain));
+        if self.plain.is_some_and(|plain| time > gain * plain) {
+            self.resume = self.tokens.len() + self.pause;
+            self.pause = (2 * self.pause).min(PAUSE.1);
+            // What comes after the pause is judged anew.
+            self.guess = None;
+        } else {
+            self.pause = PAUSE.0;
+        }
+    }
+}
+
+fn blend(old: f64, new: f64) -> f64 {
+    old + NEWEST * (new - old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_followed_before_is_proposed() {
+        let lookup = Lookup::new(Speculation::On, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3]);
+        assert_eq!(lookup.propose(3), [4, 5, 6]);
+        assert_eq!(lookup.propose(8), [4, 5, 6, 7, 8, 1, 2, 3]);
+        assert!(lookup.propose(0).is_empty());
+    }
+
+    #[test]
+    fn the_latest_occurrence_counts_and_repetition_goes_on() {
+        let lookup = Lookup::new(Speculation::On, &[1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3]);
+        assert_eq!(lookup.propose(1), [5]);
+        let lookup = Lookup::new(Speculation::On, &[7, 7, 7, 7]);
+        assert_eq!(lookup.propose(5), [7; 5]);
+    }
+
+    #[test]
+    fn nothing_is_proposed_without_a_reason() {
+        assert!(Lookup::new(Speculation::On, &[1, 2, 3, 4]).propose(8).is_empty());
+        assert!(Lookup::new(Speculation::On, &[1]).propose(8).is_empty());
+        assert!(Lookup::new(Speculation::Off, &[7, 7, 7, 7]).propose(8).is_empty());
+    }
+
+    /// Tokens go by.
+    fn pass(lookup: &mut Lookup) {
+        for _ in 0..PAUSE.0 {
+            lookup.push(7);
+        }
+    }
+
+    #[test]
+    fn guesses_that_lose_are_paused_longer_and_longer() {
+        let mut lookup = Lookup::new(Speculation::Auto, &[7; 8]);
+        lookup.plain(10, 1.0);
+        lookup.guessed(8, 0.3);
+        assert!(!lookup.propose(8).is_empty());
+        lookup.guessed(1, 2.0);
+        assert!(lookup.propose(8).is_empty());
+        pass(&mut lookup);
+        assert!(!lookup.propose(8).is_empty());
+        lookup.guessed(1, 2.0);
+        pass(&mut lookup);
+        assert!(lookup.propose(8).is_empty());
+        pass(&mut lookup);
+        assert!(!lookup.propose(8).is_empty());
+    }
+}

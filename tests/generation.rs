@@ -1,0 +1,155 @@
+//! The loop: however tokens are chosen and however many are submitted at once, the text is the same, and a session that
+//! was stopped or abandoned goes on as if it had never been ahead.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "common/engines.rs"]
+mod engines;
+
+use std::time::Duration;
+
+use engines::{Backend, backends, fixtures, load};
+use mobilellm::checkpoint::WeightFormat;
+use mobilellm::engine::Engine;
+use mobilellm::sampler::SamplerOptions;
+use mobilellm::session::{Event, FinishReason, GenerateOptions, Session};
+use mobilellm::speculate::Speculation;
+
+const TOKENS: usize = 60;
+
+fn engine(backend: Backend) -> Engine {
+    load(&fixtures().join("checkpoints/mobilellm"), backend, WeightFormat::F32)
+}
+
+fn options() -> GenerateOptions {
+    GenerateOptions {
+        max_tokens: Some(TOKENS),
+        ignore_eos: true,
+        speculation: Speculation::Off,
+        in_flight: Some(Duration::from_mins(1)),
+        ..GenerateOptions::default()
+    }
+}
+
+fn warm() -> SamplerOptions {
+    SamplerOptions { temperature: 0.9, top_p: 0.9, seed: 3, ..SamplerOptions::default() }
+}
+
+/// The tokens, and why they ended.
+fn generate(session: &mut Session, prompt: &[u32], options: GenerateOptions) -> (Vec<u32>, FinishReason) {
+    let mut generation = session.start(prompt, options).unwrap();
+    let mut tokens = Vec::new();
+    loop {
+        match pollster::block_on(generation.next()).unwrap().unwrap() {
+            Event::Prefill { .. } => {}
+            Event::Token(token) => tokens.push(token.token),
+            Event::Done { finish_reason, usage, .. } => {
+                assert_eq!(usage.completion_tokens, tokens.len());
+                return (tokens, finish_reason);
+            }
+        }
+    }
+}
+
+/// Prompts of one piece and of several, with repetition and without.
+fn prompts(vocab: u32) -> Vec<Vec<u32>> {
+    let repeating = [5, 6, 7, 8, 9, 10, 11].map(|token| token % vocab).repeat(4);
+    let long = (0..75).map(|i| (i * i + 3 * i + 1) % vocab).collect();
+    vec![vec![1], repeating, long]
+}
+
+#[test]
+fn the_way_tokens_are_chosen_changes_none() {
+    for backend in backends() {
+        let engine = engine(backend);
+        let vocab = engine.session().unwrap().vocab_size() as u32;
+        for prompt in prompts(vocab) {
+            let run = |options| generate(&mut engine.session().unwrap(), &prompt, options).0;
+            for sampler in [SamplerOptions::default(), warm()] {
+                let with = |change: &dyn Fn(&mut GenerateOptions)| {
+                    let mut options = GenerateOptions { sampler: sampler.clone(), ..options() };
+                    change(&mut options);
+                    run(options)
+                };
+                let plain = with(&|_| {});
+                assert_eq!(plain.len(), TOKENS);
+                // One token a submit.
+                assert_eq!(plain, with(&|o| o.in_flight = Some(Duration::ZERO)), "{backend:?}");
+                // Guesses, on and as they pay.
+                assert_eq!(plain, with(&|o| o.speculation = Speculation::On), "{backend:?}");
+                assert_eq!(plain, with(&|o| o.speculation = Speculation::Auto), "{backend:?}");
+                // Chosen here, from logits: the same choice, but for the accuracy of the device's logarithm.
+                if sampler.temperature == 0.0 {
+                    assert_eq!(plain, with(&|o| o.sampler.logprobs = Some(1)), "{backend:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn guesses_under_penalties_change_nothing() {
+    for backend in backends() {
+        let engine = engine(backend);
+        let prompt = [5, 6, 7, 8, 5, 6, 7, 8, 5, 6, 7];
+        let run = |speculation| {
+            let sampler = SamplerOptions { frequency_penalty: 0.2, repetition_penalty: 1.1, ..warm() };
+            let options = GenerateOptions { sampler, speculation, ..options() };
+            generate(&mut engine.session().unwrap(), &prompt, options).0
+        };
+        assert_eq!(run(Speculation::Off), run(Speculation::On), "{backend:?}");
+    }
+}
+
+#[test]
+fn a_session_goes_on_as_if_it_had_never_been_ahead() {
+    for backend in backends() {
+        let engine = engine(backend);
+        for speculation in [Speculation::Off, Speculation::On] {
+            let options = || GenerateOptions { speculation, ..options() };
+            let prompt = [1, 5, 6, 7, 5, 6, 7, 5, 6];
+            let (all, _) = generate(&mut engine.session().unwrap(), &prompt, options());
+            // Abandoned after each number of tokens, between two submits and in the midst of one.
+            for abandon in [1, 2, 3, 5, 9, 17, 40] {
+                let mut session = engine.session().unwrap();
+                let mut generation = session.start(&prompt, options()).unwrap();
+                let mut taken = Vec::new();
+                while taken.len() < abandon {
+                    if let Event::Token(token) = pollster::block_on(generation.next()).unwrap().unwrap() {
+                        taken.push(token.token);
+                    }
+                }
+                drop(generation);
+                assert_eq!(taken, all[..abandon], "{backend:?}");
+                let cached = [&prompt[..], &taken[..abandon - 1]].concat();
+                assert_eq!(session.cached_tokens(), cached, "{backend:?}");
+                // The conversation goes on where it was left.
+                let prompt = [&prompt[..], &taken[..]].concat();
+                let more = GenerateOptions { max_tokens: Some(TOKENS - abandon), ..options() };
+                let (rest, _) = generate(&mut session, &prompt, more);
+                assert_eq!(rest, all[abandon..], "{backend:?} after {abandon}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_ends_at_the_last_token_and_at_the_last_position() {
+    for backend in backends() {
+        let engine = engine(backend);
+        let mut session = engine.session().unwrap();
+        for max_tokens in [1, 2, 3, 7, 16, 17] {
+            let options = GenerateOptions { max_tokens: Some(max_tokens), ..options() };
+            let (tokens, reason) = generate(&mut session, &[1, 2, 3], options);
+            assert_eq!((tokens.len(), reason), (max_tokens, FinishReason::Length), "{backend:?}");
+        }
+        let limit = session.max_context();
+        for speculation in [Speculation::Off, Speculation::On] {
+            let options = GenerateOptions { max_tokens: None, speculation, ..options() };
+            let prompt = [4, 5, 6].repeat(limit / 3)[..limit - 12].to_vec();
+            let (tokens, reason) = generate(&mut session, &prompt, options);
+            assert_eq!((tokens.len(), reason), (13, FinishReason::Length), "{backend:?}");
+        }
+    }
+}
