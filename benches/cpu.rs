@@ -1,11 +1,26 @@
-//! The CPU kernels at the shapes of MobileLLM-125M: `cargo bench --bench cpu`.
+//! The CPU kernels at the shapes of the MobileLLM family: `cargo bench --bench cpu`, or `cargo bench --bench cpu -- matmul/125m`.
+//!
+//! `RAYON_NUM_THREADS=1` says how fast one core is.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+use std::time::Duration;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mobilellm::cpu::attention::{Heads, attention};
-use mobilellm::cpu::{int8, matmul, rms_norm};
+use mobilellm::cpu::int8::{self, Activations, Panels};
+use mobilellm::cpu::swiglu::swiglu;
+use mobilellm::cpu::{matmul, rms_norm};
 use mobilellm::matrix::{Affine, Format, Matrix, ScaleFormat};
+
+/// Name, width, heads, key/value heads, feed-forward width.
+const FAMILY: [(&str, usize, usize, usize, usize); 3] =
+    [("125m", 576, 9, 3, 1536), ("350m", 960, 15, 5, 2560), ("1.5b", 1600, 25, 5, 4352)];
+
+/// One token, a verification of proposed tokens, a piece of a prompt.
+const BATCHES: [usize; 3] = [1, 8, 64];
+
+const HEAD_DIM: usize = 64;
 
 fn affine(bits: u32) -> Format {
     Format::Affine(Affine { bits, group_size: 64, scales: ScaleFormat::F32 })
@@ -24,28 +39,37 @@ fn matrix(rows: usize, cols: usize, format: Format) -> Matrix {
 
 fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("matmul");
-    for (name, rows, cols) in [("qkv", 960, 576), ("down", 576, 1536), ("head", 32000, 576)] {
-        for batch in [1, 32] {
-            if batch > 1 && name == "head" {
-                continue;
-            }
-            let x = vec![0.5; batch * cols];
-            let mut out = vec![0.0; batch * rows];
-            group.throughput(Throughput::Elements((rows * cols * batch) as u64));
-            for bits in [4, 8] {
-                let weight = matrix(rows, cols, affine(bits));
-                let Some(kind) = int8::affine_of(&weight) else { continue };
-                group.bench_function(BenchmarkId::new(format!("{name}/q{bits}"), batch), |b| {
-                    b.iter(|| {
-                        let x = int8::Activations::new(&x, cols, kind);
-                        int8::matmul(&weight, kind, 0..rows, &x, &mut out);
+    for (model, hidden, heads, kv_heads, ffn) in FAMILY {
+        let matrices = [
+            ("qkv", (heads + 2 * kv_heads) * HEAD_DIM, hidden),
+            ("gate_up", 2 * ffn, hidden),
+            ("down", hidden, ffn),
+            ("head", 32000, hidden),
+        ];
+        for (name, rows, cols) in matrices {
+            // Only the last row of a prompt has logits.
+            for batch in BATCHES.into_iter().filter(|batch| name != "head" || *batch < 64) {
+                let x = vec![0.5; batch * cols];
+                let mut out = vec![0.0; batch * rows];
+                group.throughput(Throughput::Elements((rows * cols * batch) as u64));
+                for bits in [4, 8] {
+                    let Some(weight) = Panels::new(&matrix(rows, cols, affine(bits))) else { continue };
+                    let mut rounded = Activations::default();
+                    group.bench_function(BenchmarkId::new(format!("{model}/{name}/q{bits}"), batch), |b| {
+                        b.iter(|| {
+                            rounded.round(&x, &weight);
+                            int8::matmul(&weight, rows, &rounded, &mut out);
+                        });
                     });
-                });
+                }
+                // Floats serve small models only.
+                if model == "125m" && batch < 64 {
+                    let weight = matrix(rows, cols, Format::F16);
+                    group.bench_function(BenchmarkId::new(format!("{model}/{name}/f16"), batch), |b| {
+                        b.iter(|| matmul::matmul(&weight, 0..rows, &x, &mut out));
+                    });
+                }
             }
-            let weight = matrix(rows, cols, Format::F16);
-            group.bench_function(BenchmarkId::new(format!("{name}/f16"), batch), |b| {
-                b.iter(|| matmul::matmul(&weight, 0..rows, &x, &mut out));
-            });
         }
     }
     group.finish();
@@ -53,23 +77,46 @@ fn products(c: &mut Criterion) {
 
 fn attend(c: &mut Criterion) {
     let mut group = c.benchmark_group("attention");
-    let heads = Heads { num_heads: 9, num_kv_heads: 3, head_dim: 64 };
-    for positions in [128, 1024] {
-        let cache = vec![0.1; positions * 3 * 64];
-        let query = vec![0.2; 9 * 64];
-        let mut out = vec![0.0; 9 * 64];
-        group.bench_function(BenchmarkId::new("decode", positions), |b| {
-            b.iter(|| attention(heads, positions - 1, &query, &cache, &cache, &mut out));
-        });
+    for (model, _, num_heads, num_kv_heads, _) in FAMILY {
+        let heads = Heads { num_heads, num_kv_heads, head_dim: HEAD_DIM };
+        for (batch, positions) in [(1, 128), (1, 1024), (64, 512)] {
+            let cache = vec![0.1; positions * num_kv_heads * HEAD_DIM];
+            let query = vec![0.2; batch * num_heads * HEAD_DIM];
+            let mut out = vec![0.0; query.len()];
+            group.bench_function(BenchmarkId::new(format!("{model}/{batch}"), positions), |b| {
+                b.iter(|| attention(heads, positions - batch, &query, &cache, &cache, &mut out));
+            });
+        }
     }
     group.finish();
 }
 
-fn norm(c: &mut Criterion) {
-    let (x, weight) = (vec![0.5; 576], vec![1.0; 576]);
-    let mut out = vec![0.0; 576];
-    c.bench_function("rms_norm/576", |b| b.iter(|| rms_norm::rms_norm(&x, &weight, 1e-5, &mut out)));
+fn rows(c: &mut Criterion) {
+    let mut group = c.benchmark_group("rows");
+    for (model, hidden, _, _, ffn) in FAMILY {
+        let (x, weight) = (vec![0.5; hidden], vec![1.0; hidden]);
+        let mut out = vec![0.0; hidden];
+        group.bench_function(BenchmarkId::new("rms_norm", model), |b| {
+            b.iter(|| rms_norm::rms_norm(&x, &weight, 1e-5, &mut out));
+        });
+        let pairs = vec![0.5; 2 * ffn];
+        let mut out = vec![0.0; ffn];
+        group.bench_function(BenchmarkId::new("swiglu", model), |b| b.iter(|| swiglu(&pairs, &mut out)));
+    }
+    group.finish();
 }
 
-criterion_group!(benches, products, attend, norm);
+/// A hundred measurements, each as short as tells something: all of them in a few minutes.
+fn settings() -> Criterion {
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(500))
+}
+
+criterion_group! {
+    name = benches;
+    config = settings();
+    targets = products, attend, rows
+}
 criterion_main!(benches);

@@ -1,0 +1,50 @@
+// Runs the measurement of www/bench.html in a headless browser and prints what it finds.
+//
+//   node benches/browser.mjs '{"shape": "mobilellm-125m"}' [--json]      (cargo xtask bench --browser builds first)
+//
+// CHROMIUM names the browser, CHROMIUM_FLAGS its flags: by default those that let it use any GPU there is.
+
+import { chromium } from "playwright-core";
+
+import { startSite } from "../tests/browser/support/site.mjs";
+
+// Timestamps of nanoseconds, and whatever adapter there is.
+const FLAGS =
+  "--enable-unsafe-webgpu --enable-webgpu-developer-features --enable-features=Vulkan --ignore-gpu-blocklist";
+
+const [settings, form] = process.argv.slice(2);
+const site = await startSite();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", ...(process.env.CHROMIUM_FLAGS ?? FLAGS).split(/\s+/).filter(Boolean)],
+  ignoreDefaultArgs: ["--disable-gpu"],
+});
+try {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(0);
+  await page.goto(`${site.address}/bench.html`);
+  const report = await page.evaluate(async (settings) => {
+    const { benchmark } = await import("./pkg/index.js");
+    return benchmark(settings);
+  }, JSON.parse(settings));
+  console.log(form === "--json" ? JSON.stringify(report) : words(report));
+} finally {
+  await browser.close();
+  site.stop();
+}
+
+/** The numbers that people ask for first. */
+function words({ shape, weights, backend, adapter, load, prefill, decode, kernels, left_out: leftOut }) {
+  const where = backend === "gpu" ? `${adapter.adapter || "an unnamed adapter"}, ${adapter.tier}` : "CPU";
+  return [
+    `${shape.name}, ${weights}, in ${browser.version()} on ${where}`,
+    `load ${Object.values(load).reduce((sum, part) => sum + part, 0).toFixed(0)} ms to the first token`,
+    ...prefill.map(({ tokens, tokens_per_s }) => `prefill ${tokens}: ${tokens_per_s.toFixed(1)} tokens/s`),
+    ...decode.map(({ context, tokens_per_s, bound }) => {
+      const reached = bound ? `, ${(100 * bound.reached).toFixed(0)} % of possible` : "";
+      return `decode after ${context}: ${tokens_per_s.toFixed(1)} tokens/s${reached}`;
+    }),
+    ...kernels.map(({ rows, context, us }) => `${rows} token(s) after ${context}: ${(us / 1000).toFixed(2)} ms on the GPU`),
+    ...leftOut.map((what) => `left out: ${what}`),
+  ].join("\n");
+}

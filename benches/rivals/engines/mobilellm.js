@@ -1,0 +1,19 @@
+// This project's engine, from pkg/.
+
+import { Engine } from "/pkg/index.js";
+
+export default async function load({ device }) {
+  const engine = await Engine.load("/models/hf", {
+    backend: device === "cpu" ? "cpu" : "gpu",
+    weights: "q4",
+    maxContext: 2048,
+  });
+  const manifest = await (await fetch("/pkg/package.json")).json();
+  return {
+    version: manifest.version,
+    async generate(prompt, tokens) {
+      const { usage } = await engine.completions.create({ prompt, max_tokens: tokens, temperature: 0, repetition_penalty: 1 });
+      return { promptTokens: usage.prompt_tokens, tokens: usage.completion_tokens };
+    },
+  };
+}

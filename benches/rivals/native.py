@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Measures this engine beside llama.cpp on the CPU: same machine, same shape and values, 4 bits, same threads, by turns.
+
+    cargo build --release && python3 benches/rivals/native.py [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64]
+
+The rival is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights; ours are 4 bits in groups
+of 64. It and what models.py needs are installed into target/rivals/ unless this interpreter has them already. Prints a JSON
+object a round and engine, and at the end the medians and the median of the rounds' ratios: on a shared machine the
+ratios hold where the speeds do not.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "target" / "rivals"
+MODELS = WORK / "models"
+PACKAGES = {"numpy": "numpy", "gguf": "gguf", "onnx": "onnx", "llama_cpp": "llama-cpp-python"}
+SHORT = 16
+
+
+def prepare():
+    """Restarts in a Python that has the packages, and makes the models."""
+    if not all(find_spec(module) for module in PACKAGES):
+        own = WORK / "native"
+        if not (own / "bin" / "python").exists():
+            subprocess.run([sys.executable, "-m", "venv", own], check=True)
+            subprocess.run([own / "bin" / "pip", "install", "--quiet", *PACKAGES.values()], check=True)
+        if Path(sys.prefix) == own:
+            sys.exit(f"{own} lacks some of {', '.join(PACKAGES.values())}: delete it and run this again")
+        os.execv(own / "bin" / "python", ["python", __file__, *sys.argv[1:]])
+    if not gguf_file() or not safetensors_file():
+        subprocess.run([sys.executable, HERE / "models.py", MODELS], check=True, stdout=sys.stderr)
+
+
+def gguf_file():
+    return next(MODELS.glob("gguf/**/*.gguf"), None)
+
+
+def safetensors_file():
+    return next(MODELS.glob("hf/**/*.safetensors"), None)
+
+
+def measure_ours(flags, threads):
+    command = [
+        os.environ.get("MOBILELLM", ROOT / "target" / "release" / "mobilellm"),
+        *("bench", "--quiet", "--json", "--backend", "cpu", "--weights", "q4", "--repeat", "1", "--limit", "600"),
+        *("--model", safetensors_file().parent, "--prefill", ",".join(map(str, flags.prefill))),
+        *("--decode", str(flags.decode), "--context", str(flags.context)),
+    ]
+    environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
+    report = json.loads(subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE).stdout)
+    return {
+        "prefill": {run["tokens"]: run["tokens_per_s"] for run in report["prefill"]},
+        "decode": {run["context"]: run["tokens_per_s"] for run in report["decode"]},
+    }
+
+
+def open_llama(flags, threads):
+    from llama_cpp import Llama
+
+    longest = max(*flags.prefill, flags.context) + flags.decode + SHORT
+    return Llama(
+        str(gguf_file()), n_ctx=longest, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, verbose=False
+    )
+
+
+def measure_llama(flags, llama):
+    def seconds(call):
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    def prompt(count):
+        return [random.randrange(300, 49000) for _ in range(count)]
+
+    def decode(context):
+        llama.reset()
+        llama.eval(prompt(context))
+        tokens = prompt(flags.decode)
+        return flags.decode / seconds(lambda: [llama.eval([token]) for token in tokens])
+
+    def prefill(count):
+        llama.reset()
+        tokens = prompt(count)
+        return count / seconds(lambda: llama.eval(tokens))
+
+    prefill(SHORT)
+    return {
+        "prefill": {count: prefill(count) for count in flags.prefill},
+        "decode": {context: decode(context) for context in (SHORT, flags.context)},
+    }
+
+
+def compare(flags, threads):
+    llama = open_llama(flags, threads)
+    rounds = []
+    for _ in range(flags.rounds):
+        pair = (measure_ours(flags, threads), measure_llama(flags, llama))
+        for engine, result in zip(("mobilellm", "llama.cpp"), pair):
+            print(json.dumps({"engine": engine, "threads": threads, **result}), flush=True)
+        rounds.append(pair)
+    for kind, counts in (("prefill", flags.prefill), ("decode", (SHORT, flags.context))):
+        for count in counts:
+            pairs = [(ours[kind][count], theirs[kind][count]) for ours, theirs in rounds if count in ours[kind]]
+            if not pairs:
+                continue
+            ours, theirs = (statistics.median(values) for values in zip(*pairs))
+            ratio = statistics.median(a / b for a, b in pairs)
+            summary = {"kind": kind, "tokens": count, "threads": threads, "rounds": len(pairs)}
+            summary |= {"mobilellm": round(ours, 1), "llama.cpp": round(theirs, 1), "ratio": round(ratio, 2)}
+            print(json.dumps(summary | machine()), flush=True)
+
+
+def machine():
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    return {"machine": f"{name}, {os.cpu_count()} cores", "llama_cpp_python": importlib.metadata.version("llama-cpp-python")}
+
+
+def numbers(text):
+    return [int(number) for number in text.split(",")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=numbers, default=[1, os.cpu_count()])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prefill", type=numbers, default=[128, 512])
+    parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--context", type=int, default=512)
+    flags = parser.parse_args()
+    prepare()
+    for threads in flags.threads:
+        compare(flags, threads)
+
+
+if __name__ == "__main__":
+    main()

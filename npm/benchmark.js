@@ -1,0 +1,61 @@
+// Measuring: how fast a shape runs here, with random weights that are made on the spot.
+
+import { Channel } from "./channel.js";
+import { BACKENDS, WEIGHTS, oneOf, positive } from "./engine.js";
+import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
+
+/** Measures one shape in a worker of its own, which aborting ends at once. */
+export async function benchmark(options = {}) {
+  const { onProgress, signal, ...settings } = options;
+  const checkedSettings = checked(settings);
+  if (signal?.aborted) throw cancelled();
+  const channel = new Channel();
+  const abort = () => channel.end(cancelled());
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await channel.call("benchmark", checkedSettings, { onEvent: onProgress });
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    close(channel);
+  }
+}
+
+/** The shapes of the family, the studies made of them, and the tiers that an adapter may have. */
+export async function benchmarkChoices() {
+  const channel = new Channel();
+  try {
+    return await channel.call("benchmarkChoices");
+  } finally {
+    close(channel);
+  }
+}
+
+/** Frees the worker with all that it holds. */
+function close(channel) {
+  channel.end(new MobileLLMError("closed", "the measurement is over"));
+}
+
+/** The settings that the worker needs, checked by name and value. */
+function checked(settings) {
+  const {
+    shape = "mobilellm-125m",
+    backend = "auto",
+    weights = "q4",
+    tier,
+    prefill = [128, 512, 1024],
+    decode = 128,
+    context = 1024,
+    repeats = 3,
+    limit = 20,
+    ...rest
+  } = settings;
+  const [unknown] = Object.keys(rest);
+  if (unknown) throw invalid(unknown, "is not an option of benchmark");
+  oneOf("backend", backend, BACKENDS);
+  oneOf("weights", weights, WEIGHTS);
+  if (!Array.isArray(prefill)) throw invalid("prefill", `must be an array of lengths, not ${show(prefill)}`);
+  for (const [name, value] of Object.entries({ decode, context, repeats })) positive(name, value);
+  for (const length of prefill) positive("prefill", length);
+  if (!(typeof limit === "number" && limit > 0)) throw invalid("limit", `must be a number of seconds, not ${show(limit)}`);
+  return { shape, backend, weights, tier, prefill, decode, context, repeats, limit };
+}
