@@ -21,11 +21,12 @@ BASE: dict[str, Shares] = {
     },
     "decay": {
         "books-a": 0.22, "books-b": 0.05, "books-c": 0.01, "textbooks": 0.10, "simple": 0.07,
-        "practice": 0.05, "chat": 0.13, "tools": 0.06, "synthetic": 0.20, "synthetic-text": 0.05, "synthetic-tools": 0.06,
+        "practice": 0.05, "chat": 0.13, "tools": 0.05, "synthetic": 0.20, "synthetic-text": 0.05, "synthetic-tools": 0.05,
+        "synthetic-calls": 0.03,
     },
     "finetune": {
         "books-a": 0.05, "textbooks": 0.03, "simple": 0.04, "synthetic-text": 0.03,
-        "chat": 0.20, "tools": 0.10, "synthetic": 0.40, "synthetic-tools": 0.15,
+        "chat": 0.20, "tools": 0.09, "synthetic": 0.38, "synthetic-tools": 0.13, "synthetic-calls": 0.05,
     },
 }  # fmt: skip
 SMALL: dict[str, Shares] = {

@@ -66,7 +66,7 @@ class Shape:
 
 
 SHAPES = {
-    "base": Shape(),  # 47.5M weights: half an hour on one H200
+    "base": Shape(),  # 47.5M weights: a quarter of an hour on one H200
     # 3.9M weights: an hour on two CPU cores, and small enough to keep 8 bits everywhere
     "small": Shape(vocab=4096, layers=8, hidden=192, heads=3, kv_heads=1, ffn=512, context=512, inner_bits=8),
     "toy": Shape(vocab=4096, layers=3, hidden=128, heads=2, kv_heads=1, ffn=192, context=256),  # to try the recipe in a minute

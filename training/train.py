@@ -3,8 +3,8 @@
 The learning rate follows the time spent, not a count of steps: warm up, stay, decay linearly. A run may stop
 itself after some seconds and be continued by the same command.
 
-    python train.py pretrain --seconds 1050 --stop-after 540    (twice)
-    python train.py finetune --seconds 210
+    python train.py pretrain --seconds 700 --stop-after 440    (twice)
+    python train.py finetune --seconds 195
 """
 
 import argparse
@@ -54,15 +54,14 @@ def plan(stage: str, done: float) -> tuple[float, str]:
     return LAST_RATE + (RATE - LAST_RATE) * (1 - done) / DECAY_SHARE, "decay"
 
 
-def optimisers(network: Network) -> list[torch.optim.Optimizer]:
-    """Muon for the stacked matrices, AdamW for the embedding and (without decay) the norms."""
+def optimisers(network: Network, kind: str) -> list[torch.optim.Optimizer]:
+    """AdamW for the embedding and (without decay) the norms; Muon for the stacked matrices, or AdamW for them too."""
     norms = [network.norm, network.layers["attention_norm"], network.layers["mlp_norm"]]
-    adamw = [dict(params=[network.embedding], weight_decay=0.1), dict(params=norms, weight_decay=0.0)]
-    cuda = network.embedding.is_cuda
-    return [
-        Muon([network.layers[name] for name in MATRICES], lr=RATE),
-        torch.optim.AdamW(adamw, lr=RATE, betas=(0.9, 0.95), fused=cuda),
-    ]
+    matrices = [network.layers[name] for name in MATRICES]
+    decayed = [network.embedding] + (matrices if kind == "adamw" else [])
+    groups = [dict(params=decayed, weight_decay=0.1), dict(params=norms, weight_decay=0.0)]
+    adamw = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.95), fused=network.embedding.is_cuda)
+    return [adamw] if kind == "adamw" else [Muon(matrices, lr=RATE), adamw]
 
 
 def split(rows: Tensor, learn_all: bool) -> tuple[Tensor, Tensor]:
@@ -121,7 +120,7 @@ def train(options: argparse.Namespace, shape: Shape, paths: Paths) -> None:
     network = Network(shape).to(device)
     network.compiled = not options.eager
     network.quantised = options.stage == "finetune"
-    opts = optimisers(network)
+    opts = optimisers(network, options.optimiser)
     checkpoints.mkdir(parents=True, exist_ok=True)
     progress = restore(checkpoints, options.stage, network, opts)
     stop = json.loads((data / "stop.json").read_text())
@@ -181,6 +180,7 @@ if __name__ == "__main__":
     parser.add_argument("--stop-after", type=float, default=float("inf"), help="seconds after which this run saves and ends")
     parser.add_argument("--rows", type=int, default=32, help="rows in one pass through the network")
     parser.add_argument("--parts", type=int, default=2, help="passes whose gradients make one step")
+    parser.add_argument("--optimiser", choices=["muon", "adamw"], default="muon", help="for the matrices")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     parser.add_argument("--data", type=Path, help="the folder of ids, if they lie elsewhere")
     parser.add_argument("--checkpoints", type=Path)
