@@ -6,8 +6,8 @@ import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
 import { tokenIds, wellFormed } from "./requests.js";
 import { resolveSource } from "./source.js";
 
-const BACKENDS = ["auto", "gpu", "cpu"];
-const WEIGHTS = ["auto", "f32", "f16", "q8", "q4"];
+export const BACKENDS = ["auto", "gpu", "cpu"];
+export const WEIGHTS = ["auto", "f32", "f16", "q8", "q4"];
 
 export class Engine {
   #channel;
@@ -75,10 +75,10 @@ function checked(settings) {
   return { backend, weights, tier, maxContext, stallTimeout };
 }
 
-function oneOf(name, value, values) {
+export function oneOf(name, value, values) {
   if (!values.includes(value)) throw invalid(name, `must be one of ${values.join(", ")}, not ${show(value)}`);
 }
 
-function positive(name, value) {
+export function positive(name, value) {
   if (!Number.isInteger(value) || value < 1) throw invalid(name, `must be a positive whole number, not ${show(value)}`);
 }

@@ -64,8 +64,22 @@ export interface Info {
   fallback_reason: string | null;
   /** Whether the model has a chat template; where not, see {@link ChatParams.chat_format}. */
   chat_template: boolean;
+  /** What its `generation_config.json` recommends; requests that leave these open follow it. */
+  generation: GenerationDefaults;
   /** What looked odd while loading. */
   warnings: string[];
+}
+
+/** How a model's makers recommend to generate; null where they say nothing. */
+export interface GenerationDefaults {
+  /** Any of these tokens ends an answer. */
+  eos_token_ids: number[];
+  do_sample: boolean;
+  temperature: number | null;
+  top_k: number | null;
+  top_p: number | null;
+  min_p: number | null;
+  repetition_penalty: number | null;
 }
 
 /** The GPU as the browser describes it; browsers may leave names empty. */
@@ -135,6 +149,15 @@ export interface SamplingParams {
   service_tier?: string | null;
   /** As in {@link CallOptions}. */
   signal?: AbortSignal;
+  /** Goes on after the token that ends a text, for measuring. */
+  ignore_eos?: boolean | null;
+  /**
+   * Whether to guess several tokens at once where the text repeats itself; it changes no output. `"auto"`, the default,
+   * guesses while that is faster.
+   */
+  speculation?: "auto" | "on" | "off" | null;
+  /** Milliseconds of work that a GPU may be given ahead, 30 by default: what a cancel waits for at most. */
+  in_flight_ms?: number | null;
 }
 
 /** What steers a call and is no part of the request. */
@@ -319,3 +342,110 @@ export class MobileLLMError extends Error {
 
 /** The files of what was dropped on a page: a folder, or files. Call it in the drop handler, before any `await`. */
 export function filesFromDataTransfer(dataTransfer: DataTransfer): Promise<File[]>;
+
+/** The shape of a decoder, in the words of `config.json`; embeddings are tied. */
+export interface Shape {
+  /** What reports call it. */
+  name: string;
+  num_hidden_layers: number;
+  hidden_size: number;
+  /** They divide `hidden_size`. */
+  num_attention_heads: number;
+  /** They divide `num_attention_heads`. */
+  num_key_value_heads: number;
+  intermediate_size: number;
+  vocab_size: number;
+  /** Each block runs twice in a row (MobileLLM-LS). */
+  layer_sharing?: boolean;
+}
+
+export interface BenchmarkOptions {
+  /** A published shape such as `"mobilellm-125m"` (the default), `"LAYERSxHIDDEN"` such as `"12x768"`, or all sizes. */
+  shape?: string | Shape;
+  backend?: "auto" | "gpu" | "cpu";
+  /** `"q4"` by default. */
+  weights?: "auto" | "f32" | "f16" | "q8" | "q4";
+  /** Forces a tier of GPU kernels. */
+  tier?: string;
+  /** Lengths of prompts; 128, 512 and 1024 by default. */
+  prefill?: number[];
+  /** Tokens to write; 128 by default. */
+  decode?: number;
+  /** Tokens of the long context that they are written after; 1024 by default. */
+  context?: number;
+  /** Everything is run so often, and the median reported; 3 by default. */
+  repeats?: number;
+  /** Seconds that any one run may take; what would take longer is cut short or left out. 20 by default. */
+  limit?: number;
+  onProgress?: (stage: BenchmarkStage) => void;
+  /** Ends the measurement at once. */
+  signal?: AbortSignal;
+}
+
+export interface BenchmarkStage {
+  name: "load" | "prefill" | "decode" | "kernels" | "ceiling";
+  /** Length of the prompt or the context, 0 where there is none. */
+  tokens: number;
+  /** From 0 to 1. */
+  done: number;
+}
+
+/** What a measurement found; `mobilellm bench --json` prints the same. */
+export interface BenchmarkReport {
+  version: string;
+  /** The browser or the processor. */
+  machine: { name: string; system: string; threads: number };
+  shape: Required<Shape>;
+  source: string;
+  parameters: number;
+  weights: string;
+  weight_bytes: number;
+  backend: "gpu" | "cpu";
+  adapter: Adapter | null;
+  fallback_reason: string | null;
+  /** Milliseconds, in order: they add up to the time from nothing to the first token. */
+  load: { init_ms: number; load_ms: number; prepare_ms: number; first_token_ms: number };
+  prefill: { tokens: number; ms: number; tokens_per_s: number; runs: number }[];
+  decode: {
+    context: number;
+    tokens: number;
+    ms_per_token: number;
+    tokens_per_s: number;
+    runs: number;
+    weight_bytes: number;
+    cache_bytes: number;
+    /** What the GPU was asked for, a token. */
+    per_token: {
+      dispatches: number;
+      submits: number;
+      readbacks: number;
+      bytes_read: number;
+      writes: number;
+      bytes_written: number;
+    } | null;
+    /** What the device's launches and its memory allow; `reached` is 1 where nothing could be faster. */
+    bound: { launch_ms: number; memory_ms: number; reached: number } | null;
+  }[];
+  /** Microseconds on the GPU, by kind of kernel, of a pass over `rows` tokens. */
+  kernels: { rows: number; context: number; us: number; kernels: { kernel: string; dispatches: number; us: number }[] }[];
+  /** What the GPU does when it does nothing else. */
+  ceiling: {
+    dispatch_us: number;
+    record_us: number;
+    round_trip_us: number;
+    copy_bytes_per_s: number;
+    copied_bytes: number;
+  } | null;
+  /** What was not measured, and why. */
+  left_out: string[];
+}
+
+/** Measures how fast a shape runs here. Weights are random and made on the spot: nothing is downloaded. */
+export function benchmark(options?: BenchmarkOptions): Promise<BenchmarkReport>;
+
+/** The published shapes with their parameters, the studies made of them, and the tiers that an adapter may have. */
+export function benchmarkChoices(): Promise<{
+  shapes: (Required<Shape> & { parameters: number })[];
+  studies: { name: string; title: string; about: string; shapes: Required<Shape>[] }[];
+  tiers: string[];
+}>;

@@ -58,6 +58,9 @@ const SAMPLING = {
   presence_penalty: number(-2, 2),
   repetition_penalty: number(0.01, 100),
   logit_bias: logitBias,
+  ignore_eos: boolean,
+  speculation: oneOf("auto", "on", "off"),
+  in_flight_ms: number(0, 60_000),
 };
 
 /** Parameters that OpenAI's clients send and that change nothing here. */

@@ -1,18 +1,22 @@
 // The engine's thread. It holds one engine, and answers the calls of channel.js.
 
-import init, { Canceller, WebEngine, onPanic } from "./mobilellm.js";
+import init, { Canceller, WebEngine, benchmark, benchmarkChoices, onPanic } from "./mobilellm.js";
 
 let engine = null;
 let lastGeneration = Promise.resolve();
 const cancellers = new Map();
 
+async function start() {
+  await init();
+  onPanic((message) => {
+    const text = `the engine broke, which is a bug in it: ${message}`;
+    postMessage({ fatal: { code: "internal", message: text } });
+  });
+}
+
 const methods = {
   async load({ source, options }, report) {
-    await init();
-    onPanic((message) => {
-      const text = `the engine broke, which is a bug in it: ${message}`;
-      postMessage({ fatal: { code: "internal", message: text } });
-    });
+    await start();
     engine = await WebEngine.load(source, options, report);
     return engine.info();
   },
@@ -26,6 +30,16 @@ const methods = {
 
   tokenize: ({ text }) => Array.from(engine.tokenize(text)),
   detokenize: ({ ids }) => engine.detokenize(ids),
+
+  async benchmark(settings, report) {
+    await start();
+    return benchmark(settings, report);
+  },
+
+  async benchmarkChoices() {
+    await start();
+    return benchmarkChoices();
+  },
 };
 
 async function answer({ id, method, params }) {

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::backend::{Loading, Model, State};
 use crate::cancel::Cancel;
-use crate::checkpoint::files::read_optional;
+use crate::checkpoint::files::{TOKENIZER_LIMIT, read_optional};
 use crate::checkpoint::inspect::Parameters;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::{Checkpoint, LoadReport, Progress, WeightFormat};
@@ -23,8 +24,8 @@ use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};
 /// Positions of a context when the caller names none and the model allows more: caches grow with it.
 const DEFAULT_CONTEXT: usize = 4096;
 
-/// Bytes that a tokenizer's file may have; the largest known has a tenth of it.
-const TEXT_FILE_LIMIT: u64 = 128 << 20;
+/// Bytes that the rotations of all positions may take.
+const ROTARY_TABLE_LIMIT: usize = 1 << 30;
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +50,9 @@ pub struct LoadOptions<'a> {
     pub weights: WeightFormat,
     /// Positions of a session's context; `None` takes the model's, at most 4096.
     pub max_context: Option<usize>,
+    /// Refuses a checkpoint without a tokenizer before its weights are read; else that is an error only once text is
+    /// asked for.
+    pub needs_text: bool,
     /// Is told of each piece that arrives.
     pub progress: Option<&'a mut dyn FnMut(Progress)>,
     /// Stops the load.
@@ -84,6 +88,8 @@ pub struct Info {
     pub fallback_reason: Option<String>,
     /// Whether the checkpoint has a chat template.
     pub chat_template: bool,
+    /// What the checkpoint recommends for generating.
+    pub generation: GenerationConfig,
     /// What looked odd while loading.
     pub warnings: Vec<String>,
 }
@@ -101,7 +107,6 @@ pub struct Prompt {
 pub struct Engine {
     model: Model,
     tokenizer: Result<Rc<Tokenizer>>,
-    generation: GenerationConfig,
     info: Info,
 }
 
@@ -111,20 +116,23 @@ impl Engine {
     /// # Errors
     /// Anything that [`Error`] lists; the message names the file and the remedy.
     pub async fn load(source: &dyn Source, options: LoadOptions<'_>) -> Result<Self> {
-        let LoadOptions { backend, gpu, weights, max_context, progress, cancel } = options;
+        let LoadOptions { backend, gpu, weights, max_context, needs_text, progress, cancel } = options;
         let checkpoint = Checkpoint::open(source, &cancel).await?;
         let max_context = context(&checkpoint.config, max_context)?;
         let files = text_files(source, &cancel).await?;
         let generation = GenerationConfig::parse(files.generation_config.as_deref(), &checkpoint.config)?;
         let tokenizer = tokenizer(&files, checkpoint.config.vocab_size)?;
+        if let (true, Err(missing)) = (needs_text, &tokenizer) {
+            return Err(missing.clone());
+        }
 
         let target = Target::choose(backend, gpu).await?;
         let network = Network::new(checkpoint.config.clone());
         let mut sink = target.weights(&network);
         let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
-        let info = target.info(source, &network, max_context, &report, tokenizer.as_ref().ok());
+        let info = target.info(source, &network, max_context, &report, tokenizer.as_ref().ok(), generation);
         let model = Model::new(network, sink);
-        Ok(Self { model, tokenizer, generation, info })
+        Ok(Self { model, tokenizer, info })
     }
 
     /// What was loaded.
@@ -137,9 +145,14 @@ impl Engine {
         &self.model.network
     }
 
+    /// The device, where it is a GPU.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.model.gpu()
+    }
+
     /// The checkpoint's own generation defaults.
     pub fn generation_config(&self) -> &GenerationConfig {
-        &self.generation
+        &self.info.generation
     }
 
     /// The tokenizer.
@@ -165,7 +178,7 @@ impl Engine {
     pub fn session(&self) -> Result<Session> {
         let tokenizer = self.tokenizer()?.clone();
         // A fine-tuned checkpoint may have its end of turn in the tokenizer's settings alone.
-        let ends = [&self.generation.eos_token_ids, tokenizer.eos_token_ids()].concat();
+        let ends = [&self.info.generation.eos_token_ids, tokenizer.eos_token_ids()].concat();
         Ok(Session::new(tokenizer, ends, self.state()?))
     }
 
@@ -192,18 +205,34 @@ impl Engine {
     }
 }
 
-/// Reads the files that concern text.
+/// Reads the files that concern text, side by side where the source can.
 ///
 /// # Errors
 /// [`Error::Fetch`] where a file is there but cannot be read, [`Error::Invalid`] where one is absurdly large.
 pub async fn text_files(source: &dyn Source, cancel: &Cancel) -> Result<TokenizerFiles> {
     let mut files = TokenizerFiles::default();
-    for name in TokenizerFiles::NAMES {
-        if let Some(file) = files.slot(name) {
-            *file = read_optional(source, name, TEXT_FILE_LIMIT, cancel).await?;
-        }
+    let (older, newer): (Vec<_>, Vec<_>) =
+        TokenizerFiles::NAMES.into_iter().partition(|name| TokenizerFiles::is_older(name));
+    read_into(&mut files, &newer, source, cancel).await?;
+    if files.tokenizer_json.is_none() {
+        read_into(&mut files, &older, source, cancel).await?;
     }
     Ok(files)
+}
+
+async fn read_into(
+    files: &mut TokenizerFiles,
+    names: &[&str],
+    source: &dyn Source,
+    cancel: &Cancel,
+) -> Result<()> {
+    let reads = names.iter().map(|name| read_optional(source, name, TOKENIZER_LIMIT, cancel));
+    for (name, bytes) in names.iter().zip(try_join_all(reads).await?) {
+        if let Some(slot) = files.slot(name) {
+            *slot = bytes;
+        }
+    }
+    Ok(())
 }
 
 /// The tokenizer; that there is none is only an error once text is asked for.
@@ -217,7 +246,9 @@ fn tokenizer(files: &TokenizerFiles, vocab_size: usize) -> Result<Result<Rc<Toke
 
 /// The context's size: what was asked for, within what the model was trained for.
 fn context(config: &Config, wanted: Option<usize>) -> Result<usize> {
-    let most = config.max_position_embeddings;
+    let pairs = config.head_dim / 2;
+    // Whatever a file claims: the table of rotations is made at once, two f32 a pair.
+    let most = config.max_position_embeddings.min(ROTARY_TABLE_LIMIT / (8 * pairs));
     match wanted {
         None => Ok(most.min(DEFAULT_CONTEXT)),
         Some(context) if (1..=most).contains(&context) => Ok(context),
@@ -267,6 +298,7 @@ impl Target {
         max_context: usize,
         report: &LoadReport,
         tokenizer: Option<&Rc<Tokenizer>>,
+        generation: GenerationConfig,
     ) -> Info {
         let config = &network.config;
         let (backend, adapter, fallback_reason) = match self {
@@ -287,6 +319,7 @@ impl Target {
             adapter,
             fallback_reason,
             chat_template: tokenizer.is_some_and(|tokenizer| tokenizer.has_chat_template()),
+            generation,
             warnings: report.warnings.clone(),
         }
     }

@@ -29,10 +29,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod backend;
+pub mod bench;
 pub mod cancel;
 pub mod checkpoint;
 pub mod config;
 pub mod cpu;
+mod decode;
 pub mod engine;
 pub mod error;
 pub mod generation_config;
@@ -42,6 +44,7 @@ pub mod network;
 pub mod quantize;
 pub mod sampler;
 pub mod session;
+pub mod speculate;
 pub mod stop;
 pub mod tokenizer;
 #[cfg(target_arch = "wasm32")]

@@ -136,6 +136,14 @@ fn wrong_usage_is_2_and_failure_is_1() {
     assert_eq!(failure(&["generate", "--model", &model]).0, Some(2));
     assert_eq!(failure(&["generate", "--model", &model, "--prompt", "a", "--weights", "q3"]).0, Some(2));
     assert_eq!(failure(&["fly"]).0, Some(2));
+    // Known before the model is looked for.
+    for (flag, value) in
+        [("--temperature", "-1"), ("--top-p", "7"), ("--max-tokens", "0"), ("--min-p", "nan")]
+    {
+        let (code, message) = failure(&["generate", "--model", "/nowhere", "--prompt", "a", flag, value]);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(flag), "{message}");
+    }
 
     let (code, message) = failure(&["generate", "--model", "/nowhere", "--prompt", "a"]);
     assert_eq!(code, Some(1));
@@ -156,6 +164,32 @@ fn wrong_usage_is_2_and_failure_is_1() {
     ]);
     assert_eq!(code, Some(1));
     assert!(message.contains("99999") && message.contains("vocabulary"), "{message}");
+}
+
+#[test]
+fn a_text_may_begin_with_a_hyphen() {
+    let model = checkpoint("chat");
+    let prompt =
+        ["generate", "--model", &model, "--backend", "cpu", "--max-tokens", "1", "--prompt", "-5 apples"];
+    stdout(&prompt);
+    let ids =
+        |args: &[&str]| json(&[&["tokenize", "--model", &model, "--json"], args].concat())["ids"].clone();
+    assert_eq!(ids(&["- list"]), ids(&["--", "- list"]));
+}
+
+/// What only the weights could say is not asked: they end after their header.
+#[test]
+fn a_tokenizer_that_is_missing_is_missed_before_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = PathBuf::from(checkpoint("chat"));
+    std::fs::copy(model.join("config.json"), folder.path().join("config.json")).unwrap();
+    let mut weights = std::fs::read(model.join("model.safetensors")).unwrap();
+    weights.truncate(8 + u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize);
+    std::fs::write(folder.path().join("model.safetensors"), weights).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let (code, message) = failure(&["generate", "--model", folder, "--prompt", "a", "--backend", "cpu"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("tokenizer.json is missing"), "{message}");
 }
 
 #[test]
@@ -214,4 +248,38 @@ fn a_quantised_copy_loads_and_nothing_is_overwritten() {
     let (code, message) = failure(&flags);
     assert_eq!(code, Some(1));
     assert!(message.contains("empty"), "{message}");
+}
+
+#[test]
+fn bench_measures_any_shape_and_prints_a_line_of_json() {
+    let small = [
+        "--prefill",
+        "4,8",
+        "--decode",
+        "5",
+        "--context",
+        "20",
+        "--repeat",
+        "1",
+        "--backend",
+        "cpu",
+        "--quiet",
+    ];
+    let report = json(&[&["bench", "--shape", "2x64", "--vocab", "64", "--json"], &small[..]].concat());
+    assert_eq!(report["shape"]["vocab_size"], 64);
+    assert_eq!(report["prefill"].as_array().unwrap().len(), 2);
+    assert!(report["decode"][1]["tokens_per_s"].as_f64().unwrap() > 0.0);
+    let text = stdout(&[&["bench", "--model", &checkpoint("chat")], &small[..]].concat());
+    assert!(text.contains("decode at"), "{text}");
+
+    let (code, message) = failure(&["bench", "--shape", "mobilellm-2b"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("mobilellm-1b"), "{message}");
+    let (code, message) = failure(&["bench", "--shape", "2x64", "--heads", "3"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("num_attention_heads"), "{message}");
+    let (code, message) = failure(&["bench", "--study", "width"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("layer-sharing"), "{message}");
+    assert_eq!(failure(&["bench", "--study", "depth", "--shape", "2x64"]).0, Some(2));
 }

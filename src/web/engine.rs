@@ -16,7 +16,7 @@ use super::event_loop::Breather;
 use super::fetch::FetchSource;
 use super::files::FilesSource;
 use super::log;
-use super::request::Request;
+use super::request::{Prepared, Request};
 use super::webgpu;
 use crate::cancel::Cancel;
 use crate::checkpoint::source::Source;
@@ -25,7 +25,7 @@ use crate::engine::{BackendChoice, Engine, Info, LoadOptions};
 use crate::error::{Error, Result};
 use crate::gpu;
 use crate::sampler::Logprob;
-use crate::session::{Event, FinishReason, GenerateOptions, Generation, Session, Timings, TokenEvent, Usage};
+use crate::session::{Event, FinishReason, Generation, Session, Timings, TokenEvent, Usage};
 
 /// Progress that comes faster than this is of no use to a person.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
@@ -102,10 +102,10 @@ impl WebEngine {
 
 impl WebEngine {
     async fn run(&self, request: Request, cancel: &Cancel, report: &Function) -> Result<End> {
-        let (prompt, options) = request.prepare(&self.engine)?;
+        let request = request.prepare(&self.engine)?;
         let kept = self.session.borrow_mut().take();
         let mut session = kept.map_or_else(|| self.engine.session(), Ok)?;
-        let end = self.pump(&mut session, &prompt, options, cancel, report).await;
+        let end = self.pump(&mut session, request, cancel, report).await;
         // Whatever happened, the session has what was computed, and the next request may reuse it.
         self.session.replace(Some(session));
         end
@@ -115,14 +115,16 @@ impl WebEngine {
     async fn pump(
         &self,
         session: &mut Session,
-        prompt: &[u32],
-        options: GenerateOptions,
+        request: Prepared,
         cancel: &Cancel,
         report: &Function,
     ) -> Result<End> {
         cancel.check()?;
         let breather = Breather::new().map_err(|thrown| internal(&thrown))?;
-        let mut generation: Generation<'_> = session.start(prompt, options)?;
+        let mut generation: Generation<'_> = session.start(&request.prompt, request.options)?;
+        if request.is_chat {
+            generation = generation.as_answer();
+        }
         while let Some(event) = generation.next().await? {
             let piece = match event {
                 Event::Done { finish_reason, usage, timings } => {
@@ -215,19 +217,18 @@ async fn load(
     report: &Function,
 ) -> Result<WebEngine> {
     let (backend, fallback_reason) = choose_backend(&settings.backend).await?;
-    let tier = settings.tier.as_deref().map(parse_tier).transpose()?;
     let mut progress = throttled(report);
     let options = LoadOptions {
         backend,
-        gpu: gpu::Options { tier, ..gpu::Options::default() },
+        gpu: gpu_options(settings.tier.as_deref())?,
         weights: parse_weights(&settings.weights)?,
         max_context: settings.max_context,
+        // All that a page can ask for is text.
+        needs_text: true,
         progress: Some(&mut progress),
         cancel: Cancel::default(),
     };
     let engine = Engine::load(source, options).await?;
-    // All that a page can ask for is text.
-    engine.tokenizer()?;
     let mut info = engine.info().clone();
     info.fallback_reason = fallback_reason.or(info.fallback_reason);
     if let Some(adapter) = info.adapter.as_mut().filter(|adapter| adapter.adapter.is_empty()) {
@@ -237,7 +238,7 @@ async fn load(
 }
 
 /// The backend, and why it is the CPU where the browser has no WebGPU: the browser knows more about that than wgpu.
-async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Option<String>)> {
+pub(super) async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Option<String>)> {
     let choice = match wanted {
         "cpu" => return Ok((BackendChoice::Cpu, None)),
         "gpu" => BackendChoice::Gpu,
@@ -251,6 +252,11 @@ async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Option<String>)>
     }
 }
 
+/// The tier that was asked for, and what a browser needs besides.
+pub(super) fn gpu_options(tier: Option<&str>) -> Result<gpu::Options> {
+    Ok(gpu::Options { tier: tier.map(parse_tier).transpose()?, ..gpu::Options::default() })
+}
+
 fn parse_tier(name: &str) -> Result<gpu::Tier> {
     gpu::Tier::from_name(name).ok_or_else(|| {
         let names: Vec<_> = gpu::Tier::ALL.iter().map(|tier| tier.name()).collect();
@@ -258,7 +264,7 @@ fn parse_tier(name: &str) -> Result<gpu::Tier> {
     })
 }
 
-fn parse_weights(name: &str) -> Result<WeightFormat> {
+pub(super) fn parse_weights(name: &str) -> Result<WeightFormat> {
     WeightFormat::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
         let names = WeightFormat::ALL.map(WeightFormat::name);
         Error::request("weights", format!("{name:?} is none of {}", names.join(", ")))
@@ -308,12 +314,12 @@ fn text_field(object: &JsValue, name: &str) -> String {
     Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
 }
 
-fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue) -> Result<T, JsValue> {
+pub(super) fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue) -> Result<T, JsValue> {
     serde_wasm_bindgen::from_value(value).map_err(|error| to_js(&Error::request(name, error)))
 }
 
 /// Plain objects and arrays, as JSON would have them.
-fn into_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
+pub(super) fn into_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
     Ok(value.serialize(&Serializer::json_compatible())?)
 }
 

@@ -4,6 +4,7 @@
 //! the modules in `npm/` make OpenAI's shapes of them. This module only translates: bytes from `fetch` and from
 //! picked files into [`crate::checkpoint::source`], options into the engine's, events and errors into objects.
 
+mod bench;
 mod engine;
 mod errors;
 mod event_loop;

@@ -1,6 +1,7 @@
 //! What `npm/requests.js` asks for, as the engine's options.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::sampler::SamplerOptions;
 use crate::session::GenerateOptions;
+use crate::speculate::Speculation;
 
 /// A chat's messages, a text, or tokens; and how to continue them.
 #[derive(Deserialize)]
@@ -40,12 +42,25 @@ struct Options {
     #[serde(default)]
     stop: Vec<String>,
     top_logprobs: Option<usize>,
+    #[serde(default)]
+    ignore_eos: bool,
+    speculation: Option<String>,
+    in_flight_ms: Option<f64>,
+}
+
+/// A request ready to run.
+pub(super) struct Prepared {
+    pub(super) prompt: Vec<u32>,
+    pub(super) options: GenerateOptions,
+    /// The answer is a text of its own, not the continuation of one.
+    pub(super) is_chat: bool,
 }
 
 impl Request {
-    /// The prompt's tokens and the options of the generation.
-    pub(super) fn prepare(self, engine: &Engine) -> Result<(Vec<u32>, GenerateOptions)> {
+    /// What to run, and how.
+    pub(super) fn prepare(self, engine: &Engine) -> Result<Prepared> {
         let mut options = self.options.over(engine)?;
+        let is_chat = self.messages.is_some();
         let prompt = match (self.messages, self.prompt, self.tokens) {
             (Some(messages), None, None) => {
                 let prompt = engine.chat_prompt(&messages, &[], self.plain)?;
@@ -56,34 +71,47 @@ impl Request {
             (None, None, Some(tokens)) => tokens,
             _ => return Err(Error::request("request", "give one of messages, prompt and tokens")),
         };
-        Ok((prompt, options))
+        Ok(Prepared { prompt, options, is_chat })
     }
 }
 
 impl Options {
     fn over(self, engine: &Engine) -> Result<GenerateOptions> {
-        let usual = engine.generation_config();
-        let none = SamplerOptions::default();
+        let openai = SamplerOptions { temperature: 1.0, ..SamplerOptions::default() };
+        let usual = engine.generation_config().sampler(openai);
         let logit_bias = self.logit_bias.into_iter().map(|(token, bias)| match token.parse() {
             Ok(token) => Ok((token, bias)),
             Err(_) => Err(Error::request("logit_bias", format!("{token:?} is no token id"))),
         });
         let sampler = SamplerOptions {
-            temperature: self.temperature.or(usual.temperature).unwrap_or(1.0),
-            top_p: self.top_p.or(usual.top_p).unwrap_or(none.top_p),
-            top_k: self.top_k.or(usual.top_k).unwrap_or(none.top_k),
-            min_p: self.min_p.or(usual.min_p).unwrap_or(none.min_p),
-            repetition_penalty: self
-                .repetition_penalty
-                .or(usual.repetition_penalty)
-                .unwrap_or(none.repetition_penalty),
-            frequency_penalty: self.frequency_penalty.unwrap_or(none.frequency_penalty),
-            presence_penalty: self.presence_penalty.unwrap_or(none.presence_penalty),
+            temperature: self.temperature.unwrap_or(usual.temperature),
+            top_p: self.top_p.unwrap_or(usual.top_p),
+            top_k: self.top_k.unwrap_or(usual.top_k),
+            min_p: self.min_p.unwrap_or(usual.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(usual.repetition_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(usual.frequency_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(usual.presence_penalty),
             logit_bias: logit_bias.collect::<Result<_>>()?,
             seed: self.seed.unwrap_or_else(random_seed),
             logprobs: self.top_logprobs,
         };
-        Ok(GenerateOptions { sampler, max_tokens: self.max_tokens, stop: self.stop, ignore_eos: false })
+        let speculation = match &self.speculation {
+            None => Speculation::default(),
+            Some(name) => Speculation::from_name(name).ok_or_else(|| {
+                Error::request("speculation", format!("{name:?} is none of auto, on and off"))
+            })?,
+        };
+        let in_flight = self.in_flight_ms.map(|ms| Duration::try_from_secs_f64(ms / 1e3));
+        let in_flight =
+            in_flight.transpose().map_err(|error| Error::request("in_flight_ms", error.to_string()))?;
+        Ok(GenerateOptions {
+            sampler,
+            ignore_eos: self.ignore_eos,
+            speculation,
+            in_flight,
+            max_tokens: self.max_tokens,
+            stop: self.stop,
+        })
     }
 }
 

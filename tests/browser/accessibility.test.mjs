@@ -1,15 +1,12 @@
 // Contrast, names and roles, by axe; and the page without a mouse.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
+import { axeViolations as violations } from "./support/axe.mjs";
 import { launch, openPage, openReady } from "./support/browser.mjs";
 import { tiny } from "./support/models.mjs";
 import { startSite } from "./support/site.mjs";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let browser;
 let site;
@@ -21,13 +18,6 @@ after(async () => {
   await browser?.close();
   site?.stop();
 });
-
-/** What axe finds wrong with the page as it is, in words. */
-async function violations(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target }) => `${id}: ${help}: ${target}`));
-}
 
 for (const colorScheme of ["light", "dark"]) {
   test(`axe has nothing to say about any view, ${colorScheme}`, async (t) => {

@@ -1,31 +1,23 @@
 // The package's API, called from a page as a web developer calls it.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
-import { launch, openEmpty, openPage } from "./support/browser.mjs";
-import { stories, tiny, tinyExpected } from "./support/models.mjs";
+import { openEmpty, openPage } from "./support/browser.mjs";
+import { base, stories, tinyExpected } from "./support/models.mjs";
 import { startSite } from "./support/site.mjs";
+import { setStage } from "./support/stage.mjs";
 
 const STORY =
   "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. " +
   "One day, she saw a big, red ball. She wanted to play with it, but it was too high.";
 
-let browser;
-let site;
-before(async () => {
-  browser = await launch();
-  site = await startSite({ model: tiny });
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const stage = setStage();
 
 /** Runs `body` in a page where `engine` is loaded; `body` gets (engine, argument). */
 async function withEngine(t, body, argument, options = { backend: "gpu" }) {
-  const page = await openPage(t, browser);
-  await openEmpty(page, site.address);
+  const page = await openPage(t, stage.browser);
+  await openEmpty(page, stage.site.address);
   return page.evaluate(`(async () => {
     const { Engine } = await import("/pkg/index.js");
     const engine = await Engine.load("/models/chat/", ${JSON.stringify(options)});
@@ -39,8 +31,8 @@ async function withEngine(t, body, argument, options = { backend: "gpu" }) {
 
 /** What a call that has to fail throws: `{ typed, name, code, message }`. */
 async function failure(t, body) {
-  const page = await openPage(t, browser);
-  await openEmpty(page, site.address);
+  const page = await openPage(t, stage.browser);
+  await openEmpty(page, stage.site.address);
   return page.evaluate(`(async () => {
     const { Engine, MobileLLMError } = await import("/pkg/index.js");
     try {
@@ -53,8 +45,8 @@ async function failure(t, body) {
 
 describe("loading", () => {
   test("reports progress and says what runs", async (t) => {
-    const page = await openPage(t, browser);
-    await openEmpty(page, site.address);
+    const page = await openPage(t, stage.browser);
+    await openEmpty(page, stage.site.address);
     const { progress, info } = await page.evaluate(async () => {
       const { Engine } = await import("/pkg/index.js");
       const progress = [];
@@ -143,11 +135,29 @@ describe("text", () => {
       assert.equal(answer.said.usage.prompt_tokens, chat.prompt_ids.length);
     });
 
+    test(`an answer does not begin with the space that continues a text, on the ${backend}`, async (t) => {
+      const own = await startSite({ model: base });
+      t.after(() => own.stop());
+      const page = await openPage(t, stage.browser);
+      await openEmpty(page, own.address);
+      const { answer, text } = await page.evaluate(async (backend) => {
+        const { Engine } = await import("/pkg/index.js");
+        const engine = await Engine.load("/models/mobilellm/", { backend });
+        const same = { temperature: 0, max_tokens: 12 };
+        const messages = [{ role: "user", content: "Hi" }];
+        const chat = await engine.chat.completions.create({ messages, chat_format: "plain", ...same });
+        const completion = await engine.completions.create({ prompt: "User: Hi\nAssistant:", ...same });
+        engine.close();
+        return { answer: chat.choices[0].message.content, text: completion.choices[0].text };
+      }, backend);
+      assert.equal(` ${answer}`, text);
+    });
+
     const skip = stories.present ? false : "../shared/stories260k is absent";
     test(`stories260k tells its story, on the ${backend}`, { skip }, async (t) => {
       const own = await startSite({ model: stories.folder });
       t.after(() => own.stop());
-      const page = await openPage(t, browser);
+      const page = await openPage(t, stage.browser);
       await openEmpty(page, own.address);
       const text = await page.evaluate(async (backend) => {
         const { Engine } = await import("/pkg/index.js");
@@ -364,8 +374,8 @@ describe("stopping", () => {
   });
 
   test("requests at the same time wait for each other, and closing fails what runs", async (t) => {
-    const page = await openPage(t, browser);
-    await openEmpty(page, site.address);
+    const page = await openPage(t, stage.browser);
+    await openEmpty(page, stage.site.address);
     const result = await page.evaluate(async () => {
       const { Engine } = await import("/pkg/index.js");
       const engine = await Engine.load("/models/chat/");

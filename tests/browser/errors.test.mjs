@@ -3,23 +3,14 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
-import { launch, openEmpty, openPage, openReady, picture } from "./support/browser.mjs";
+import { openEmpty, openPage, openReady, picture } from "./support/browser.mjs";
 import { hangUp, stall, startHostile, trickle } from "./support/hostile.mjs";
 import { brokenModel, tiny } from "./support/models.mjs";
-import { startSite } from "./support/site.mjs";
+import { setStage } from "./support/stage.mjs";
 
-let browser;
-let site;
-before(async () => {
-  browser = await launch();
-  site = await startSite({ model: tiny });
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const stage = setStage();
 
 /** A server of weights that lives as long as the test. */
 async function hostile(t, folders, behave) {
@@ -38,8 +29,8 @@ async function loadInPage(page, source) {
 describe("the page", () => {
   test("reports a 404 in words, and loads again", async (t) => {
     const address = await hostile(t, {});
-    const page = await openPage(t, browser);
-    await openReady(page, site.address);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, stage.site.address);
     await loadInPage(page, `${address}/absent`);
     await page.locator("body[data-state=failed]").waitFor();
     assert.match(await page.locator("#failure-message").textContent(), /config\.json.* is missing\. \S+/s);
@@ -50,8 +41,8 @@ describe("the page", () => {
   });
 
   test("says what to write where nothing was written", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, site.address);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, stage.site.address);
     await loadInPage(page, "  ");
     assert.match(await page.locator("#model-error").textContent(), /hub id/);
     await page.keyboard.press("Escape");
@@ -63,12 +54,13 @@ describe("the page", () => {
   test("cancels a load at once, and loads again", async (t) => {
     const isWeights = (path) => path?.endsWith(".safetensors");
     const address = await hostile(t, { tiny }, (_, response, path) => isWeights(path) && (stall(response, path), true));
-    const page = await openPage(t, browser);
-    await openReady(page, site.address);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, stage.site.address);
     await loadInPage(page, `${address}/tiny/`);
     await page.locator("#loading-facts:not(:empty)").waitFor();
     assert.match(await page.locator("#loading-facts").textContent(), /of .*\/s/);
     await picture(page, "loading");
+    await page.getByText("Waiting for data").waitFor();
     await page.getByRole("button", { name: "Cancel" }).click();
     await page.locator("body[data-state=empty]").waitFor();
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();
@@ -77,8 +69,8 @@ describe("the page", () => {
   });
 
   test("takes a folder from the picker, and one that is dropped", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, `${site.address}/?backend=cpu`);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, `${stage.site.address}/?backend=cpu`);
     await page.locator("#open-model").click();
     const chooser = page.waitForEvent("filechooser");
     await page.getByRole("button", { name: "Open a folder" }).click();
@@ -101,9 +93,9 @@ describe("the page", () => {
   });
 
   test("a page without a default model asks for one", async (t) => {
-    const page = await openPage(t, browser);
+    const page = await openPage(t, stage.browser);
     await page.route("**/models/default.json", (route) => route.fulfill({ status: 404 }));
-    await page.goto(site.address);
+    await page.goto(stage.site.address);
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();
     assert.ok(await page.locator("#model-source").isVisible());
     assert.ok(await page.getByRole("button", { name: "Default model" }).isHidden());
@@ -112,8 +104,8 @@ describe("the page", () => {
 
 /** Loads in an empty page and returns the error; then loads the good model, to show that nothing is lost. */
 async function loadError(t, source, options = {}) {
-  const page = await openPage(t, browser);
-  await openEmpty(page, site.address);
+  const page = await openPage(t, stage.browser);
+  await openEmpty(page, stage.site.address);
   return page.evaluate(
     async ([source, options]) => {
       const { Engine, MobileLLMError } = await import("/pkg/index.js");
@@ -244,6 +236,31 @@ describe("a checkpoint", () => {
     });
   }
 
+  test("in one file is not asked for an index, nor one without a tokenizer for its weights", async (t) => {
+    const requests = [];
+    const folder = await brokenModel(t, (model) => model.remove("tokenizer.json"));
+    const address = await hostile(t, { tiny, mute: folder }, (request, response, path) => {
+      requests.push(request.url);
+      const isMute = request.url === "/mute/model.safetensors";
+      if (!isMute) return false;
+      // The header, and of the weights nothing: whoever waits for them waits for ever.
+      const bytes = readFileSync(path);
+      response.writeHead(200, { "Content-Length": bytes.length });
+      response.write(bytes.subarray(0, 8 + Number(bytes.readBigUInt64LE())));
+      return true;
+    });
+    assertError(await loadError(t, `${address}/mute`), "missing_file", /tokenizer/);
+    const page = await openPage(t, stage.browser);
+    await openEmpty(page, stage.site.address);
+    await page.evaluate(async (source) => {
+      const { Engine } = await import("/pkg/index.js");
+      (await Engine.load(source, { backend: "cpu" })).close();
+    }, `${address}/tiny`);
+    const asked = requests.filter((url) => url.startsWith("/tiny/")).map((url) => url.slice("/tiny/".length));
+    assert.ok(asked.includes("model.safetensors"));
+    for (const name of ["model.safetensors.index.json", "tokenizer.model"]) assert.ok(!asked.includes(name), name);
+  });
+
   test("without a chat template says so, and chats in a plain format on request", async (t) => {
     const folder = await brokenModel(t, (model) =>
       model.edit("tokenizer_config.json", (bytes) => {
@@ -252,8 +269,8 @@ describe("a checkpoint", () => {
       }),
     );
     const address = await hostile(t, { base: folder });
-    const page = await openPage(t, browser);
-    await openEmpty(page, site.address);
+    const page = await openPage(t, stage.browser);
+    await openEmpty(page, stage.site.address);
     const { code, message, text } = await page.evaluate(async (source) => {
       const { Engine } = await import("/pkg/index.js");
       const engine = await Engine.load(source, { backend: "cpu" });

@@ -1,25 +1,16 @@
 // The page as people use it: load, ask, stop, ask again.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
 import { launch, openPage, openReady, picture } from "./support/browser.mjs";
-import { hasDefaultModel, tiny } from "./support/models.mjs";
+import { brokenModel, hasDefaultModel } from "./support/models.mjs";
 import { startSite } from "./support/site.mjs";
+import { setStage } from "./support/stage.mjs";
 
-let browser;
-let site;
-let gpu;
-before(async () => {
-  browser = await launch();
-  site = await startSite({ model: tiny });
-  // Software GPUs are not chosen by themselves.
-  gpu = `${site.address}/?backend=gpu`;
-});
-after(async () => {
-  await browser?.close();
-  site?.stop();
-});
+const stage = setStage();
+/** Software GPUs are not chosen by themselves. */
+const gpu = () => `${stage.site.address}/?backend=gpu`;
 
 const lastAnswer = (page) => page.locator(".turn.assistant").last();
 
@@ -44,8 +35,8 @@ async function settle(page, values) {
 
 describe("chat", () => {
   test("loads, shows what runs, answers piece by piece", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     assert.equal(await page.locator("#model-name").textContent(), "chat");
     assert.equal(await page.locator("#model-backend").textContent(), "WebGPU");
     assert.equal(await page.evaluate(() => document.activeElement.id), "message");
@@ -71,8 +62,8 @@ describe("chat", () => {
   });
 
   test("stops by button and by Escape, and goes on afterwards", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     await settle(page, { max_tokens: "450", temperature: "1.5", seed: "3" });
     for (const way of ["button", "Escape"]) {
       await page.locator("#clear").evaluate((button) => button.click());
@@ -97,8 +88,8 @@ describe("chat", () => {
   });
 
   test("answers again, and forgets", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     await settle(page, { max_tokens: "12", seed: "5" });
     await ask(page, "Who are you?");
     const first = await answer(page);
@@ -113,8 +104,8 @@ describe("chat", () => {
   });
 
   test("shows text as text, and takes half characters", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     await settle(page, { max_tokens: "3" });
     const markup = '<img src="x" onerror="document.title=1">&amp;';
     await ask(page, markup);
@@ -134,8 +125,8 @@ describe("chat", () => {
   });
 
   test("says by how much a prompt is too long", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     await ask(page, "word ".repeat(2000));
     const problem = page.locator(".turn .problem");
     await problem.waitFor();
@@ -147,8 +138,8 @@ describe("chat", () => {
   });
 
   test("survives a reload, with its conversation and its settings", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     await settle(page, { max_tokens: "5", system: "Be brief." });
     await ask(page, "Remember me");
     const said = await answer(page);
@@ -163,10 +154,29 @@ describe("chat", () => {
   });
 });
 
+test("settings are what the model recommends, until somebody changes them", async (t) => {
+  const folder = await brokenModel(t, (model) =>
+    model.write("generation_config.json", JSON.stringify({ temperature: 0.3, top_k: 7 })),
+  );
+  const own = await startSite({ model: folder });
+  t.after(() => own.stop());
+  const page = await openPage(t, stage.browser);
+  await openReady(page, `${own.address}/?backend=cpu`);
+  const value = (name) => page.locator(`#settings-form [name=${name}]`).inputValue();
+  assert.deepEqual(await Promise.all(["temperature", "top_k", "min_p"].map(value)), ["0.3", "7", "0"]);
+  await settle(page, { top_k: "9" });
+  await page.reload();
+  await page.locator("body[data-state=ready]").waitFor();
+  assert.deepEqual(await Promise.all(["temperature", "top_k"].map(value)), ["0.3", "9"]);
+  await page.locator("#open-settings").click();
+  await page.getByRole("button", { name: "Reset" }).click();
+  assert.equal(await value("top_k"), "7");
+});
+
 describe("completion", () => {
   test("suggests, Tab takes it, Escape dismisses it, Write on goes on", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, gpu);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
     await page.getByRole("tab", { name: "Complete" }).click();
     const draft = page.locator("#draft");
     const suggestion = page.locator("#ghost-suggestion");
@@ -197,8 +207,8 @@ describe("completion", () => {
 
 describe("backends", () => {
   test("?backend=cpu runs on the CPU and answers", async (t) => {
-    const page = await openPage(t, browser);
-    await openReady(page, `${site.address}/?backend=cpu`);
+    const page = await openPage(t, stage.browser);
+    await openReady(page, `${stage.site.address}/?backend=cpu`);
     assert.equal(await page.locator("#model-backend").textContent(), "CPU");
     assert.ok(await page.locator("#notice").isHidden(), "what was asked for needs no notice");
     await settle(page, { max_tokens: "8" });
@@ -210,7 +220,7 @@ describe("backends", () => {
     const without = await launch({ gpu: false });
     t.after(() => without.close());
     const page = await openPage(t, without);
-    await openReady(page, site.address);
+    await openReady(page, stage.site.address);
     assert.match(await page.locator("#notice").textContent(), /The model runs on the CPU: .*WebGPU/);
     assert.equal(await page.locator("#model-backend").textContent(), "CPU");
     await settle(page, { max_tokens: "8" });
@@ -223,7 +233,7 @@ describe("the default model", { skip: hasDefaultModel ? false : "models/default.
   test("loads with no other host and answers in words", async (t) => {
     const own = await startSite();
     t.after(() => own.stop());
-    const page = await openPage(t, browser);
+    const page = await openPage(t, stage.browser);
     const foreign = [];
     page.on("request", (request) => {
       if (!request.url().startsWith(own.address)) foreign.push(request.url());
@@ -242,8 +252,8 @@ describe("looks", () => {
   for (const colorScheme of ["light", "dark"]) {
     for (const [name, viewport] of Object.entries({ desktop: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } })) {
       test(`on a ${name}, ${colorScheme}: nothing sticks out, and pictures are kept`, async (t) => {
-        const page = await openPage(t, browser, { viewport, colorScheme });
-        await openReady(page, site.address);
+        const page = await openPage(t, stage.browser, { viewport, colorScheme });
+        await openReady(page, stage.site.address);
         const widths = () => page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         let [content, window] = await widths();
         assert.ok(content <= window, `the page is ${content} pixels wide in a window of ${window}`);

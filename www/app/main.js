@@ -5,7 +5,7 @@ import { attachCompletion, detachCompletion, focusCompletion, halt, startComplet
 import { byId } from "./dom.js";
 import * as model from "./model.js";
 import { startPanels } from "./panel.js";
-import { startSettings } from "./settings.js";
+import { adoptRecommendation, startSettings } from "./settings.js";
 import { current, startTabs } from "./tabs.js";
 
 /** Shows the one view that the model's state and the chosen tab call for. */
@@ -38,6 +38,7 @@ model.events.addEventListener("leaving", () => {
   detachCompletion();
 });
 model.events.addEventListener("ready", ({ detail: engine }) => {
+  adoptRecommendation(engine.info());
   attachChat(engine);
   attachCompletion(engine);
   if (!document.querySelector("dialog[open]")) focus();

@@ -5,6 +5,7 @@ import { announce, byId, element } from "./dom.js";
 import * as format from "./format.js";
 import { openPanel } from "./panel.js";
 import * as parameters from "./parameters.js";
+import { LoadProgress } from "./progress.js";
 
 /** Emits "ready" with the engine, "leaving" before it goes, and "state" whenever what is shown has to change. */
 export const events = new EventTarget();
@@ -51,14 +52,14 @@ async function load(source) {
   lastSource = source;
   leave();
   setState("loading");
-  showProgress(progressStart(source));
+  const progress = new LoadProgress(source);
   try {
     const loaded = await Engine.load(source, {
       ...parameters.engineOptions,
       backend: byId("model-backend-choice").value,
       weights: byId("model-weights").value,
       signal: mine.signal,
-      onProgress: progressReporter(source),
+      onProgress: (event) => progress.report(event),
     });
     if (mine.signal.aborted) return loaded.close();
     engine = loaded;
@@ -70,6 +71,8 @@ async function load(source) {
     if (attempt !== mine) return;
     if (error.code === "cancelled") setState("empty");
     else fail(error);
+  } finally {
+    progress.end();
   }
 }
 
@@ -103,44 +106,6 @@ function setState(next) {
   }
   byId("welcome-choose").hidden = next !== "empty";
   events.dispatchEvent(new Event("state"));
-}
-
-// Progress
-
-function progressStart(source) {
-  return { stage: "Looking at", name: nameOf(source), fraction: null, facts: "" };
-}
-
-function nameOf(source) {
-  if (typeof source !== "string") return source.name ?? source[0]?.webkitRelativePath?.split("/")[0] ?? "picked files";
-  return /^https?:/.test(source) ? decodeURIComponent(source.split("/").filter(Boolean).pop()) : source;
-}
-
-/** Shows bytes and speed, at most ten times a second. */
-function progressReporter(source) {
-  const start = performance.now();
-  let shown = 0;
-  return ({ loaded, total }) => {
-    const now = performance.now();
-    if (now - shown < 100 && loaded !== total) return;
-    shown = now;
-    const speed = (loaded / (now - start)) * 1000;
-    const facts = total ? [`${format.bytes(loaded)} of ${format.bytes(total)}`] : [format.bytes(loaded)];
-    facts.push(`${format.bytes(speed)}/s`);
-    if (total > loaded && now - start > 1500) facts.push(`${Math.ceil((total - loaded) / speed)} s left`);
-    const done = total && loaded >= total;
-    const stage = done ? "Preparing" : "Loading";
-    showProgress({ stage, name: nameOf(source), fraction: total ? loaded / total : null, facts: facts.join("  ·  ") });
-  };
-}
-
-function showProgress({ stage, name, fraction, facts }) {
-  byId("loading-stage").textContent = stage;
-  byId("loading-name").textContent = name;
-  byId("loading-facts").textContent = facts;
-  const bar = byId("loading-bar");
-  if (fraction === null) bar.removeAttribute("value");
-  else bar.value = fraction;
 }
 
 // What runs

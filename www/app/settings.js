@@ -1,4 +1,5 @@
-// The settings panel: the system prompt and the sampler's options, kept between visits.
+// The settings panel: the system prompt and the sampler's options. What a person changed is kept between visits; all
+// else is as the model recommends.
 
 import { byId } from "./dom.js";
 import { openPanel } from "./panel.js";
@@ -16,13 +17,25 @@ const DEFAULTS = {
   stop: "",
 };
 
+/** The filters of a model that recommends how to sample, where it leaves them open. */
+const OFF = { temperature: 1, top_p: 1, min_p: 0, repetition_penalty: 1, top_k: 0 };
+
 const form = byId("settings-form");
 
-function fill(values) {
-  for (const [name, value] of Object.entries(values)) {
+let defaults = DEFAULTS;
+/** What a person changed, by field. */
+let changed = recall("localStorage", "settings", {});
+
+function fill() {
+  for (const [name, value] of Object.entries({ ...defaults, ...changed })) {
     if (form.elements[name]) form.elements[name].value = value;
   }
   showSliders();
+}
+
+function change(values) {
+  changed = values;
+  remember("localStorage", "settings", changed);
 }
 
 function showSliders() {
@@ -33,16 +46,25 @@ function showSliders() {
 
 /** Makes the panel work. */
 export function startSettings() {
-  fill({ ...DEFAULTS, ...recall("localStorage", "settings", {}) });
-  form.addEventListener("input", () => {
+  fill();
+  form.addEventListener("input", ({ target }) => {
     showSliders();
-    remember("localStorage", "settings", Object.fromEntries(new FormData(form)));
+    change({ ...changed, [target.name]: target.value });
   });
   byId("reset-settings").addEventListener("click", () => {
-    fill(DEFAULTS);
-    remember("localStorage", "settings", DEFAULTS);
+    change({});
+    fill();
   });
   byId("open-settings").addEventListener("click", () => openPanel(byId("settings-panel")));
+}
+
+/** Takes over what a model's `generation_config.json` recommends, as a whole. */
+export function adoptRecommendation({ generation }) {
+  const recommended = Object.entries(OFF).filter(([name]) => generation[name] !== null);
+  const isSilent = recommended.length === 0 && !generation.do_sample;
+  const values = Object.entries(OFF).map(([name, off]) => [name, String(generation[name] ?? off)]);
+  defaults = isSilent ? DEFAULTS : { ...DEFAULTS, ...Object.fromEntries(values) };
+  fill();
 }
 
 /** The system prompt, or an empty string. */

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use mobilellm::engine::Engine;
+use mobilellm::sampler::SamplerOptions;
 use mobilellm::session::{Event, FinishReason, Session};
 use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ const HELP: &str = "Type a message. Ctrl-C stops an answer; Ctrl-D or /exit leav
 
 pub(crate) fn run(flags: &Chat) -> Result<()> {
     pollster::block_on(async {
-        let loaded = load::engine(&flags.model).await?;
+        let loaded = load::engine(&flags.model, true).await?;
         let mut talk = Talk::new(&loaded.engine, flags)?;
         let mut lines = rustyline::DefaultEditor::new()?;
         if std::io::stdin().is_terminal() {
@@ -49,7 +50,14 @@ struct Talk<'a> {
     session: Session,
     system: Option<String>,
     messages: Vec<Value>,
+    /// How many were begun.
+    answers: u64,
     interrupted: Arc<AtomicBool>,
+}
+
+/// Sampling for models that recommend none.
+fn lively() -> SamplerOptions {
+    SamplerOptions { temperature: 0.7, top_p: 0.95, min_p: 0.05, ..SamplerOptions::default() }
 }
 
 impl<'a> Talk<'a> {
@@ -58,7 +66,15 @@ impl<'a> Talk<'a> {
         let flag = interrupted.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
         let session = engine.session()?;
-        Ok(Self { engine, flags, session, system: flags.system.clone(), messages: Vec::new(), interrupted })
+        Ok(Self {
+            engine,
+            flags,
+            session,
+            system: flags.system.clone(),
+            messages: Vec::new(),
+            answers: 0,
+            interrupted,
+        })
     }
 
     /// Obeys one line; false leaves.
@@ -69,8 +85,14 @@ impl<'a> Talk<'a> {
             ("/clear", _) => self.messages.clear(),
             ("/system", text) => self.system = (!text.is_empty()).then(|| text.to_owned()),
             ("/retry", _) => {
-                self.messages.pop();
-                self.answer().await;
+                if self.messages.last().is_some_and(|message| message["role"] == "assistant") {
+                    self.messages.pop();
+                }
+                if self.messages.is_empty() {
+                    println!("There is nothing to answer yet.");
+                } else {
+                    self.answer().await;
+                }
             }
             (command, _) if command.starts_with('/') => println!("{command} is not a command.\n{HELP}"),
             _ => {
@@ -96,7 +118,10 @@ impl<'a> Talk<'a> {
         let system = self.system.iter().map(|text| json!({"role": "system", "content": text}));
         let messages: Vec<Value> = system.chain(self.messages.iter().cloned()).collect();
         let prompt = self.engine.chat_prompt(&messages, &[], self.flags.plain)?;
-        let mut options = options(&self.flags.sampling);
+        let mut options = options(&self.flags.sampling, self.engine.generation_config().sampler(lively()));
+        // Another seed for each answer, so that a second attempt is another one; the same ones in the next chat.
+        options.sampler.seed = options.sampler.seed.wrapping_add(self.answers);
+        self.answers += 1;
         options.stop.extend(prompt.stop);
         self.interrupted.store(false, Ordering::Relaxed);
         let mut generation = self.session.start(&prompt.tokens, options)?.as_answer();

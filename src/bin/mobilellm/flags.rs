@@ -4,7 +4,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mobilellm::checkpoint::WeightFormat;
+use mobilellm::engine::BackendChoice;
+use mobilellm::sampler::MAX_LOGPROBS;
+use mobilellm::speculate::Speculation;
 
 /// Run small Llama-shaped language models: MobileLLM, SmolLM2, Llama.
 ///
@@ -21,7 +26,8 @@ const EXAMPLES: &str = "Examples:
   mobilellm generate --model DIR --prompt \"Once upon a time\" --max-tokens 100
   mobilellm generate --model DIR --chat \"What is the capital of France?\" --temperature 0.7 --seed 1
   mobilellm chat --model HuggingFaceTB/SmolLM2-135M-Instruct
-  mobilellm quantize DIR DIR-4bit --bits 4 --group-size 64";
+  mobilellm quantize DIR DIR-4bit --bits 4 --group-size 64
+  mobilellm bench --shape mobilellm-125m";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -39,6 +45,8 @@ pub(crate) enum Command {
     Quantize(Quantize),
     /// Say what a checkpoint is: shape, parameters, dtypes, memory, tokenizer.
     Inspect(Inspect),
+    /// Measure how fast a shape runs here, with random weights.
+    Bench(Bench),
 }
 
 /// Which model, and where it runs.
@@ -54,7 +62,7 @@ pub(crate) struct ModelFlags {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) weights: Weights,
     /// Tokens that the context holds [default: the model's, at most 4096].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
     pub(crate) context: Option<usize>,
     /// Show no progress.
     #[arg(long, short)]
@@ -83,35 +91,59 @@ pub(crate) enum Weights {
 #[derive(Args)]
 pub(crate) struct SamplingFlags {
     /// Stop after this many tokens [default: until the model ends or the context is full].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
     pub(crate) max_tokens: Option<usize>,
-    /// 0 always takes the likeliest token; higher is more varied.
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    pub(crate) temperature: f32,
-    /// Choose among the likeliest tokens that together reach this probability.
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    pub(crate) top_p: f32,
-    /// Choose among this many of the likeliest tokens; 0 means all.
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub(crate) top_k: usize,
-    /// Choose among tokens at least this likely relative to the likeliest.
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    pub(crate) min_p: f32,
+    /// 0 always takes the likeliest token; higher is more varied [default: 0; `mobilellm chat` does as the
+    /// model recommends].
+    #[arg(long, value_name = "T", value_parser = within(0.0, 100.0), allow_negative_numbers = true)]
+    pub(crate) temperature: Option<f32>,
+    /// Choose among the likeliest tokens that together reach this probability; 1 is off.
+    #[arg(long, value_name = "P", value_parser = within(0.0, 1.0), allow_negative_numbers = true)]
+    pub(crate) top_p: Option<f32>,
+    /// Choose among this many of the likeliest tokens; 0 is off.
+    #[arg(long, value_name = "K", value_parser = whole(0, u32::MAX))]
+    pub(crate) top_k: Option<usize>,
+    /// Choose among tokens at least this likely relative to the likeliest; 0 is off.
+    #[arg(long, value_name = "P", value_parser = within(0.0, 1.0), allow_negative_numbers = true)]
+    pub(crate) min_p: Option<f32>,
     /// Make tokens that were seen before less likely; 1 is off.
-    #[arg(long, value_name = "R", default_value_t = 1.0)]
-    pub(crate) repetition_penalty: f32,
-    /// Subtract this from a token's logit for each time it was generated.
-    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) frequency_penalty: f32,
-    /// Subtract this from a token's logit once it was generated.
-    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub(crate) presence_penalty: f32,
-    /// Same seed, same text.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[arg(long, value_name = "R", value_parser = within(0.01, 100.0), allow_negative_numbers = true)]
+    pub(crate) repetition_penalty: Option<f32>,
+    /// Subtract this from a token's logit for each time it was generated; 0 is off.
+    #[arg(long, value_name = "F", value_parser = within(-100.0, 100.0), allow_negative_numbers = true)]
+    pub(crate) frequency_penalty: Option<f32>,
+    /// Subtract this from a token's logit once it was generated; 0 is off.
+    #[arg(long, value_name = "F", value_parser = within(-100.0, 100.0), allow_negative_numbers = true)]
+    pub(crate) presence_penalty: Option<f32>,
+    /// Same seed, same text [default: another one every time].
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
     /// End where this text comes; may be given several times.
-    #[arg(long, value_name = "STR")]
+    #[arg(long, value_name = "STR", allow_hyphen_values = true)]
     pub(crate) stop: Vec<String>,
+    /// Guess several tokens at once where the text repeats itself: it changes no output, and "auto" does it while it is
+    /// faster.
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "on", "off"], default_value = "auto")]
+    speculate: String,
+}
+
+impl SamplingFlags {
+    pub(crate) fn speculation(&self) -> Speculation {
+        Speculation::from_name(&self.speculate).unwrap_or_default()
+    }
+}
+
+/// Reads a number of a range; outside of it is wrong usage, known before the model is loaded.
+fn within(low: f32, high: f32) -> impl Fn(&str) -> Result<f32, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number),
+        _ => Err(format!("it must be a number from {low} to {high}")),
+    }
+}
+
+/// Reads a whole number of a range.
+fn whole(low: u32, high: u32) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(u64::from(low)..=u64::from(high))
 }
 
 #[derive(Args)]
@@ -121,7 +153,7 @@ pub(crate) struct Generate {
     #[command(flatten)]
     pub(crate) text: GenerateText,
     /// What the model is told before the message; with --chat.
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", requires = "chat", allow_hyphen_values = true)]
     pub(crate) system: Option<String>,
     /// Chat with a model that has no template, as "User: ... Assistant: ..."; with --chat.
     #[arg(long, requires = "chat")]
@@ -129,7 +161,7 @@ pub(crate) struct Generate {
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
     /// Log-probabilities of the chosen tokens and of this many alternatives, in the JSON.
-    #[arg(long, value_name = "N", requires = "json")]
+    #[arg(long, value_name = "N", requires = "json", value_parser = whole(0, MAX_LOGPROBS as u32))]
     pub(crate) logprobs: Option<usize>,
     /// Print one JSON object at the end instead of streaming text.
     #[arg(long)]
@@ -140,10 +172,10 @@ pub(crate) struct Generate {
 #[group(required = true, multiple = false)]
 pub(crate) struct GenerateText {
     /// The text to continue.
-    #[arg(long, short, value_name = "TEXT")]
+    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) prompt: Option<String>,
     /// The message to answer.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) chat: Option<String>,
 }
 
@@ -152,7 +184,7 @@ pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) model: ModelFlags,
     /// What the model is told before the conversation.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) system: Option<String>,
     /// Chat with a model that has no template, as "User: ... Assistant: ...".
     #[arg(long)]
@@ -179,6 +211,7 @@ pub(crate) struct Tokenize {
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     /// The text.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
     /// Leave out the special tokens that the tokenizer would add.
     #[arg(long)]
@@ -235,4 +268,91 @@ pub(crate) struct Inspect {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// mobilellm-125m, -ls-125m, -350m, -ls-350m, -600m, -1b, -1.5b, smollm2-135m, or LAYERSxHIDDEN such as 12x768.
+    #[arg(long, value_name = "SHAPE", default_value = "mobilellm-125m")]
+    pub(crate) shape: String,
+    #[command(flatten)]
+    pub(crate) size: SizeFlags,
+    /// Measure the shapes of a study instead: layer-sharing or depth.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["shape", "model"])]
+    pub(crate) study: Option<String>,
+    /// Measure a checkpoint instead of random weights: folder, http(s) address or hub name.
+    #[arg(long, short, value_name = "DIR|URL", conflicts_with = "shape")]
+    pub(crate) model: Option<String>,
+    /// Where to compute; auto takes a hardware GPU where there is one.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) backend: Backend,
+    /// Force a tier of GPU kernels [default: the best that the adapter has].
+    #[arg(long, value_name = "TIER")]
+    pub(crate) tier: Option<String>,
+    /// How to hold the weights.
+    #[arg(long, value_enum, default_value = "q4")]
+    pub(crate) weights: Weights,
+    /// Lengths of the prompts, separated by commas.
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', default_value = "128,512,1024")]
+    pub(crate) prefill: Vec<usize>,
+    /// Tokens to write.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub(crate) decode: usize,
+    /// Tokens of the long context to write them after.
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) context: usize,
+    /// Run everything so often, and report the median.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) repeat: usize,
+    /// Seconds that any one run may take; what would take longer is cut short or left out.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
+    pub(crate) limit: f64,
+    /// Print one JSON object a shape, each on a line of its own.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Sizes that differ from the named shape's.
+#[derive(Args)]
+pub(crate) struct SizeFlags {
+    /// Query heads; they divide the width.
+    #[arg(long, value_name = "N")]
+    pub(crate) heads: Option<usize>,
+    /// Key/value heads; they divide the query heads.
+    #[arg(long, value_name = "N")]
+    pub(crate) kv_heads: Option<usize>,
+    /// Width of the gated feed-forward activation.
+    #[arg(long, value_name = "N")]
+    pub(crate) ffn: Option<usize>,
+    /// Tokens in the vocabulary.
+    #[arg(long, value_name = "N")]
+    pub(crate) vocab: Option<usize>,
+    /// Run each block twice in a row.
+    #[arg(long)]
+    pub(crate) layer_sharing: bool,
+}
+
+impl From<Backend> for BackendChoice {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Auto => Self::Auto,
+            Backend::Cpu => Self::Cpu,
+            Backend::Gpu => Self::Gpu,
+        }
+    }
+}
+
+impl From<Weights> for WeightFormat {
+    fn from(weights: Weights) -> Self {
+        match weights {
+            Weights::Auto => Self::Auto,
+            Weights::F32 => Self::F32,
+            Weights::F16 => Self::F16,
+            Weights::Q8 => Self::Q8,
+            Weights::Q4 => Self::Q4,
+        }
+    }
 }

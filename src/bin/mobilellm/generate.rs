@@ -1,9 +1,11 @@
 //! `mobilellm generate`: one prompt or one message, streamed or as one JSON object.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 
 use anyhow::Result;
 use mobilellm::engine::Engine;
+use mobilellm::sampler::SamplerOptions;
 use mobilellm::session::{Event, FinishReason, GenerateOptions, Timings, TokenEvent, Usage};
 use serde_json::{Value, json};
 
@@ -12,9 +14,9 @@ use crate::load;
 
 pub(crate) fn run(flags: &Generate) -> Result<()> {
     pollster::block_on(async {
-        let loaded = load::engine(&flags.model).await?;
+        let loaded = load::engine(&flags.model, true).await?;
         let engine = &loaded.engine;
-        let mut options = options(&flags.sampling);
+        let mut options = options(&flags.sampling, SamplerOptions::default());
         let prompt = match (&flags.text.prompt, &flags.text.chat) {
             (Some(text), _) => engine.text_prompt(text)?,
             (None, message) => {
@@ -29,6 +31,7 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
             }
         };
         options.sampler.logprobs = flags.logprobs;
+        let seed = options.sampler.seed;
         let mut session = engine.session()?;
         let mut generation = session.start(&prompt, options)?;
         if flags.text.prompt.is_none() {
@@ -42,7 +45,7 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
             answer.take(event);
         }
         if flags.json {
-            println!("{}", answer.json(engine, loaded.load_ms));
+            println!("{}", answer.json(engine, loaded.load_ms, seed));
         } else {
             print("\n")?;
         }
@@ -50,23 +53,25 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
     })
 }
 
-/// Sampling flags as options.
-pub(crate) fn options(flags: &SamplingFlags) -> GenerateOptions {
+/// What the flags say; what they leave open is as usual, and the seed another one every time.
+pub(crate) fn options(flags: &SamplingFlags, usual: SamplerOptions) -> GenerateOptions {
     GenerateOptions {
-        sampler: mobilellm::sampler::SamplerOptions {
-            temperature: flags.temperature,
-            top_k: flags.top_k,
-            top_p: flags.top_p,
-            min_p: flags.min_p,
-            repetition_penalty: flags.repetition_penalty,
-            frequency_penalty: flags.frequency_penalty,
-            presence_penalty: flags.presence_penalty,
-            seed: flags.seed,
-            ..Default::default()
+        sampler: SamplerOptions {
+            temperature: flags.temperature.unwrap_or(usual.temperature),
+            top_k: flags.top_k.unwrap_or(usual.top_k),
+            top_p: flags.top_p.unwrap_or(usual.top_p),
+            min_p: flags.min_p.unwrap_or(usual.min_p),
+            repetition_penalty: flags.repetition_penalty.unwrap_or(usual.repetition_penalty),
+            frequency_penalty: flags.frequency_penalty.unwrap_or(usual.frequency_penalty),
+            presence_penalty: flags.presence_penalty.unwrap_or(usual.presence_penalty),
+            // No more bits than survive in the JSON of every reader.
+            seed: flags.seed.unwrap_or_else(|| RandomState::new().hash_one(0) >> 11),
+            ..usual
         },
         max_tokens: flags.max_tokens,
         stop: flags.stop.clone(),
-        ignore_eos: false,
+        speculation: flags.speculation(),
+        ..GenerateOptions::default()
     }
 }
 
@@ -99,7 +104,7 @@ impl Answer {
         }
     }
 
-    fn json(&self, engine: &Engine, load_ms: f64) -> Value {
+    fn json(&self, engine: &Engine, load_ms: f64, seed: u64) -> Value {
         let mut object = json!({
             "text": self.text,
             "tokens": self.tokens.iter().map(|token| token.token).collect::<Vec<_>>(),
@@ -114,6 +119,7 @@ impl Answer {
                 "decode_tokens_per_s": timings.decode_tokens_per_s,
             });
         }
+        object["seed"] = json!(seed);
         object["model"] = json!(engine.info());
         if self.tokens.iter().any(|token| token.logprob.is_some()) {
             object["logprobs"] = self.tokens.iter().map(|token| logprobs(engine, token)).collect();

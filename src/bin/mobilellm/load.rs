@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mobilellm::cancel::Cancel;
+use mobilellm::checkpoint::Progress;
 use mobilellm::checkpoint::directory::DirectorySource;
 use mobilellm::checkpoint::files::{CONFIG_LIMIT, read_required};
 use mobilellm::checkpoint::http::{HttpSource, PATIENCE, is_hub_name};
 use mobilellm::checkpoint::source::Source;
-use mobilellm::checkpoint::{Progress, WeightFormat};
 use mobilellm::config::{self, Config};
-use mobilellm::engine::{BackendChoice, Engine, LoadOptions, text_files};
+use mobilellm::engine::{Engine, LoadOptions, text_files};
 use mobilellm::tokenizer::Tokenizer;
 
-use crate::flags::{Backend, ModelFlags, Weights};
+use crate::flags::ModelFlags;
 
 /// An engine, and how long it took.
 pub(crate) struct Loaded {
@@ -32,25 +32,16 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
     Ok(Box::new(DirectorySource::new(model)?))
 }
 
-/// Loads what the flags say.
-pub(crate) async fn engine(flags: &ModelFlags) -> Result<Loaded> {
+/// Loads what the flags say; `needs_text` refuses a checkpoint without a tokenizer at once.
+pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loaded> {
     let source = source(&flags.model)?;
     let bar = progress_bar(flags.quiet);
     let start = Instant::now();
     let options = LoadOptions {
-        backend: match flags.backend {
-            Backend::Auto => BackendChoice::Auto,
-            Backend::Cpu => BackendChoice::Cpu,
-            Backend::Gpu => BackendChoice::Gpu,
-        },
-        weights: match flags.weights {
-            Weights::Auto => WeightFormat::Auto,
-            Weights::F32 => WeightFormat::F32,
-            Weights::F16 => WeightFormat::F16,
-            Weights::Q8 => WeightFormat::Q8,
-            Weights::Q4 => WeightFormat::Q4,
-        },
+        backend: flags.backend.into(),
+        weights: flags.weights.into(),
         max_context: flags.context,
+        needs_text,
         progress: Some(&mut |progress| show(&bar, &progress)),
         ..LoadOptions::default()
     };

@@ -10,7 +10,7 @@ use crate::load;
 
 pub(crate) fn run(flags: &Logits) -> Result<()> {
     pollster::block_on(async {
-        let loaded = load::engine(&flags.model).await?;
+        let loaded = load::engine(&flags.model, false).await?;
         let mut state = loaded.engine.state()?;
         let limit = state.max_positions();
         if flags.tokens.len() > limit {
@@ -24,7 +24,9 @@ pub(crate) fn run(flags: &Logits) -> Result<()> {
         let vocab_size = logits.len() / flags.tokens.len();
         let bytes: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
         let view = TensorView::new(Dtype::F32, vec![flags.tokens.len(), vocab_size], &bytes)?;
-        safetensors::serialize_to_file([("logits", view)], None, &flags.out)?;
+        safetensors::serialize_to_file([("logits", view)], None, &flags.out).map_err(|error| {
+            Error::write(flags.out.display(), error, "Look at the folder and at the disk")
+        })?;
         Ok(())
     })
 }

@@ -1,6 +1,8 @@
 //! `mobilellm`: the engine on the command line. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 #[cfg(not(target_arch = "wasm32"))]
+mod bench;
+#[cfg(not(target_arch = "wasm32"))]
 mod chat;
 #[cfg(not(target_arch = "wasm32"))]
 mod flags;
@@ -36,7 +38,7 @@ mod native {
     use tracing_subscriber::EnvFilter;
 
     use crate::flags::{Cli, Command};
-    use crate::{chat, generate, inspect, logits, quantize, tokenize};
+    use crate::{bench, chat, generate, inspect, logits, quantize, tokenize};
 
     pub(crate) fn main() -> ExitCode {
         let cli = Cli::parse();
@@ -63,6 +65,7 @@ mod native {
             Command::Detokenize(flags) => tokenize::detokenize(&flags),
             Command::Quantize(flags) => quantize::run(&flags),
             Command::Inspect(flags) => inspect::run(&flags),
+            Command::Bench(flags) => bench::run(&flags),
         }
     }
 

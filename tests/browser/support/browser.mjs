@@ -12,12 +12,14 @@ const artifacts = process.env.ARTIFACTS ?? join(root, "target/browser");
 const ALWAYS = ["--no-sandbox", "--no-first-run", "--disable-background-networking"];
 const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
-/** Starts the browser, with WebGPU in software or without WebGPU. */
-export function launch({ gpu = true } = {}) {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [...ALWAYS, ...(gpu ? SOFTWARE_GPU : ["--disable-blink-features=WebGPU", "--disable-features=WebGPU"])],
-  });
+/** Chromium's command line, with WebGPU in software or without WebGPU. */
+export function flags({ gpu = true } = {}) {
+  return [...ALWAYS, ...(gpu ? SOFTWARE_GPU : ["--disable-blink-features=WebGPU", "--disable-features=WebGPU"])];
+}
+
+/** Starts the browser. */
+export function launch(options) {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags(options) });
 }
 
 /**
@@ -61,7 +63,7 @@ export async function openEmpty(page, address) {
 }
 
 /** Keeps a picture for people. */
-export async function picture(page, name) {
+export async function picture(page, name, options = {}) {
   mkdirSync(artifacts, { recursive: true });
-  await page.screenshot({ path: join(artifacts, `${name}.png`) });
+  await page.screenshot({ path: join(artifacts, `${name}.png`), ...options });
 }

@@ -12,6 +12,9 @@ const shared = process.env.MOBILELLM_SHARED ?? join(root, "../shared");
 /** A tiny checkpoint with random weights, a tokenizer and a chat template; transformers' greedy text is known. */
 export const tiny = join(root, "tests/reference/fixtures/checkpoints/chat");
 
+/** Another one, with a SentencePiece tokenizer and no chat template, as MobileLLM's base models are. */
+export const base = join(root, "tests/reference/fixtures/checkpoints/mobilellm");
+
 /** What transformers generates from `tiny`. */
 export const tinyExpected = JSON.parse(readFileSync(join(tiny, "expected_generation.json"), "utf8"));
 

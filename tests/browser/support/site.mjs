@@ -1,12 +1,15 @@
 // The page's own server: `cargo xtask serve`, as people run it.
 
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+
+import { root } from "./models.mjs";
 
 /** Serves what is built, with `model` as the default model; resolves to the address, without a slash at its end. */
 export async function startSite({ model } = {}) {
   const chosen = model ? ["--model", model] : [];
-  const server = spawn(process.env.XTASK, ["serve", "--no-build", "--port", "0", ...chosen], {
+  const server = spawn(process.env.XTASK ?? join(root, "target/debug/xtask"), ["serve", "--no-build", "--port", "0", ...chosen], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const address = await new Promise((resolve, reject) => {

@@ -1,6 +1,6 @@
 // Compiles when the types say what the package does. Nobody runs it.
 
-import { Engine, MobileLLMError, filesFromDataTransfer, type ErrorCode, type Info, type Usage } from "mobilellm";
+import { Engine, MobileLLMError, benchmark, benchmarkChoices, filesFromDataTransfer, type ErrorCode, type Info, type Usage } from "mobilellm";
 
 export async function everything(files: FileList, handle: FileSystemDirectoryHandle, drop: DataTransfer) {
   const controller = new AbortController();
@@ -51,4 +51,17 @@ export async function everything(files: FileList, handle: FileSystemDirectoryHan
       console.log(code, usage, back, info.fallback_reason);
     }
   }
+}
+
+export async function measure(signal: AbortSignal): Promise<number> {
+  const { shapes } = await benchmarkChoices();
+  const report = await benchmark({
+    shape: { ...shapes[0]!, name: "mine", num_hidden_layers: 12 },
+    prefill: [64],
+    onProgress: ({ name, done }) => console.log(name, done),
+    signal,
+  });
+  // @ts-expect-error: a shape has all its sizes
+  await benchmark({ shape: { name: "half" } });
+  return report.decode[0]?.per_token?.dispatches ?? report.prefill[0]!.tokens_per_s;
 }

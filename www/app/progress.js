@@ -1,0 +1,66 @@
+// How far a load has come: bytes, speed, time left, and whether anything comes at all.
+
+import { byId } from "./dom.js";
+import * as format from "./format.js";
+
+/** Milliseconds between two looks at what is shown: no eye is faster. */
+const PACE = 100;
+/** Milliseconds without a byte after which the server is said to be silent. */
+const SILENCE = 2000;
+
+/** Shows one load, until it is ended. */
+export class LoadProgress {
+  #start = performance.now();
+  #shown = 0;
+  /** When the last bytes came. */
+  #last = this.#start;
+  #complete = false;
+  #watch = setInterval(() => this.#look(), SILENCE / 4);
+
+  constructor(source) {
+    byId("loading-name").textContent = nameOf(source);
+    this.#show("Looking at", null, "");
+  }
+
+  report({ loaded, total }) {
+    const now = performance.now();
+    this.#last = now;
+    this.#complete = total > 0 && loaded >= total;
+    if (now - this.#shown < PACE && !this.#complete) return;
+    this.#shown = now;
+    const elapsed = now - this.#start;
+    const speed = (loaded / elapsed) * 1000;
+    const facts = total ? [`${format.bytes(loaded)} of ${format.bytes(total)}`] : [format.bytes(loaded)];
+    facts.push(`${format.bytes(speed)}/s`);
+    if (total > loaded && elapsed > 1500) facts.push(`${Math.ceil((total - loaded) / speed)} s left`);
+    this.#show(this.#complete ? "Preparing" : "Loading", total ? loaded / total : null, facts.join("  ·  "));
+  }
+
+  end() {
+    clearInterval(this.#watch);
+  }
+
+  #look() {
+    const isSilent = performance.now() - this.#last > SILENCE;
+    if (isSilent && !this.#complete) byId("loading-stage").textContent = "Waiting for data";
+  }
+
+  #show(stage, fraction, facts) {
+    byId("loading-stage").textContent = stage;
+    byId("loading-facts").textContent = facts;
+    const bar = byId("loading-bar");
+    if (fraction === null) bar.removeAttribute("value");
+    else bar.value = fraction;
+  }
+}
+
+function nameOf(source) {
+  if (typeof source !== "string") return source.name ?? source[0]?.webkitRelativePath?.split("/")[0] ?? "picked files";
+  if (!/^https?:/.test(source)) return source;
+  const name = source.split("/").filter(Boolean).pop();
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
