@@ -2,10 +2,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bench;
+mod browser;
 mod build;
 mod process;
 mod serve;
 mod test;
+mod toolchain;
 mod workspace;
 
 use std::path::PathBuf;
@@ -39,6 +42,8 @@ enum Task {
         #[arg(long, default_value = "target/site")]
         out: PathBuf,
     },
+    /// Measure how fast a shape runs, natively and in a browser
+    Bench(bench::Options),
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::Options),
 }
@@ -54,6 +59,7 @@ fn main() -> anyhow::Result<()> {
             build::build(&build)?;
             build::site(&out)
         }
+        Task::Bench(options) => bench::bench(&options),
         Task::Test(options) => test::test(&options),
     }
 }

@@ -31,15 +31,16 @@ pub(crate) fn install_packages() -> Result<()> {
     process::run(process::command(npm).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))
 }
 
-/// Shrinks the WebAssembly with wasm-opt where Node is there; the package works without, only bigger.
+/// Shrinks the WebAssembly with wasm-opt where npm can give it; the package works without, only bigger.
 pub(super) fn optimise(wasm: &Path) -> Result<()> {
-    let Some(node) = process::find("node") else {
-        println!(
-            "Node.js is not installed: the WebAssembly stays as the compiler left it, about a tenth bigger"
-        );
-        return Ok(());
+    let without = |reason: &str| {
+        println!("{reason}: the WebAssembly stays as the compiler left it, about a tenth bigger");
+        Ok(())
     };
-    install_packages()?;
+    let Some(node) = process::find("node") else { return without("Node.js is not installed") };
+    if let Err(error) = install_packages() {
+        return without(&format!("wasm-opt is not to be had ({error:#})"));
+    }
     // -O3, not -Oz: the CPU fallback runs in this module, and loops matter more to it than the last kilobytes.
     let mut args = vec!["-O3".to_owned(), "--strip-debug".to_owned(), "--strip-producers".to_owned()];
     args.extend(FEATURES.iter().map(|feature| format!("--enable-{feature}")));

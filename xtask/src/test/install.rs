@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::vulkan;
-use crate::process;
-
-const BROWSERS: [&str; 5] =
-    ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge"];
+use crate::{browser, process};
 
 /// What was found or installed.
 pub(super) struct Tools {
@@ -36,10 +33,7 @@ pub(super) fn install() -> Tools {
 }
 
 fn look() -> Tools {
-    let browser = std::env::var_os("CHROMIUM")
-        .map(PathBuf::from)
-        .or_else(|| BROWSERS.iter().find_map(|name| process::find(name)));
-    Tools { browser, node: process::find("node"), vulkan: vulkan::software_driver() }
+    Tools { browser: browser::find(), node: process::find("node"), vulkan: vulkan::software_driver() }
 }
 
 /// The Debian packages of what is not there.

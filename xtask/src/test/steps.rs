@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::count;
 use super::install::Tools;
 use super::summary::Outcome;
+use crate::toolchain::{self, WASM};
 use crate::{build, process, workspace};
 
 /// One line of the summary.
@@ -40,8 +41,8 @@ fn clippy(_: &Tools) -> Result<Outcome> {
 }
 
 fn clippy_wasm(_: &Tools) -> Result<Outcome> {
-    let args = ["clippy", "--lib", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"];
-    check(&mut process::cargo(&args))
+    toolchain::ensure_wasm_target()?;
+    check(&mut process::cargo(&["clippy", "--lib", "--target", WASM, "--", "-D", "warnings"]))
 }
 
 fn tests(tools: &Tools) -> Result<Outcome> {
