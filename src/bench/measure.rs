@@ -20,6 +20,14 @@ const SHORT: usize = 16;
 /// Tokens that are written at least, so that there is something to divide by.
 const MIN_DECODE: usize = 4;
 
+/// A browser's clock ticks every 0.1 ms: less than the first is not one run's time, and the second is enough of them
+/// together.
+const TICKS_S: f64 = 1e-3;
+const ENOUGH_S: f64 = 2e-2;
+
+/// Runs of something short at most.
+const MAX_REPEATS: f64 = 100.0;
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -147,7 +155,7 @@ struct Turn {
 
 impl Turn {
     fn s_per_token(&self) -> f64 {
-        self.decode_s / self.tokens.saturating_sub(1).max(1) as f64
+        self.decode_s / steps(self.tokens)
     }
 }
 
@@ -218,7 +226,7 @@ impl Bench<'_> {
                 seconds.push(self.turn(tokens, 1).await?.first_token_s);
             }
             let runs = seconds.len();
-            let seconds = median(seconds);
+            let seconds = typical(seconds);
             s_per_token = seconds / tokens as f64;
             measured.push(Prefill { tokens, ms: seconds * 1e3, tokens_per_s: 1.0 / s_per_token, runs });
         }
@@ -247,7 +255,7 @@ impl Bench<'_> {
                 turns.push(self.turn(context, tokens).await?);
             }
             let runs = turns.len();
-            s_per_token = median(turns.iter().map(Turn::s_per_token).collect());
+            s_per_token = typical(turns.iter().map(|turn| turn.decode_s).collect()) / steps(tokens);
             let (weight_bytes, cache_bytes) = self.bytes_per_token(context + tokens / 2);
             let per_token = self.per_token(context, turns.last()).await?;
             measured.push(Decode {
@@ -287,9 +295,12 @@ impl Bench<'_> {
         false
     }
 
-    /// How often something that takes so long is run.
+    /// How often something that takes so long is run: as asked, unless that is too short for the clock or too long
+    /// for the limit.
     fn repeats(&self, seconds: f64) -> usize {
-        ((self.options.limit_s / seconds.max(1e-9)) as usize).clamp(1, self.options.repeats.max(1))
+        let for_the_clock = (ENOUGH_S / seconds.max(1e-9)).ceil().min(MAX_REPEATS) as usize;
+        let within_limit = (self.options.limit_s / seconds.max(1e-9)) as usize;
+        within_limit.clamp(1, self.options.repeats.max(for_the_clock).max(1))
     }
 
     /// Bytes of weights that a token reads, and of keys and values at a context.
@@ -355,9 +366,16 @@ fn with_bound(decode: Decode, ceiling: Option<&Ceiling>) -> Decode {
     Decode { bound, ..decode }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// Passes that writing `tokens` tokens takes after the first is there.
+fn steps(tokens: usize) -> f64 {
+    tokens.saturating_sub(1).max(1) as f64
+}
+
+/// Seconds of a typical run: the median, or the mean where single runs are too short for the clock.
+fn typical(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
+    if median < TICKS_S { seconds.iter().sum::<f64>() / seconds.len() as f64 } else { median }
 }
 
 fn elapsed_ms(start: Instant) -> f64 {
@@ -398,6 +416,12 @@ mod tests {
         assert!(stages.windows(2).all(|pair| pair[0].done <= pair[1].done), "{stages:?}");
         // Tied embeddings: all weights are read for a token, and nothing else.
         assert_eq!(report.decode[0].weight_bytes, report.weight_bytes);
+    }
+
+    #[test]
+    fn a_coarse_clock_does_not_make_anything_infinitely_fast() {
+        assert_eq!(super::typical(vec![0.0, 0.0, 0.75]), 0.25);
+        assert_eq!(super::typical(vec![3.0, 1.0, 5.0]), 3.0);
     }
 
     #[test]
