@@ -33,7 +33,10 @@ describe("the page", () => {
     await openReady(page, stage.site.address);
     await loadInPage(page, `${address}/absent`);
     await page.locator("body[data-state=failed]").waitFor();
-    assert.match(await page.locator("#failure-message").textContent(), /config\.json.* is missing\. \S+/s);
+    const words = await page.locator("#failure-message").textContent();
+    assert.match(words, /config\.json.* is missing\. \S+/s);
+    assert.ok(words.startsWith(address), "an address is not spelled with a capital letter");
+    assert.equal(await page.locator("#failure-code").textContent(), "missing file");
     await picture(page, "failure");
     await page.locator("#open-model").click();
     await page.getByRole("button", { name: "Default model" }).click();
@@ -58,14 +61,43 @@ describe("the page", () => {
     await openReady(page, stage.site.address);
     await loadInPage(page, `${address}/tiny/`);
     await page.locator("#loading-facts:not(:empty)").waitFor();
-    assert.match(await page.locator("#loading-facts").textContent(), /of .*\/s/);
-    await picture(page, "loading");
     await page.getByText("Waiting for data").waitFor();
+    const facts = await page.locator("#loading-facts").textContent();
+    assert.match(facts, /^\d+ bytes of [\d.]+ kB/);
+    assert.doesNotMatch(facts, /Infinity|NaN/);
     await page.getByRole("button", { name: "Cancel" }).click();
     await page.locator("body[data-state=empty]").waitFor();
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();
     await page.getByRole("button", { name: "Default model" }).click();
     await page.locator("body[data-state=ready]").waitFor();
+  });
+
+  test("shows how much has come, how fast, and how long it will take", async (t) => {
+    const address = await hostile(
+      t,
+      { tiny },
+      (_, response, path) => path?.endsWith(".safetensors") && (trickle(response, path, { pieces: 60, pause: 60 }), true),
+    );
+    const page = await openPage(t, stage.browser);
+    await openReady(page, stage.site.address);
+    await loadInPage(page, `${address}/tiny/`);
+    await page.getByText(/[\d.]+ kB of [\d.]+ kB\s+·\s+[\d.]+ kB\/s\s+·\s+\d+ s left/).waitFor();
+    await picture(page, "loading");
+    await page.locator("body[data-state=ready]").waitFor();
+    assert.equal(await page.locator("#model-name").textContent(), "tiny");
+  });
+
+  test("what the browser cannot read of a drop leaves the model alone", async (t) => {
+    const page = await openPage(t, stage.browser);
+    await openReady(page, stage.site.address);
+    await page.evaluate(() => {
+      const event = new Event("drop", { bubbles: true, cancelable: true });
+      const entry = { isDirectory: true, createReader: () => ({ readEntries: (_, fail) => fail(new Error("no access")) }) };
+      event.dataTransfer = { types: ["Files"], files: [], items: [{ webkitGetAsEntry: () => entry }] };
+      document.body.dispatchEvent(event);
+    });
+    await page.getByText("The browser could not read what was dropped: No access.").waitFor();
+    assert.equal(await page.locator("body").getAttribute("data-state"), "ready");
   });
 
   test("takes a folder from the picker, and one that is dropped", async (t) => {
@@ -99,6 +131,10 @@ describe("the page", () => {
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();
     assert.ok(await page.locator("#model-source").isVisible());
     assert.ok(await page.getByRole("button", { name: "Default model" }).isHidden());
+    await page.keyboard.press("Escape");
+    await page.getByRole("tab", { name: "Complete" }).click();
+    await page.getByRole("button", { name: "Choose a model", exact: true }).click();
+    assert.ok(await page.locator("#model-source").isVisible());
   });
 });
 

@@ -26,6 +26,12 @@ async function answer(page) {
   return lastAnswer(page).locator(".text").textContent();
 }
 
+/** Nobody should have to scroll for what came last. */
+async function assertInView(page, locator) {
+  const [box, room] = [await locator.boundingBox(), await page.locator("#scroller").boundingBox()];
+  assert.ok(box.y + box.height <= room.y + room.height, "it lies below the part that is in view");
+}
+
 /** Settings for short, repeatable answers. */
 async function settle(page, values) {
   await page.locator("#open-settings").click();
@@ -59,6 +65,17 @@ describe("chat", () => {
     assert.match(facts, /tier/);
     await page.keyboard.press("Escape");
     assert.equal(await page.evaluate(() => document.activeElement.id), "open-model");
+  });
+
+  test("copies an answer, and says so", async (t) => {
+    const page = await openPage(t, stage.browser, { permissions: ["clipboard-read", "clipboard-write"] });
+    await openReady(page, gpu());
+    await settle(page, { max_tokens: "8", seed: "1" });
+    await ask(page, "Who are you?");
+    const said = await answer(page);
+    await page.getByRole("button", { name: "Copy" }).click();
+    await page.getByRole("button", { name: "Copied" }).waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), said);
   });
 
   test("stops by button and by Escape, and goes on afterwards", async (t) => {
@@ -131,6 +148,7 @@ describe("chat", () => {
     const problem = page.locator(".turn .problem");
     await problem.waitFor();
     assert.match(await problem.textContent(), /\d+ tokens, \d+ more than the context/);
+    await assertInView(page, problem);
     await page.getByRole("button", { name: "Clear conversation" }).click();
     await settle(page, { max_tokens: "3" });
     await ask(page, "Short");
@@ -261,6 +279,7 @@ describe("looks", () => {
         await settle(page, { max_tokens: "40", seed: "2" });
         await ask(page, `${"A long word that never ends ".repeat(4)}${"x".repeat(120)}`);
         await answer(page);
+        await assertInView(page, lastAnswer(page).locator(".after"));
         [content, window] = await widths();
         assert.ok(content <= window, `the conversation is ${content} pixels wide in a window of ${window}`);
         await picture(page, `chat-${name}-${colorScheme}`);

@@ -134,17 +134,20 @@ async function answer() {
       if (!choice?.delta.content) continue;
       clock.tick();
       turn.content += choice.delta.content;
-      view.text.append(choice.delta.content);
+      following(() => {
+        view.say("");
+        view.text.append(choice.delta.content);
+      });
       byId("speed").textContent = clock.speed();
-      toEnd({ onlyIfNear: true });
     }
-    view.say(ending(clock, finishReason));
+    following(() => view.say(ending(clock, finishReason)));
   } catch (error) {
-    view.fail(format.sentence(error.message));
+    following(() => view.fail(format.sentence(error.message)));
     if (error.code === "internal" || error.code === "worker" || error.code === "device") broke(error);
   } finally {
     running = null;
-    view.node.classList.remove("streaming");
+    // Its buttons appear, which may take a line.
+    following(() => view.node.classList.remove("streaming"));
     byId("speed").textContent = "";
     remember("sessionStorage", "conversation", turns);
     showControls();
@@ -217,7 +220,7 @@ function turnElement({ role, content }) {
   if (role === "assistant") {
     after.append(
       iconButton("retry", "Retry", "action retry", retry),
-      iconButton("copy", "Copy", "action", () => navigator.clipboard?.writeText(text.textContent)),
+      copyButton(text),
       facts,
     );
     node.append(after);
@@ -232,6 +235,27 @@ function turnElement({ role, content }) {
       after.before(problem);
     },
   };
+}
+
+/** Copies what the element says by then, and says on itself whether that worked. */
+function copyButton(text) {
+  const button = iconButton("copy", "Copy", "action", async () => {
+    const word = await copied(text.textContent);
+    button.lastChild.data = word;
+    announce(word);
+    setTimeout(() => (button.lastChild.data = "Copy"), 1500);
+  });
+  return button;
+}
+
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "Copied";
+  } catch {
+    // Only secure pages have a clipboard, and the browser may not let this one write.
+    return "Not copied: the browser forbids it";
+  }
 }
 
 function showControls() {
@@ -249,8 +273,13 @@ function fitHeight() {
   message.style.height = `${message.scrollHeight}px`;
 }
 
-/** Keeps the newest text in view, unless the reader has scrolled away from it. */
-function toEnd({ onlyIfNear = false } = {}) {
+function toEnd() {
+  scroller.scrollTop = scroller.scrollHeight;
+}
+
+/** Shows something new at the end and keeps it in view, unless the reader has scrolled away from there. */
+function following(show) {
   const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-  if (!onlyIfNear || below < 120) scroller.scrollTop = scroller.scrollHeight;
+  show();
+  if (below < 120) toEnd();
 }

@@ -25,12 +25,18 @@ export function seconds(milliseconds) {
   return `${value.toFixed(value < 10 ? 2 : 0)} s`;
 }
 
+/** How long something will still take: 8 s, or 12 min. */
+export function remaining(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
 /** 34.2 tokens/s. */
 export function rate(tokensPerSecond) {
   return `${tokensPerSecond.toFixed(tokensPerSecond < 100 ? 1 : 0)} tokens/s`;
 }
 
-/** An error message as a sentence of its own. */
+/** An error message as a sentence of its own; an address or a file's name at its beginning stays as it is. */
 export function sentence(text) {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+  const begun = text.replace(/^\p{Ll}+(?=,|:?\s)/u, (word) => word.charAt(0).toUpperCase() + word.slice(1));
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -24,7 +24,9 @@ export async function startModel() {
   wireDrop();
   byId("cancel-load").addEventListener("click", () => attempt?.abort());
   byId("failure-retry").addEventListener("click", () => load(lastSource));
-  byId("welcome-choose").addEventListener("click", () => openPanel(byId("model-panel")));
+  for (const button of document.querySelectorAll(".choose button")) {
+    button.addEventListener("click", () => openPanel(byId("model-panel")));
+  }
   byId("failure-choose").addEventListener("click", () => openPanel(byId("model-panel")));
   defaultModel = await findDefault();
   byId("load-default").hidden = !defaultModel;
@@ -90,7 +92,7 @@ export function broke(error) {
 }
 
 function fail(error) {
-  byId("failure-code").textContent = error.code ?? "error";
+  byId("failure-code").textContent = (error.code ?? "error").replaceAll("_", " ");
   byId("failure-message").textContent = format.sentence(error.message);
   setState("failed");
 }
@@ -104,7 +106,7 @@ function setState(next) {
     byId("model-facts").replaceChildren();
     byId("notice").hidden = true;
   }
-  byId("welcome-choose").hidden = next !== "empty";
+  for (const line of document.querySelectorAll(".choose")) line.hidden = next !== "empty";
   events.dispatchEvent(new Event("state"));
 }
 
@@ -153,8 +155,7 @@ function wirePanel() {
     event.preventDefault();
     const source = byId("model-source").value.trim();
     if (source) return choose(source);
-    byId("model-error").textContent = "Write a hub id such as org/name, or the address of a folder.";
-    byId("model-error").hidden = false;
+    complain("Write a hub id such as org/name, or the address of a folder.");
     byId("model-source").focus();
   });
   byId("load-default").addEventListener("click", () => choose(defaultModel));
@@ -165,6 +166,12 @@ function wirePanel() {
     target.value = "";
     if (files.length > 0) choose(files);
   });
+}
+
+/** Says in the open panel what is wrong with a choice; the model that runs goes on running. */
+function complain(words) {
+  byId("model-error").textContent = words;
+  byId("model-error").hidden = false;
 }
 
 /** A folder may be dropped anywhere. */
@@ -183,8 +190,13 @@ function wireDrop() {
     veil.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    const files = await filesFromDataTransfer(event.dataTransfer);
+    const reading = filesFromDataTransfer(event.dataTransfer);
     for (const panel of document.querySelectorAll("dialog[open]")) panel.close();
-    await load(files);
+    try {
+      await load(await reading);
+    } catch (error) {
+      openPanel(byId("model-panel"));
+      complain(`The browser could not read what was dropped: ${format.sentence(error.message)}`);
+    }
   });
 }

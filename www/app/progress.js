@@ -31,8 +31,9 @@ export class LoadProgress {
     const elapsed = now - this.#start;
     const speed = (loaded / elapsed) * 1000;
     const facts = total ? [`${format.bytes(loaded)} of ${format.bytes(total)}`] : [format.bytes(loaded)];
-    facts.push(`${format.bytes(speed)}/s`);
-    if (total > loaded && elapsed > 1500) facts.push(`${Math.ceil((total - loaded) / speed)} s left`);
+    // Before the first bytes nobody knows.
+    if (loaded > 0) facts.push(`${format.bytes(speed)}/s`);
+    if (loaded > 0 && total > loaded && elapsed > 1500) facts.push(`${format.remaining((total - loaded) / speed)} left`);
     this.#show(this.#complete ? "Preparing" : "Loading", total ? loaded / total : null, facts.join("  ·  "));
   }
 
