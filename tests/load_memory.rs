@@ -11,7 +11,7 @@ use mobilellm::Result;
 use mobilellm::backend::WeightSink;
 use mobilellm::cancel::Cancel;
 use mobilellm::checkpoint::directory::DirectorySource;
-use mobilellm::checkpoint::{Checkpoint, WeightFormat};
+use mobilellm::checkpoint::{Checkpoint, Progress, WeightFormat};
 use mobilellm::matrix::Matrix;
 use mobilellm::network::{MatrixId, VectorId};
 use serde_json::json;
@@ -77,11 +77,18 @@ fn a_load_needs_a_few_tensors() {
         counting::start_peak();
         let mut sink = Elsewhere::default();
         let source = DirectorySource::new(folder.path()).unwrap();
-        pollster::block_on(async {
+        let (mut seen, mut total) = (0, None);
+        let report = pollster::block_on(async {
             let checkpoint = Checkpoint::open(&source, &Cancel::default()).await?;
-            checkpoint.load(format, &mut sink, &mut |_| {}).await
+            let mut observe = |progress: Progress| {
+                // On a slow line this is what comes in a second, and people want to see it come.
+                assert!(progress.bytes - seen <= 128 << 10, "{seen}, and then {}", progress.bytes);
+                (seen, total) = (progress.bytes, progress.total_bytes);
+            };
+            checkpoint.load(format, &mut sink, &mut observe).await
         })
         .unwrap();
+        assert_eq!((seen, total), (report.bytes, Some(report.bytes)));
         let extra = counting::peak() - before;
         // The parts of one matrix and the matrix itself, one band in its forms, and the header.
         let allowed = 3 * sink.largest + (12 << 20);

@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 /// The name of the weights where they lie in one file.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
-/// Bytes of a tensor that is passed over, after which progress is reported.
-const STRIDE: u64 = 1 << 20;
+/// Bytes after which progress is reported at the latest: on a slow line a tensor, or a band of one, takes a while.
+const STRIDE: u64 = 128 << 10;
 
 /// How far a load has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -302,7 +302,6 @@ impl Load<'_> {
             reader.skip(len, &info.name).await?;
             left -= len;
             self.advance(len);
-            (self.report)(self.progress);
         }
         Ok(())
     }
@@ -313,19 +312,25 @@ impl Load<'_> {
             self.cancel.check()?;
             let len = left.min(incoming.band_len());
             self.band.clear();
-            reader.read(len, &mut self.band, &info.name).await?;
+            let mut unread = len;
+            while unread > 0 {
+                let stride = unread.min(STRIDE);
+                reader.read(stride, &mut self.band, &info.name).await?;
+                unread -= stride;
+                self.advance(stride);
+            }
             incoming.push(&self.band)?;
             left -= len;
-            self.advance(len);
-            (self.report)(self.progress);
         }
         self.assembly.put(incoming)
     }
 
+    /// Counts bytes that were read, and says so.
     fn advance(&mut self, bytes: u64) {
         self.progress.bytes += bytes;
         // An index may understate the total.
         self.progress.total_bytes = self.progress.total_bytes.map(|total| total.max(self.progress.bytes));
+        (self.report)(self.progress);
     }
 }
 
