@@ -1,6 +1,6 @@
 //! The command line as its user sees it: output, exit codes, messages.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails here should say so")]
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -82,26 +82,38 @@ fn a_seed_repeats_itself_and_a_stop_string_ends() {
     assert_eq!(stopped["text"].as_str().unwrap(), &whole[..whole.find(&stop).unwrap()]);
 }
 
+/// The tensors of a fixture's expectations or of a file that the command line wrote: shape and f32 values.
+fn tensor(path: &str, name: &str) -> (Vec<usize>, Vec<[u8; 4]>) {
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = tensors.tensor(name).unwrap();
+    let words = tensor.data().chunks_exact(4).map(|word| word.try_into().unwrap()).collect();
+    (tensor.shape().to_vec(), words)
+}
+
 #[test]
 fn logits_are_written_as_safetensors() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
-    stdout(&[
-        "logits",
-        "--model",
-        &checkpoint("biases"),
-        "--tokens",
-        "1,5,7",
-        "--backend",
-        "cpu",
-        "--out",
-        path,
-    ]);
-    let bytes = std::fs::read(path).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let logits = tensors.tensor("logits").unwrap();
-    assert_eq!(logits.dtype(), safetensors::Dtype::F32);
-    assert_eq!(logits.shape()[0], 3);
+    let model = checkpoint("biases");
+    let expected = format!("{model}/expected.safetensors");
+    let (_, ids) = tensor(&expected, "tokens");
+    let ids: Vec<String> = ids.into_iter().map(|id| u32::from_le_bytes(id).to_string()).collect();
+    let ids = ids.join(",");
+    let common = ["logits", "--model", &model, "--backend", "cpu", "--weights", "f32", "--quiet"];
+    stdout(&[&common[..], &["--tokens", &ids, "--out", path]].concat());
+
+    let file = std::fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&file).unwrap();
+    assert_eq!(file.names(), ["logits"]);
+    assert_eq!(file.tensor("logits").unwrap().dtype(), safetensors::Dtype::F32);
+    let ((shape, ours), (expected_shape, theirs)) = (tensor(path, "logits"), tensor(&expected, "logits"));
+    assert_eq!(shape, expected_shape, "tokens by vocabulary");
+    let theirs: Vec<f32> = theirs.into_iter().map(f32::from_le_bytes).collect();
+    let largest = theirs.iter().fold(0f32, |max, logit| max.max(logit.abs()));
+    for (ours, theirs) in ours.into_iter().map(f32::from_le_bytes).zip(theirs) {
+        assert!((ours - theirs).abs() <= 1e-3 * largest, "{ours} is not {theirs}");
+    }
 }
 
 #[test]
@@ -138,9 +150,15 @@ fn wrong_usage_is_2_and_failure_is_1() {
     assert_eq!(failure(&["fly"]).0, Some(2));
     // Known before the model is looked for.
     for (flag, value) in
-        [("--temperature", "-1"), ("--top-p", "7"), ("--max-tokens", "0"), ("--min-p", "nan")]
+        [("--temperature", "-1"), ("--top-p", "7"), ("--max-tokens", "0"), ("--min-p", "nan"), ("--stop", "")]
     {
         let (code, message) = failure(&["generate", "--model", "/nowhere", "--prompt", "a", flag, value]);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(flag), "{message}");
+    }
+
+    for (flag, value) in [("--bits", "5"), ("--group-size", "48"), ("--override", "lm_head")] {
+        let (code, message) = failure(&["quantize", "/nowhere", "/nowhere/copy", flag, value]);
         assert_eq!(code, Some(2), "{message}");
         assert!(message.contains(flag), "{message}");
     }
@@ -202,16 +220,59 @@ fn a_prompt_that_does_not_fit_says_by_how_much() {
     assert!(message.contains("more than the context of 16"), "{message}");
 }
 
-#[test]
-fn chat_keeps_the_conversation() {
+/// What `mobilellm chat` prints when it is told these lines.
+fn chat(lines: &str) -> String {
     let model = checkpoint("chat");
     let output = cargo_bin_cmd!("mobilellm")
-        .args(["chat", "--model", &model, "--backend", "cpu", "--max-tokens", "4"])
-        .write_stdin("Hello\n/clear\nHello again\n/nonsense\n/exit\n")
+        .args(["chat", "--model", &model, "--backend", "cpu", "--max-tokens", "8", "--temperature", "0"])
+        .write_stdin(lines)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("/nonsense is not a command"));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn chat_keeps_the_conversation() {
+    let (first, second) = (chat("Hello\n"), chat("Again\n"));
+    assert!(!first.is_empty());
+    let both = chat("Hello\nAgain\n");
+    let answer = both.strip_prefix(&first).expect("the first answer is the same");
+    assert!(!answer.is_empty());
+    assert_ne!(answer, second, "the second answer knows of the first message");
+    assert_eq!(chat("Hello\n/clear\nAgain\n"), format!("{first}{second}"));
+    assert_eq!(chat("Hello\n/retry\n"), format!("{first}{first}"));
+    assert_ne!(chat("/system Speak like a pirate\nHello\n"), first);
+    let words = chat("/nonsense\n/retry\n/exit\nHello\n");
+    assert!(words.contains("/nonsense is not a command"), "{words}");
+    assert!(words.contains("nothing to answer yet") && !words.contains(&first), "{words}");
+}
+
+/// It stops an answer, or comes after it; in neither case does it end the conversation.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_an_answer_and_not_the_chat() {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
+    let mut chat = Command::new(env!("CARGO_BIN_EXE_mobilellm"))
+        .args(["chat", "--model", &checkpoint("chat"), "--backend", "cpu", "--quiet", "--temperature", "3"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut lines, mut answer) = (chat.stdin.take().unwrap(), chat.stdout.take().unwrap());
+    lines.write_all(b"Hello\n").unwrap();
+    answer.read_exact(&mut [0]).unwrap();
+    assert!(Command::new("kill").args(["-INT", &chat.id().to_string()]).status().unwrap().success());
+    lines.write_all(b"/help\n").unwrap();
+    drop(lines);
+    let mut text = Vec::new();
+    answer.read_to_end(&mut text).unwrap();
+    let text = String::from_utf8_lossy(&text);
+    assert!(chat.wait().unwrap().success(), "{text}");
+    assert!(text.contains("Type a message"), "it still listens: {text}");
 }
 
 #[test]
@@ -219,9 +280,36 @@ fn inspect_says_what_it_is() {
     let inspection = json(&["inspect", &checkpoint("mobilellm-ls"), "--json"]);
     assert_eq!(inspection["layer_sharing"], true);
     assert_eq!(inspection["model_type"], "mobilellm");
-    assert!(inspection["parameters"]["total"].as_u64().unwrap() > 0);
+    let config = std::fs::read_to_string(format!("{}/config.json", checkpoint("mobilellm-ls"))).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let size = |field: &str| config[field].as_u64().unwrap();
+    for field in ["num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"] {
+        assert_eq!(inspection[field], config[field], "{field}");
+    }
+    let number = |value: &Value| value.as_u64().unwrap();
+    let parameters = &inspection["parameters"];
+    assert_eq!(number(&parameters["embedding"]), size("vocab_size") * size("hidden_size"));
+    // Blocks and embedding, and the last norm.
+    let blocks = size("num_hidden_layers") * number(&parameters["per_layer"]);
+    assert_eq!(number(&parameters["total"]), blocks + number(&parameters["embedding"]) + size("hidden_size"));
+    // Keys and values of two runs a block, two bytes each.
+    let width = size("num_key_value_heads") * number(&inspection["head_dim"]);
+    assert_eq!(number(&inspection["kv_bytes_per_token"]), 2 * size("num_hidden_layers") * 2 * width * 2);
+    let stored = inspection["dtypes"].as_object().unwrap();
+    assert!(stored.values().map(|dtype| number(&dtype["bytes"])).sum::<u64>() < number(&inspection["bytes"]));
+    assert_eq!(
+        (&inspection["tokenizer"], &inspection["chat_template"], &inspection["quantization"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+
     let text = stdout(&["inspect", &checkpoint("mobilellm-ls")]);
     assert!(text.contains("each run twice"), "{text}");
+    let chat = json(&["inspect", &checkpoint("chat"), "--json"]);
+    assert_eq!(chat["tokenizer"], "tokenizer.json");
+    assert_eq!(chat["chat_template"], "tokenizer_config.json");
+    let quantised = json(&["inspect", &checkpoint("mlx-q4"), "--json"]);
+    assert!(quantised["quantization"].as_str().unwrap().starts_with("4 bits"), "{quantised}");
+    assert_eq!(json(&["inspect", &checkpoint("mobilellm"), "--json"])["tokenizer"], "tokenizer.model");
 }
 
 #[test]
@@ -273,13 +361,20 @@ fn bench_measures_any_shape_and_prints_a_line_of_json() {
     assert!(text.contains("decode at"), "{text}");
 
     let (code, message) = failure(&["bench", "--shape", "mobilellm-2b"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(message.contains("mobilellm-1b"), "{message}");
     let (code, message) = failure(&["bench", "--shape", "2x64", "--heads", "3"]);
     assert_eq!(code, Some(1));
     assert!(message.contains("num_attention_heads"), "{message}");
     let (code, message) = failure(&["bench", "--study", "width"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(message.contains("layer-sharing"), "{message}");
     assert_eq!(failure(&["bench", "--study", "depth", "--shape", "2x64"]).0, Some(2));
+    for wrong in
+        [["--tier", "turbo"], ["--prefill", "4,0"], ["--decode", "0"], ["--repeat", "0"], ["--limit", "nan"]]
+    {
+        let (code, message) = failure(&["bench", "--shape", "2x64", wrong[0], wrong[1]]);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(wrong[0]), "{message}");
+    }
 }

@@ -2,18 +2,17 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
-use mobilellm::bench::{Machine, Options, Report, Shape, Stage, Synthetic, run as measure, studies};
-use mobilellm::gpu::{self, Tier};
+use anyhow::Result;
+use mobilellm::bench::{Machine, Options, Report, Shape, Stage, Synthetic, run as measure};
+use mobilellm::gpu;
 
 use crate::flags::{Bench, SizeFlags};
 use crate::load;
 
 pub(crate) fn run(flags: &Bench) -> Result<()> {
-    let tier = flags.tier.as_deref().map(tier).transpose()?;
     let options = Options {
         backend: flags.backend.into(),
-        gpu: gpu::Options { tier, ..gpu::Options::default() },
+        gpu: gpu::Options { tier: flags.tier, ..gpu::Options::default() },
         weights: flags.weights.into(),
         prefill: flags.prefill.clone(),
         decode: flags.decode,
@@ -26,7 +25,7 @@ pub(crate) fn run(flags: &Bench) -> Result<()> {
         let source = load::source(model)?;
         return report(flags, model, source.as_ref(), &options);
     }
-    for shape in shapes(flags)? {
+    for shape in shapes(flags) {
         let source = Synthetic::new(&shape, options.weights)?;
         report(flags, &shape.name, &source, &options)?;
     }
@@ -60,17 +59,10 @@ fn report(
 }
 
 /// What the flags name: a study's shapes, or one shape.
-fn shapes(flags: &Bench) -> Result<Vec<Shape>> {
+fn shapes(flags: &Bench) -> Vec<Shape> {
     match &flags.study {
-        None => Ok(vec![sized(Shape::parse(&flags.shape)?, &flags.size)]),
-        Some(name) => {
-            let known = studies();
-            let names: Vec<_> = known.iter().map(|study| study.name).collect();
-            let study = known.iter().find(|study| study.name == name);
-            let study =
-                study.with_context(|| format!("--study is one of {}, not {name}", names.join(", ")))?;
-            Ok(study.shapes.clone())
-        }
+        None => vec![sized(flags.shape.clone(), &flags.size)],
+        Some(study) => study.shapes.clone(),
     }
 }
 
@@ -85,11 +77,6 @@ fn sized(shape: Shape, size: &SizeFlags) -> Shape {
         ..shape.clone()
     };
     if changed == shape { shape } else { Shape { name: format!("{} (changed)", shape.name), ..changed } }
-}
-
-fn tier(name: &str) -> Result<Tier> {
-    let names: Vec<_> = Tier::ALL.iter().map(|tier| tier.name()).collect();
-    Tier::from_name(name).with_context(|| format!("--tier is one of {}, not {name}", names.join(", ")))
 }
 
 fn machine() -> Machine {

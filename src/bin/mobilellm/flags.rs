@@ -4,10 +4,13 @@
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mobilellm::bench::{Shape, Study, studies};
 use mobilellm::checkpoint::WeightFormat;
+use mobilellm::checkpoint::writer::Override;
 use mobilellm::engine::BackendChoice;
+use mobilellm::gpu::Tier;
 use mobilellm::sampler::MAX_LOGPROBS;
 use mobilellm::speculate::Speculation;
 
@@ -119,7 +122,7 @@ pub(crate) struct SamplingFlags {
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
     /// End where this text comes; may be given several times.
-    #[arg(long, value_name = "STR", allow_hyphen_values = true)]
+    #[arg(long, value_name = "STR", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     pub(crate) stop: Vec<String>,
     /// Guess several tokens at once where the text repeats itself: it changes no output, and "auto" does it while it is
     /// faster.
@@ -144,6 +147,23 @@ fn within(low: f32, high: f32) -> impl Fn(&str) -> Result<f32, String> + Clone {
 /// Reads a whole number of a range.
 fn whole(low: u32, high: u32) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(u64::from(low)..=u64::from(high))
+}
+
+fn tier(name: &str) -> Result<Tier, String> {
+    let names: Vec<_> = Tier::ALL.iter().map(|tier| tier.name()).collect();
+    Tier::from_name(name).ok_or(format!("it is one of {}", names.join(", ")))
+}
+
+fn study(name: &str) -> Result<Study, String> {
+    let names: Vec<_> = studies().iter().map(|study| study.name).collect();
+    studies().into_iter().find(|study| study.name == name).ok_or(format!("it is one of {}", names.join(", ")))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 => Ok(seconds),
+        _ => Err("it must be a positive number of seconds".to_owned()),
+    }
 }
 
 #[derive(Args)]
@@ -252,9 +272,9 @@ pub(crate) struct Quantize {
     /// Other bits for a module and all below it, such as model.embed_tokens=8, model.layers.0=8:32 (with a group of its
     /// own) or lm_head=none; may be given several times.
     #[arg(long, value_name = "MODULE=BITS")]
-    pub(crate) r#override: Vec<String>,
+    pub(crate) r#override: Vec<Override>,
     /// Largest file, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_shard_size: u64,
     /// Show no progress.
     #[arg(long, short)]
@@ -273,13 +293,13 @@ pub(crate) struct Inspect {
 #[derive(Args)]
 pub(crate) struct Bench {
     /// mobilellm-125m, -ls-125m, -350m, -ls-350m, -600m, -1b, -1.5b, smollm2-135m, or LAYERSxHIDDEN such as 12x768.
-    #[arg(long, value_name = "SHAPE", default_value = "mobilellm-125m")]
-    pub(crate) shape: String,
+    #[arg(long, value_name = "SHAPE", value_parser = Shape::parse, default_value = "mobilellm-125m")]
+    pub(crate) shape: Shape,
     #[command(flatten)]
     pub(crate) size: SizeFlags,
     /// Measure the shapes of a study instead: layer-sharing or depth.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["shape", "model"])]
-    pub(crate) study: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = study, conflicts_with_all = ["shape", "model"])]
+    pub(crate) study: Option<Study>,
     /// Measure a checkpoint instead of random weights: folder, http(s) address or hub name.
     #[arg(long, short, value_name = "DIR|URL", conflicts_with = "shape")]
     pub(crate) model: Option<String>,
@@ -287,25 +307,25 @@ pub(crate) struct Bench {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Backend,
     /// Force a tier of GPU kernels [default: the best that the adapter has].
-    #[arg(long, value_name = "TIER")]
-    pub(crate) tier: Option<String>,
+    #[arg(long, value_name = "TIER", value_parser = tier)]
+    pub(crate) tier: Option<Tier>,
     /// How to hold the weights.
     #[arg(long, value_enum, default_value = "q4")]
     pub(crate) weights: Weights,
     /// Lengths of the prompts, separated by commas.
-    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', default_value = "128,512,1024")]
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = whole(1, u32::MAX), default_value = "128,512,1024")]
     pub(crate) prefill: Vec<usize>,
     /// Tokens to write.
-    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = whole(1, u32::MAX))]
     pub(crate) decode: usize,
     /// Tokens of the long context to write them after.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = whole(1, u32::MAX))]
     pub(crate) context: usize,
     /// Run everything so often, and report the median.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(1, u32::MAX))]
     pub(crate) repeat: usize,
     /// Seconds that any one run may take; what would take longer is cut short or left out.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = seconds)]
     pub(crate) limit: f64,
     /// Print one JSON object a shape, each on a line of its own.
     #[arg(long)]

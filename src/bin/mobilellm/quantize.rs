@@ -3,7 +3,7 @@
 use anyhow::Result;
 use indicatif::HumanBytes;
 use mobilellm::cancel::Cancel;
-use mobilellm::checkpoint::writer::{Override, QuantizeOptions, quantize_folder};
+use mobilellm::checkpoint::writer::{QuantizeOptions, quantize_folder};
 use mobilellm::config::BitsAndGroup;
 
 use crate::flags::Quantize;
@@ -11,10 +11,9 @@ use crate::load;
 
 pub(crate) fn run(flags: &Quantize) -> Result<()> {
     let source = load::source(&flags.source)?;
-    let overrides = flags.r#override.iter().map(|text| text.parse::<Override>());
     let options = QuantizeOptions {
         default: BitsAndGroup { bits: flags.bits.parse()?, group_size: flags.group_size.parse()? },
-        overrides: overrides.collect::<Result<_, _>>()?,
+        overrides: flags.r#override.clone(),
         max_shard_size: flags.max_shard_size << 20,
     };
     let cancel = Cancel::default();
