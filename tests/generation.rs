@@ -7,6 +7,7 @@
 #[path = "common/engines.rs"]
 mod engines;
 
+use std::path::Path;
 use std::time::Duration;
 
 use engines::{Backend, backends, fixtures, load};
@@ -15,6 +16,8 @@ use mobilellm::engine::Engine;
 use mobilellm::sampler::SamplerOptions;
 use mobilellm::session::{Event, FinishReason, GenerateOptions, Session};
 use mobilellm::speculate::Speculation;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const TOKENS: usize = 60;
 
@@ -150,6 +153,101 @@ fn an_answer_ends_at_the_last_token_and_at_the_last_position() {
             let prompt = [4, 5, 6].repeat(limit / 3)[..limit - 12].to_vec();
             let (tokens, reason) = generate(&mut session, &prompt, options);
             assert_eq!((tokens.len(), reason), (13, FinishReason::Length), "{backend:?}");
+        }
+    }
+}
+
+/// A copy of a fixture, one of whose JSON files has a field changed.
+fn changed(name: &str, file: &str, field: &str, value: Value) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixtures().join("checkpoints").join(name)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = copy.path().join(file);
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    json[field] = value;
+    std::fs::write(path, json.to_string()).unwrap();
+    copy
+}
+
+/// The text and the tokens of what transformers generates from a prompt, continued as these options say.
+fn continued(folder: &Path, backend: Backend, options: GenerateOptions) -> (String, Vec<u32>, FinishReason) {
+    let engine = load(folder, backend, WeightFormat::F32);
+    let prompt = engine.text_prompt("Alice was beginning to get").unwrap();
+    let mut session = engine.session().unwrap();
+    let mut generation = session.start(&prompt, options).unwrap();
+    let (mut text, mut tokens) = (String::new(), Vec::new());
+    loop {
+        match pollster::block_on(generation.next()).unwrap().unwrap() {
+            Event::Prefill { .. } => {}
+            Event::Token(token) => {
+                text.push_str(&token.text);
+                tokens.push(token.token);
+            }
+            Event::Done { finish_reason, .. } => return (text, tokens, finish_reason),
+        }
+    }
+}
+
+/// The reference continues with 45, 195, five times 283 ("as"), 319 ("ot").
+#[test]
+fn any_of_several_ends_ends_a_text_and_is_no_part_of_it() {
+    for backend in backends() {
+        for (ends, tokens, text) in [
+            (json!([2, 0, 319]), &[45, 195, 283, 283, 283, 283, 283, 319][..], "K\u{4}asasasasas"),
+            (json!([319, 195]), &[45, 195], "K"),
+            (json!(45), &[45], ""),
+        ] {
+            let folder = changed("chat", "generation_config.json", "eos_token_id", ends);
+            let options = GenerateOptions { max_tokens: Some(16), ..GenerateOptions::default() };
+            let expected = (text.to_owned(), tokens.to_vec(), FinishReason::Stop);
+            assert_eq!(continued(folder.path(), backend, options), expected, "{backend:?}");
+        }
+    }
+}
+
+#[test]
+fn stop_strings_end_a_text_wherever_its_tokens_end() {
+    let folder = fixtures().join("checkpoints/chat");
+    for backend in backends() {
+        for (stop, text, reason) in [
+            (&["sasaso"][..], "K\u{4}asasa", FinishReason::Stop),
+            (&["never", "sa"], "K\u{4}a", FinishReason::Stop),
+            // It begins again and again, and is not there: all that was held back comes out.
+            (&["asasasasasa"], "K\u{4}asasasasasot", FinishReason::Length),
+        ] {
+            let stop = stop.iter().map(ToString::to_string).collect();
+            let options = GenerateOptions { max_tokens: Some(8), stop, ..GenerateOptions::default() };
+            let (actual, _, actual_reason) = continued(&folder, backend, options);
+            assert_eq!((actual.as_str(), actual_reason), (text, reason), "{backend:?}");
+        }
+    }
+}
+
+/// Also where each block has two caches.
+#[test]
+fn a_session_runs_only_what_it_has_not_cached() {
+    for layer_sharing in [false, true] {
+        let folder = changed("mobilellm", "config.json", "layer_sharing", json!(layer_sharing));
+        for backend in backends() {
+            let engine = load(folder.path(), backend, WeightFormat::F32);
+            let mut session = engine.session().unwrap();
+            let first: Vec<u32> = (1..60).collect();
+            generate(&mut session, &first, options());
+            let second: Vec<u32> = (1..40).chain([7, 9, 11]).collect();
+            let mut generation = session.start(&second, options()).unwrap();
+            let mut tokens = Vec::new();
+            let usage = loop {
+                match pollster::block_on(generation.next()).unwrap().unwrap() {
+                    Event::Token(token) => tokens.push(token.token),
+                    Event::Prefill { done, .. } => assert!(done > 39, "{done}"),
+                    Event::Done { usage, .. } => break usage,
+                }
+            };
+            assert_eq!((usage.prompt_tokens, usage.cached_tokens), (42, 39), "{backend:?}");
+            let (fresh, _) = generate(&mut engine.session().unwrap(), &second, options());
+            assert_eq!(tokens, fresh, "{backend:?}, layer sharing {layer_sharing}");
         }
     }
 }
