@@ -184,6 +184,22 @@ fn wrong_usage_is_2_and_failure_is_1() {
     assert!(message.contains("99999") && message.contains("vocabulary"), "{message}");
 }
 
+/// A misspelt folder looks like a name on the hub.
+#[test]
+fn nobody_goes_to_the_hub_unknowingly() {
+    let mut command = cargo_bin_cmd!("mobilellm");
+    // No test leaves this machine.
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9");
+    let output = command.args(["inspect", "models/misspelt"]).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("no folder models/misspelt here"), "{message}");
+    assert!(
+        message.contains("cannot read https://huggingface.co/models/misspelt/resolve/main/"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_text_may_begin_with_a_hyphen() {
     let model = checkpoint("chat");

@@ -42,9 +42,10 @@ pub struct HttpSource {
 }
 
 impl HttpSource {
-    /// The folder at an http(s) address, or the repository `organisation/name` of the Hugging Face hub.
+    /// The folder at an http(s) address, or the repository `organisation/name` of the Hugging Face hub, of the revision
+    /// `organisation/name@revision` where one is named.
     ///
-    /// An address of a repository's page stands for its files. For the hub, the environment variable `HF_TOKEN`
+    /// An address of a repository's page stands for its files, and that of a file for its folder. For the hub, the environment variable `HF_TOKEN`
     /// opens repositories that ask for it.
     ///
     /// # Errors
@@ -230,8 +231,8 @@ fn read_piece(reader: &mut BodyReader<'static>, url: &str) -> Result<Report> {
 /// Where a model's files are, and the query that goes behind each.
 fn address(model: &str) -> Result<(String, String)> {
     let model = model.split('#').next().unwrap_or_default();
-    if is_hub_name(model) {
-        return Ok((format!("{HUB}/{model}/resolve/main"), String::new()));
+    if let Some(files) = files_on_hub(model) {
+        return Ok((files, String::new()));
     }
     if !(model.starts_with("http://") || model.starts_with("https://")) {
         return Err(Error::request(
@@ -243,16 +244,35 @@ fn address(model: &str) -> Result<(String, String)> {
     }
     let (path, query) = model.find('?').map_or((model, ""), |at| model.split_at(at));
     let path = path.trim_end_matches('/');
+    // People paste what the browser shows: the page of a repository, not the folder of its files.
     let page = path.strip_prefix(HUB).and_then(|rest| rest.strip_prefix('/'));
-    let base = match page.map(|page| page.strip_suffix("/tree/main").unwrap_or(page)) {
-        Some(name) if is_hub_name(name) => format!("{HUB}/{name}/resolve/main"),
-        _ => path.to_owned(),
-    };
-    Ok((base, query.to_owned()))
+    let files = page.map(|page| page.replacen("/tree/", "@", 1)).and_then(|page| files_on_hub(&page));
+    Ok((files.unwrap_or_else(|| folder_of(path).to_owned()), query.to_owned()))
 }
 
-/// Whether a text has the form `organisation/name`.
+/// The address of a repository's files, by its name.
+fn files_on_hub(name: &str) -> Option<String> {
+    let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+    let is_revision = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let is_known = is_repository(name) && !revision.is_empty() && revision.chars().all(is_revision);
+    is_known.then(|| format!("{HUB}/{name}/resolve/{}", revision.replace('/', "%2F")))
+}
+
+/// A link to one of the files means its folder.
+fn folder_of(path: &str) -> &str {
+    let is_file = |name: &str| [".json", ".safetensors", ".model"].iter().any(|end| name.ends_with(end));
+    match path.rsplit_once('/') {
+        Some((folder, name)) if is_file(name) => folder,
+        _ => path,
+    }
+}
+
+/// Whether a text has the form `organisation/name` or `organisation/name@revision`.
 pub fn is_hub_name(text: &str) -> bool {
+    files_on_hub(text).is_some()
+}
+
+fn is_repository(text: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
             && !part.starts_with('.')
@@ -304,13 +324,22 @@ mod tests {
         ] {
             assert_eq!(address(model).unwrap(), (files.to_owned(), String::new()), "{model}");
         }
+        for model in ["org/model@refs/pr/1", "https://huggingface.co/org/model/tree/refs/pr/1/"] {
+            let files = "https://huggingface.co/org/model/resolve/refs%2Fpr%2F1";
+            assert_eq!(address(model).unwrap().0, files, "{model}");
+        }
+        let file = "https://huggingface.co/org/model/resolve/v2/model.safetensors?download=true";
+        let files = "https://huggingface.co/org/model/resolve/v2";
+        assert_eq!(address(file).unwrap(), (files.to_owned(), "?download=true".to_owned()));
         let (base, query) = address("http://localhost:1/a/?download=true#top").unwrap();
         assert_eq!((base.as_str(), query.as_str()), ("http://localhost:1/a", "?download=true"));
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for model in ["", "model", "a/b/c", "../b", "file:///etc/passwd", "org/na me"] {
+        for model in
+            ["", "model", "a/b/c", "../b", "file:///etc/passwd", "org/na me", "a/b@", "a/b@x y", "a/b@?"]
+        {
             assert!(matches!(address(model), Err(Error::Request { .. })), "{model}");
         }
     }

@@ -17,7 +17,8 @@ use mobilellm::speculate::Speculation;
 /// Run small Llama-shaped language models: MobileLLM, SmolLM2, Llama.
 ///
 /// A model is a folder or an address that holds config.json, a tokenizer and *.safetensors, as checkpoints lie on the
-/// Hugging Face hub; a hub name such as HuggingFaceTB/SmolLM2-135M-Instruct works too.
+/// Hugging Face hub; a hub name such as HuggingFaceTB/SmolLM2-135M-Instruct works too, with
+/// @REVISION where you want another than main.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub(crate) struct Cli {

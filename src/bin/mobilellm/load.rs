@@ -26,7 +26,12 @@ pub(crate) struct Loaded {
 /// A folder, an http(s) address, or the name of a repository on the hub.
 pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
     let is_address = model.starts_with("http://") || model.starts_with("https://");
-    if is_address || (!Path::new(model).exists() && is_hub_name(model)) {
+    let is_on_hub = !Path::new(model).exists() && is_hub_name(model);
+    if is_on_hub {
+        // Nobody should go to the network by a slip of the fingers and not know it.
+        eprintln!("There is no folder {model} here: looking for it on the Hugging Face hub.");
+    }
+    if is_address || is_on_hub {
         return Ok(Box::new(HttpSource::new(model, PATIENCE)?));
     }
     Ok(Box::new(DirectorySource::new(model)?))
