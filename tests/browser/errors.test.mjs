@@ -1,9 +1,10 @@
 // Weights that are not there, broken, or served by a server that misbehaves: the page says so in words, and works on.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 
 import { openEmpty, openPage, openReady, picture } from "./support/browser.mjs";
 import { hangUp, stall, startHostile, trickle } from "./support/hostile.mjs";
@@ -98,6 +99,30 @@ describe("the page", () => {
     });
     await page.getByText("The browser could not read what was dropped: No access.").waitFor();
     assert.equal(await page.locator("body").getAttribute("data-state"), "ready");
+  });
+
+  test("takes a hub id, and a revision of one", async (t) => {
+    const page = await openPage(t, stage.browser);
+    const asked = [];
+    // The hub is played by the files of this repository: no test leaves this machine.
+    await page.context().route("https://huggingface.co/**", (route) => {
+      asked.push(new URL(route.request().url()).pathname);
+      const path = join(tiny, asked.at(-1).split("/").pop());
+      if (!existsSync(path)) return route.fulfill({ status: 404, headers: { "Access-Control-Allow-Origin": "*" } });
+      return route.fulfill({ path, headers: { "Access-Control-Allow-Origin": "*" } });
+    });
+    await openReady(page, stage.site.address);
+    for (const [id, folder] of [
+      ["some/model", "/some/model/resolve/main/"],
+      ["some/model@refs/pr/1", "/some/model/resolve/refs%2Fpr%2F1/"],
+      ["https://huggingface.co/some/model/tree/v2", "/some/model/resolve/v2/"],
+    ]) {
+      asked.length = 0;
+      await loadInPage(page, id);
+      await page.locator("#model-panel:not([open])").waitFor({ state: "attached" });
+      await page.waitForFunction(() => document.getElementById("model-name").textContent === "some/model");
+      assert.ok(asked.length > 3 && asked.every((path) => path.startsWith(folder)), asked.join(" "));
+    }
   });
 
   test("takes a folder from the picker, and one that is dropped", async (t) => {
@@ -226,6 +251,31 @@ describe("a server", () => {
       { tiny },
       (_, response, path) => weights(path) && (trickle(response, path, { pieces: 40, pause: 5 }), true),
     );
+    assert.equal(await loadError(t, `${address}/tiny`), null);
+  });
+
+  test("that lies about the length", async (t) => {
+    let lie = 0;
+    const address = await hostile(t, { tiny }, (_, response, path) => {
+      if (!weights(path)) return false;
+      const bytes = readFileSync(path);
+      response.writeHead(200, { "Content-Length": bytes.length + lie, Connection: "close" });
+      response.write(bytes, () => response.destroy());
+      return true;
+    });
+    lie = 1000;
+    assertError(await loadError(t, `${address}/tiny`), "fetch_failed", /after \d+ of \d+ bytes.*load again/);
+    lie = -1000;
+    assertError(await loadError(t, `${address}/tiny`), "invalid_file", /model\.safetensors.*truncated/);
+  });
+
+  test("that compresses, and says the compressed length", async (t) => {
+    const address = await hostile(t, { tiny }, (_, response, path) => {
+      if (!weights(path)) return false;
+      const bytes = gzipSync(readFileSync(path));
+      response.writeHead(200, { "Content-Length": bytes.length, "Content-Encoding": "gzip" }).end(bytes);
+      return true;
+    });
     assert.equal(await loadError(t, `${address}/tiny`), null);
   });
 
