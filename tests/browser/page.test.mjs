@@ -141,18 +141,38 @@ describe("chat", () => {
     assert.equal(await page.locator(".turn").count(), 4);
   });
 
-  test("says by how much a prompt is too long", async (t) => {
+  test("says by how much a prompt is too long, and gives it back", async (t) => {
     const page = await openPage(t, stage.browser);
     await openReady(page, gpu());
-    await ask(page, "word ".repeat(2000));
+    await settle(page, { max_tokens: "3" });
+    await ask(page, "First");
+    await answer(page);
+    const long = "word ".repeat(2000);
+    await ask(page, long);
     const problem = page.locator(".turn .problem");
     await problem.waitFor();
     assert.match(await problem.textContent(), /\d+ tokens, \d+ more than the context/);
     await assertInView(page, problem);
-    await page.getByRole("button", { name: "Clear conversation" }).click();
-    await settle(page, { max_tokens: "3" });
+    assert.equal(await page.locator("#message").inputValue(), long, "it can be shortened");
     await ask(page, "Short");
+    await page.locator(".turn.user").nth(1).waitFor();
     await answer(page);
+    assert.equal(await problem.count(), 0);
+    assert.equal(await page.locator(".turn").count(), 4);
+  });
+
+  test("the system prompt stands before the conversation", async (t) => {
+    const page = await openPage(t, stage.browser);
+    await openReady(page, gpu());
+    const answers = [];
+    for (const system of ["", "Speak like a pirate", ""]) {
+      await settle(page, { max_tokens: "12", temperature: "0", repetition_penalty: "1", system });
+      await ask(page, "Who are you?");
+      answers.push(await answer(page));
+      await page.getByRole("button", { name: "Clear conversation" }).click();
+    }
+    assert.equal(answers[0], answers[2]);
+    assert.notEqual(answers[0], answers[1]);
   });
 
   test("survives a reload, with its conversation and its settings", async (t) => {

@@ -89,6 +89,7 @@ function send(text) {
   if (!engine || running || text.trim() === "") return;
   message.value = "";
   fitHeight();
+  list.querySelector(".turn > .problem:only-child")?.parentElement.remove();
   add({ role: "user", content: text });
   answer();
 }
@@ -142,7 +143,9 @@ async function answer() {
     }
     following(() => view.say(ending(clock, finishReason)));
   } catch (error) {
-    following(() => view.fail(format.sentence(error.message)));
+    const words = format.sentence(error.message);
+    if (error.code === "context_length_exceeded") takeBack(words);
+    else following(() => view.fail(words));
     if (error.code === "internal" || error.code === "worker" || error.code === "device") broke(error);
   } finally {
     running = null;
@@ -154,6 +157,25 @@ async function answer() {
     announce(turn.content || "No answer");
     if (document.activeElement === document.body || document.activeElement === byId("stop")) focusChat();
   }
+}
+
+/** A message that does not fit goes back where it can be shortened; in the conversation no later one would fit either. */
+function takeBack(words) {
+  const [question] = turns.splice(-2);
+  for (let count = 2; count > 0; count -= 1) list.lastElementChild.remove();
+  if (message.value === "") message.value = question.content;
+  fitHeight();
+  const item = element("li", "turn");
+  item.append(problem(words));
+  list.append(item);
+  toEnd();
+}
+
+/** What went wrong; screen readers say it at once. */
+function problem(words) {
+  const node = element("p", "problem", words);
+  node.setAttribute("role", "alert");
+  return node;
 }
 
 function conversationSoFar() {
@@ -229,11 +251,7 @@ function turnElement({ role, content }) {
     node,
     text,
     say: (words) => (facts.textContent = words),
-    fail(words) {
-      const problem = element("p", "problem", words);
-      problem.setAttribute("role", "alert");
-      after.before(problem);
-    },
+    fail: (words) => after.before(problem(words)),
   };
 }
 
