@@ -200,6 +200,56 @@ fn nobody_goes_to_the_hub_unknowingly() {
     );
 }
 
+/// Such as `head`, or a pager that is left: no failure of ours, and no panic.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    use std::process::{Command, Stdio};
+
+    let model = checkpoint("chat");
+    for args in [
+        &["inspect", &model][..],
+        &["inspect", &model, "--json"],
+        &["tokenize", "--model", &model, "Hello"],
+        &["tokenize", "--model", &model, "Hello", "--json"],
+        &["detokenize", "--model", &model, "5", "6"],
+        &["generate", "--model", &model, "--backend", "cpu", "--prompt", "a", "--max-tokens", "3"],
+        &["generate", "--model", &model, "--backend", "cpu", "--prompt", "a", "--max-tokens", "3", "--json"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mobilellm"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !message.contains("panicked"), "{args:?}: {message}");
+    }
+}
+
+/// The wire of a log, or of another program, wants no colours.
+#[test]
+fn warnings_are_plain_text_where_nobody_sees_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = PathBuf::from(checkpoint("chat"));
+    for name in ["config.json", "tokenizer.json"] {
+        std::fs::copy(model.join(name), folder.path().join(name)).unwrap();
+    }
+    // The last weight is not a number.
+    let mut weights = std::fs::read(model.join("model.safetensors")).unwrap();
+    let end = weights.len();
+    weights[end - 2..].copy_from_slice(&[0xc0, 0x7f]);
+    std::fs::write(folder.path().join("model.safetensors"), weights).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let (code, message) =
+        failure(&["generate", "--model", folder, "--prompt", "a", "--backend", "cpu", "--quiet"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("WARN model.norm: some weights are infinite or not a number"), "{message}");
+    assert!(message.contains("no finite value") && !message.contains('\u{1b}'), "{message}");
+}
+
 #[test]
 fn a_text_may_begin_with_a_hyphen() {
     let model = checkpoint("chat");

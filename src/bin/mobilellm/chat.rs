@@ -12,8 +12,9 @@ use rustyline::error::ReadlineError;
 use serde_json::{Value, json};
 
 use crate::flags::Chat;
-use crate::generate::{options, print};
+use crate::generate::options;
 use crate::load;
+use crate::output::{line, print};
 
 const HELP: &str = "Type a message. Ctrl-C stops an answer; Ctrl-D or /exit leaves.
 /clear forgets the conversation, /system TEXT changes what the model is told first, /retry answers again.";
@@ -24,14 +25,14 @@ pub(crate) fn run(flags: &Chat) -> Result<()> {
         let mut talk = Talk::new(&loaded.engine, flags)?;
         let mut lines = rustyline::DefaultEditor::new()?;
         if std::io::stdin().is_terminal() {
-            println!("{HELP}");
+            line(HELP)?;
         }
         loop {
             match lines.readline("> ") {
                 Ok(line) if line.trim().is_empty() => {}
                 Ok(line) => {
                     lines.add_history_entry(line.as_str())?;
-                    if !talk.line(line.trim()).await? {
+                    if !talk.obey(line.trim()).await? {
                         return Ok(());
                     }
                 }
@@ -78,10 +79,10 @@ impl<'a> Talk<'a> {
     }
 
     /// Obeys one line; false leaves.
-    async fn line(&mut self, line: &str) -> Result<bool> {
-        match line.split_once(' ').unwrap_or((line, "")) {
+    async fn obey(&mut self, typed: &str) -> Result<bool> {
+        match typed.split_once(' ').unwrap_or((typed, "")) {
             ("/exit" | "/quit", _) => return Ok(false),
-            ("/help", _) => println!("{HELP}"),
+            ("/help", _) => line(HELP)?,
             ("/clear", _) => self.messages.clear(),
             ("/system", text) => self.system = (!text.is_empty()).then(|| text.to_owned()),
             ("/retry", _) => {
@@ -89,14 +90,16 @@ impl<'a> Talk<'a> {
                     self.messages.pop();
                 }
                 if self.messages.is_empty() {
-                    println!("There is nothing to answer yet.");
+                    line("There is nothing to answer yet.")?;
                 } else {
                     self.answer().await;
                 }
             }
-            (command, _) if command.starts_with('/') => println!("{command} is not a command.\n{HELP}"),
+            (command, _) if command.starts_with('/') => {
+                line(format_args!("{command} is not a command.\n{HELP}"))?
+            }
             _ => {
-                self.messages.push(json!({"role": "user", "content": line}));
+                self.messages.push(json!({"role": "user", "content": typed}));
                 self.answer().await;
             }
         }

@@ -1,7 +1,6 @@
 //! `mobilellm generate`: one prompt or one message, streamed or as one JSON object.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write;
 
 use anyhow::Result;
 use mobilellm::engine::Engine;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::flags::{Generate, SamplingFlags};
 use crate::load;
+use crate::output::{line, print};
 
 pub(crate) fn run(flags: &Generate) -> Result<()> {
     pollster::block_on(async {
@@ -45,7 +45,7 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
             answer.take(event);
         }
         if flags.json {
-            println!("{}", answer.json(engine, loaded.load_ms, seed));
+            line(answer.json(engine, loaded.load_ms, seed))?;
         } else {
             print("\n")?;
         }
@@ -73,13 +73,6 @@ pub(crate) fn options(flags: &SamplingFlags, usual: SamplerOptions) -> GenerateO
         speculation: flags.speculation(),
         ..GenerateOptions::default()
     }
-}
-
-/// Writes text at once, so that it streams.
-pub(crate) fn print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
 
 /// What a generation brought, gathered.

@@ -1,5 +1,7 @@
 //! `mobilellm`: the engine on the command line. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+#![deny(clippy::print_stdout, reason = "it panics when the reader has left; `output` does not")]
+
 #[cfg(not(target_arch = "wasm32"))]
 mod bench;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,6 +16,8 @@ mod inspect;
 mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod logits;
+#[cfg(not(target_arch = "wasm32"))]
+mod output;
 #[cfg(not(target_arch = "wasm32"))]
 mod quantize;
 #[cfg(not(target_arch = "wasm32"))]
@@ -30,7 +34,7 @@ fn main() {}
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
-    use std::io::ErrorKind;
+    use std::io::{ErrorKind, IsTerminal};
     use std::process::ExitCode;
 
     use anyhow::Result;
@@ -44,7 +48,13 @@ mod native {
         let cli = Cli::parse();
         let filter =
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("mobilellm=warn,error"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .without_time()
+            .init();
         match run(cli.command) {
             Ok(()) => ExitCode::SUCCESS,
             // A reader that closed the pipe has seen enough.

@@ -8,6 +8,7 @@ use mobilellm::config::BitsAndGroup;
 
 use crate::flags::Quantize;
 use crate::load;
+use crate::output::line;
 
 pub(crate) fn run(flags: &Quantize) -> Result<()> {
     let source = load::source(&flags.source)?;
@@ -31,13 +32,13 @@ pub(crate) fn run(flags: &Quantize) -> Result<()> {
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
     }
-    println!(
+    line(format_args!(
         "{}: {} modules quantised, {} became {} in {} file(s)",
         flags.destination.display(),
         report.quantized,
         HumanBytes(report.bytes_read),
         HumanBytes(report.bytes_written),
         report.files.len(),
-    );
+    ))?;
     Ok(())
 }

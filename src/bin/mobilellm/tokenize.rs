@@ -5,16 +5,17 @@ use serde_json::json;
 
 use crate::flags::{Detokenize, Tokenize};
 use crate::load;
+use crate::output::line;
 
 pub(crate) fn tokenize(flags: &Tokenize) -> Result<()> {
     let tokenizer = pollster::block_on(load::tokenizer(&flags.model))?;
     let ids = tokenizer.encode(&flags.text, !flags.no_special)?;
     let tokens: Vec<String> = ids.iter().map(|id| tokenizer.token(*id).unwrap_or_default()).collect();
     if flags.json {
-        println!("{}", json!({"ids": ids, "tokens": tokens}));
+        line(json!({"ids": ids, "tokens": tokens}))?;
     } else {
         for (id, token) in ids.iter().zip(tokens) {
-            println!("{id:>8}  {}", token.escape_debug());
+            line(format_args!("{id:>8}  {}", token.escape_debug()))?;
         }
     }
     Ok(())
@@ -24,9 +25,9 @@ pub(crate) fn detokenize(flags: &Detokenize) -> Result<()> {
     let tokenizer = pollster::block_on(load::tokenizer(&flags.model))?;
     let text = tokenizer.decode(&flags.ids, flags.skip_special)?;
     if flags.json {
-        println!("{}", json!({"text": text}));
+        line(json!({"text": text}))?;
     } else {
-        println!("{text}");
+        line(text)?;
     }
     Ok(())
 }
