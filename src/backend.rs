@@ -148,6 +148,14 @@ impl State {
         }
     }
 
+    /// Tokens that such a call takes where the logits of all are wanted.
+    pub fn max_logit_rows(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_batch(),
+            Self::Gpu(state) => state.max_logit_rows(),
+        }
+    }
+
     /// Tokens up to which a batch gives each the same logits, bit for bit, as if they had come one by one.
     pub fn exact_rows(&self) -> usize {
         match self {
@@ -178,7 +186,7 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Request`] for a token outside the vocabulary, an empty batch or one that is larger than
-    /// [`State::max_batch`] or than the room left; [`Error::Device`] when the GPU fails.
+    /// [`State::max_batch`] (with [`Wanted::All`], [`State::max_logit_rows`]) or than the room left; [`Error::Device`] when the GPU fails.
     pub async fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
         match self {
             Self::Cpu(state) => state.forward(tokens, wanted),

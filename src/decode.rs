@@ -1,7 +1,7 @@
 //! Where the next tokens come from: the loop below a generation, which knows no text.
 //!
 //! One place decides how tokens are chosen. On a GPU the device chooses them and feeds each to the next pass by itself;
-//! several passes are submitted at once, and results are read behind the computation ([`Pace`] says how many). Where the
+//! several passes are submitted at once, and results are read behind the computation ([`crate::pace`] says how many). Where the
 //! logits themselves are wanted, or on the CPU, each pass returns logits and the [`Sampler`] chooses here. In both, guesses
 //! of [`crate::speculate`] are checked in one batch.
 
@@ -13,11 +13,9 @@ use web_time::Instant;
 use crate::backend::{State, Wanted};
 use crate::error::Result;
 use crate::gpu;
+use crate::pace::{DecodePace, PrefillPace};
 use crate::sampler::{Sampled, Sampler, nothing_to_choose};
 use crate::speculate::{Lookup, Speculation};
-
-/// Tokens a submit at most: reading a result costs little more than nothing when sixteen share it.
-const MAX_DEPTH: usize = 16;
 
 /// Chooses the tokens that follow a prompt.
 pub(crate) struct Decoder {
@@ -26,13 +24,15 @@ pub(crate) struct Decoder {
     vocab_size: usize,
     /// What is left of the prompt.
     prompt: Vec<u32>,
+    /// Pieces of it that a device runs now.
+    submitted: VecDeque<usize>,
     /// The last token handed out; no cache holds it yet.
     last: Option<u32>,
     /// Chosen and not handed out.
     ready: VecDeque<Sampled>,
     /// Tokens that may still be chosen.
     left: usize,
-    pace: Pace,
+    pace: DecodePace,
 }
 
 impl Decoder {
@@ -53,10 +53,11 @@ impl Decoder {
             lookup: Lookup::new(speculation, &[cached, prompt].concat()),
             vocab_size,
             prompt: prompt.to_vec(),
+            submitted: VecDeque::new(),
             last: None,
             ready: VecDeque::new(),
             left: max_tokens,
-            pace: Pace::new(in_flight),
+            pace: DecodePace::new(in_flight),
         }
     }
 
@@ -69,24 +70,76 @@ impl Decoder {
     ///
     /// # Errors
     /// Whatever the backend reports; the piece can be run again.
-    pub(crate) async fn prefill(&mut self, state: &mut State, cached: &mut Vec<u32>) -> Result<()> {
-        let count = self.prompt.len().min(state.max_batch());
-        let piece = &self.prompt[..count];
-        if count < self.prompt.len() {
-            state.forward(piece, Wanted::None).await?;
-        } else if let Some(device) = self.device(state) {
-            device.set_sampling(self.sampler.sampling(), self.sampler.adjustments())?;
-            device.choose(piece, self.sampler.step(), false)?;
-            let left = self.left.saturating_sub(1);
-            // The device goes on while the first token is on its way to the reader.
-            self.pace.fill(device, left)?;
-            self.collect(state).await?;
-        } else {
-            let logits = state.forward(piece, Wanted::Last).await?;
+    pub(crate) async fn prefill(
+        &mut self,
+        state: &mut State,
+        cached: &mut Vec<u32>,
+        pace: &mut PrefillPace,
+    ) -> Result<()> {
+        let result = match state {
+            State::Gpu(device) => self.prefill_device(device, pace).await,
+            State::Cpu(_) => self.prefill_here(state, pace).await,
+        };
+        match result {
+            Ok(count) => {
+                cached.extend(self.prompt.drain(..count));
+                Ok(())
+            }
+            Err(error) => {
+                self.submitted.clear();
+                state.truncate(cached.len());
+                Err(error)
+            }
+        }
+    }
+
+    async fn prefill_here(&mut self, state: &mut State, pace: &mut PrefillPace) -> Result<usize> {
+        let count = pace.rows(self.prompt.len(), state.max_batch());
+        let wanted = if count < self.prompt.len() { Wanted::None } else { Wanted::Last };
+        pace.started();
+        let logits = state.forward(&self.prompt[..count], wanted).await?;
+        pace.finished(count);
+        if wanted == Wanted::Last {
             self.choose(&logits)?;
         }
-        cached.extend(self.prompt.drain(..count));
-        Ok(())
+        Ok(count)
+    }
+
+    /// Waits for the oldest piece, while the device already has the next.
+    async fn prefill_device(&mut self, device: &mut gpu::State, pace: &mut PrefillPace) -> Result<usize> {
+        while device.in_flight() < 2 {
+            let first = self.submitted.iter().sum();
+            let left = &self.prompt[first..];
+            let count = pace.rows(left.len(), device.max_batch());
+            if left.is_empty() {
+                // The device goes on while the first token is on its way to the reader.
+                self.pace.fill(device, self.left)?;
+                break;
+            } else if count < left.len() {
+                device.prefill(&left[..count])?;
+            } else if !self.sampler.needs_logits() {
+                device.set_sampling(self.sampler.sampling(), self.sampler.adjustments())?;
+                device.choose(left, self.sampler.step(), false)?;
+            } else if first > 0 {
+                break;
+            } else {
+                let logits = device.forward(left, Wanted::Last).await?;
+                self.choose(&logits)?;
+                return Ok(count);
+            }
+            if self.submitted.is_empty() {
+                pace.started();
+            }
+            self.submitted.push_back(count);
+        }
+        let tokens = device.chosen().await?;
+        let count = self.submitted.pop_front().unwrap_or_default();
+        pace.finished(count);
+        if !tokens.is_empty() {
+            self.pace.collected(tokens.len());
+            self.take(tokens)?;
+        }
+        Ok(count)
     }
 
     /// The next token; `cached` grows by the one before it.
@@ -143,7 +196,7 @@ impl Decoder {
             let tokens = tokens.into_iter().take(count).collect();
             self.take(tokens)?;
             self.lookup.guessed(count, start.elapsed().as_secs_f64());
-            self.pace.since = Some(Instant::now());
+            self.pace.restart();
             return Ok(());
         }
         if device.in_flight() == 0 {
@@ -156,15 +209,8 @@ impl Decoder {
         }
         // Where a guess is due, what is in flight is waited for first: it says whether the guess still holds.
         if proposed.is_empty() {
-            let left = self.left.saturating_sub(device.pending());
-            self.pace.fill(device, left)?;
+            self.pace.fill(device, self.left)?;
         }
-        self.collect(state).await
-    }
-
-    /// Waits for the oldest submit.
-    async fn collect(&mut self, state: &mut State) -> Result<()> {
-        let Some(device) = self.device(state) else { return Ok(()) };
         let tokens = device.chosen().await?;
         if let Some(each) = self.pace.collected(tokens.len()) {
             self.lookup.plain(1, each);
@@ -224,55 +270,5 @@ impl Decoder {
         self.lookup.push(sampled.token);
         self.left = self.left.saturating_sub(1);
         self.ready.push_back(sampled);
-    }
-}
-
-/// How many tokens to submit at once: one at first, so that nobody waits for it longer than needed, then twice as many
-/// each time, as long as what is submitted is done within a given time. So a cancel is never far off, and
-/// tokens still arrive evenly on a slow device.
-struct Pace {
-    in_flight: Duration,
-    depth: usize,
-    /// Seconds a token takes, once known.
-    each: Option<f64>,
-    /// When the last tokens came: since then the device has been busy with the next.
-    since: Option<Instant>,
-}
-
-impl Pace {
-    fn new(in_flight: Duration) -> Self {
-        Self { in_flight, depth: 1, each: None, since: None }
-    }
-
-    /// Submits more, so that the device is busy while results are read, but at most `left` tokens.
-    fn fill(&mut self, device: &mut gpu::State, mut left: usize) -> Result<()> {
-        while device.in_flight() < 2 {
-            let allowed = self.allowed().saturating_sub(device.pending());
-            let count = self.depth.min(left).min(allowed).min(device.room());
-            if count == 0 {
-                break;
-            }
-            device.extend(count)?;
-            left -= count;
-        }
-        Ok(())
-    }
-
-    /// Tokens that may be in flight; at least one, or nothing would ever come.
-    fn allowed(&self) -> usize {
-        match self.each {
-            None => 2,
-            Some(each) => ((self.in_flight.as_secs_f64() / each.max(1e-6)) as usize).clamp(1, 2 * MAX_DEPTH),
-        }
-    }
-
-    /// `count` tokens came; says how many seconds a token takes. The first come with the prompt and tell nothing.
-    fn collected(&mut self, count: usize) -> Option<f64> {
-        let now = Instant::now();
-        let each = (now - self.since.replace(now)?).as_secs_f64() / count.max(1) as f64;
-        self.each = Some(self.each.map_or(each, |before| before + 0.5 * (each - before)));
-        // Half of what may be in flight, so that there can be two submits.
-        self.depth = (2 * self.depth).min(self.allowed().div_ceil(2)).clamp(1, MAX_DEPTH);
-        self.each
     }
 }

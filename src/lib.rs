@@ -41,6 +41,7 @@ pub mod generation_config;
 pub mod gpu;
 pub mod matrix;
 pub mod network;
+mod pace;
 pub mod quantize;
 pub mod sampler;
 pub mod session;

@@ -12,6 +12,7 @@ use web_time::Instant;
 use crate::backend::State;
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
+use crate::pace::PrefillPace;
 use crate::sampler::{Logprob, Sampled, Sampler, SamplerOptions};
 use crate::speculate::Speculation;
 use crate::stop::StopStrings;
@@ -113,12 +114,13 @@ pub struct Session {
     eos_token_ids: Vec<u32>,
     state: State,
     cached: Vec<u32>,
+    prefill_pace: PrefillPace,
 }
 
 impl Session {
     /// A session over an empty state.
     pub fn new(tokenizer: Rc<Tokenizer>, eos_token_ids: Vec<u32>, state: State) -> Self {
-        Self { tokenizer, eos_token_ids, state, cached: Vec::new() }
+        Self { tokenizer, eos_token_ids, state, cached: Vec::new(), prefill_pace: PrefillPace::default() }
     }
 
     /// Tokens that the context holds, prompt and answer together.
@@ -177,6 +179,7 @@ impl Session {
         Ok(Generation {
             state: &mut self.state,
             cached: &mut self.cached,
+            prefill_pace: &mut self.prefill_pace,
             eos_token_ids: if options.ignore_eos { &[] } else { &self.eos_token_ids },
             detokenizer: Some(self.tokenizer.detokenizer().after(prompt)),
             stop_strings: Some(stop_strings),
@@ -203,6 +206,7 @@ impl Session {
 pub struct Generation<'a> {
     state: &'a mut State,
     cached: &'a mut Vec<u32>,
+    prefill_pace: &'a mut PrefillPace,
     eos_token_ids: &'a [u32],
     /// Until the end, which takes it.
     detokenizer: Option<Detokenizer<'a>>,
@@ -234,7 +238,7 @@ impl Generation<'_> {
             return Ok(self.report(finish_reason));
         }
         if self.decoder.has_prompt() {
-            self.decoder.prefill(self.state, self.cached).await?;
+            self.decoder.prefill(self.state, self.cached, self.prefill_pace).await?;
             self.clock.prefilled();
             return Ok(Some(Event::Prefill { done: self.cached.len(), total: self.usage.prompt_tokens }));
         }

@@ -70,7 +70,7 @@ fn its_logits_are_those_of_the_checkpoint_but_for_rounding() {
         let engine = load(&folder(), backend, WeightFormat::Auto);
         let mut state = engine.state().unwrap();
         let mut logits = Vec::new();
-        for batch in tokens.chunks(state.max_batch()) {
+        for batch in tokens.chunks(state.max_logit_rows()) {
             logits.extend(pollster::block_on(state.forward(batch, Wanted::All)).unwrap());
         }
         for row in expected["rows"].as_array().unwrap() {

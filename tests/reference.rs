@@ -45,7 +45,7 @@ fn cases() -> Vec<String> {
 
 /// Every position's logits, the tokens divided into batches of at most `batch`.
 fn logits(state: &mut State, tokens: &[u32], batch: usize) -> Vec<f32> {
-    let batch = batch.min(state.max_batch());
+    let batch = batch.min(state.max_logit_rows());
     tokens
         .chunks(batch)
         .flat_map(|batch| pollster::block_on(state.forward(batch, Wanted::All)).unwrap())

@@ -66,7 +66,7 @@ fn plans() -> Vec<Plan> {
             for tier in Tier::ALL {
                 for cache in [CacheFormat::F32, CacheFormat::F16] {
                     for subgroup_size in [4, 32, 128] {
-                        let target = Target { tier: *tier, max_batch: 64, cache, subgroup_size };
+                        let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size };
                         plans.push(plan(&config, format, target));
                     }
                 }
@@ -184,11 +184,11 @@ fn a_layer_is_five_dispatches_in_decode() {
     let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
         "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
     let config = Config::parse(json.as_bytes()).unwrap();
-    let target = Target { tier: Tier::Portable, max_batch: 64, cache: CacheFormat::F16, subgroup_size: 32 };
+    let target = Target { tier: Tier::Portable, max_batch: 512, cache: CacheFormat::F16, subgroup_size: 32 };
     let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
     let plan = plan(&config, q4, target);
     // And four a token: embedding, head, and two that choose.
-    assert_eq!(plan.decode.len() + plan.head_one.len() + plan.sample_one.len(), 5 * 30 + 4);
+    assert_eq!(plan.few.len() + plan.head_one.len() + plan.sample_one.len(), 5 * 30 + 4);
     // The text of a shader is what is compiled: few, because people wait for them.
     assert!(shaders(&[plan]).len() <= 20);
 }

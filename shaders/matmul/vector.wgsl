@@ -1,8 +1,9 @@
-// matmul: finish(weights . input + bias) for one token.
+// matmul: finish(weights . input[t] + bias) for each token t, each computed as if it were alone: in a batch of several it
+// has the same bits.
 //
-// Shapes: weights [num_rows, 4 * QUADS_PER_CHUNK * ROW_CHUNKS] in any weight format; input [4 * INPUT_QUADS] f32, zero
-// beyond the matrix's columns.
-// Work: LANES neighbouring threads compute a pair of neighbouring rows, each every LANES-th chunk of them, so that
+// Shapes: weights [num_rows, 4 * QUADS_PER_CHUNK * ROW_CHUNKS] in any weight format; input [tokens, 4 * INPUT_QUADS] f32,
+// zero beyond the matrix's columns.
+// Work: x over rows, y over tokens. LANES neighbouring threads compute a pair of neighbouring rows, each every LANES-th chunk of them, so that
 // they load consecutive words; a workgroup has THREADS / LANES such pairs. The input lies in workgroup memory, a tile
 // at a time where it is long, with the chunks' first quads together, then their second quads: neighbouring
 // threads then read neighbouring vectors, which no two banks conflict over.
@@ -18,7 +19,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let row_a = min(row, part.num_rows - 1u);
     let row_b = min(row + 1u, part.num_rows - 1u);
 
-    prepare_input(thread);
+    let token = workgroup.y;
+    prepare_input(thread, token);
     var products = vec2(0.0);
     for (var first = 0u; first < ROW_CHUNKS; first += TILE_CHUNKS) {
         workgroupBarrier();
@@ -26,7 +28,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let quad = first * QUADS_PER_CHUNK + i;
             var x = vec4(0.0);
             if quad < INPUT_QUADS {
-                x = input_quad(quad);
+                x = input_quad(token, quad);
             }
             tile[i % QUADS_PER_CHUNK * TILE_CHUNKS + i / QUADS_PER_CHUNK] = x;
         }
@@ -45,6 +47,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     products = sum_lanes(thread, products);
     if thread % LANES == 0u && row < part.num_rows {
-        finish(0u, part.first_row + row, add_bias(part.first_row + row, products));
+        finish(token, part.first_row + row, add_bias(part.first_row + row, products));
     }
 }

@@ -1,8 +1,8 @@
 //! A network lowered to dispatches, once for a model: which shader, which buffers, how many workgroups.
 //!
 //! A [`Plan`] is plain data, made without a device, so that tests can count dispatches and validate every shader
-//! that a checkpoint needs where there is no GPU. Two lowerings exist of every call: for one token (decode), and for a
-//! batch of them.
+//! that a checkpoint needs where there is no GPU. Two lowerings exist of every call: for few tokens, each computed as if
+//! it were alone (decode, and guesses that are checked), and for many that share what is read (prefill).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,6 +22,10 @@ pub enum Activation {
     Normed(Slot),
     /// The logits of a batch, where those of every row are wanted.
     AllLogits,
+    /// [`Slot::Context`] in parts: what each split of the positions contributes, not yet divided by its weight.
+    Splits,
+    /// Largest score and weight of each split and head.
+    SplitStats,
 }
 
 impl Activation {
@@ -30,6 +34,7 @@ impl Activation {
         match self {
             Self::Slot(slot) | Self::Normed(slot) => slot,
             Self::AllLogits => Slot::Logits,
+            Self::Splits | Self::SplitStats => Slot::Context,
         }
     }
 }
@@ -66,8 +71,13 @@ pub enum Resource {
 pub enum Extent {
     /// Always this many workgroups.
     Fixed(u32),
-    /// One workgroup for each so many tokens of the batch.
-    Rows(u32),
+    /// One workgroup for each `per` of what the batch's tokens bring, `units` each.
+    Rows {
+        /// What a token brings.
+        units: u32,
+        /// What a workgroup takes.
+        per: u32,
+    },
 }
 
 impl Extent {
@@ -76,11 +86,16 @@ impl Extent {
         Self::Fixed(workgroups as u32)
     }
 
+    /// A workgroup for each `per` tokens.
+    pub(super) fn rows(per: usize) -> Self {
+        Self::Rows { units: 1, per: per as u32 }
+    }
+
     /// Workgroups for a batch of `rows` tokens.
     pub fn workgroups(self, rows: usize) -> u32 {
         match self {
             Self::Fixed(workgroups) => workgroups,
-            Self::Rows(per_workgroup) => (rows as u32).div_ceil(per_workgroup),
+            Self::Rows { units, per } => (rows as u32 * units).div_ceil(per),
         }
     }
 }
@@ -165,23 +180,49 @@ pub(super) fn missing(id: impl std::fmt::Debug) -> Error {
     Error::missing(format!("{id:?}"), "The checkpoint was not loaded to the end")
 }
 
+/// What a lowering is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lowering {
+    /// One row of a batch: the head, where only one row's logits are wanted.
+    One,
+    /// Up to [`few_rows`] rows, each computed by itself, so that it has the same bits in every such batch.
+    Few,
+    /// Any number of rows.
+    Many,
+}
+
+/// Rows up to which a batch is [`Lowering::Few`].
+pub(super) fn few_rows(tier: Tier) -> usize {
+    match tier {
+        // Its kernels give a row the same bits in every batch, and there is nothing to be gained by waiting less.
+        Tier::Software => 1,
+        // A matrix is read once for all rows, from the cache if not at once: on a GPU that waits for launches the
+        // rows are nearly free.
+        Tier::Portable | Tier::Subgroups => 16,
+    }
+}
+
 /// The dispatches of a network.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// All but the head, for a single token.
-    pub decode: Vec<Call>,
-    /// All but the head, for a batch.
-    pub batch: Vec<Call>,
+    /// All but the head, for few tokens.
+    pub few: Vec<Call>,
+    /// All but the head, for many.
+    pub many: Vec<Call>,
     /// The head for one row of either.
     pub head_one: Vec<Call>,
-    /// The head for every row of a batch.
-    pub head_all: Vec<Call>,
+    /// The head for every row of few.
+    pub head_few: Vec<Call>,
+    /// The head for every row of many.
+    pub head_many: Vec<Call>,
     /// Chooses from the logits of one row, and makes the token the next batch.
     pub sample_one: Vec<Call>,
     /// Chooses from the logits of every row of a batch.
     pub sample_all: Vec<Call>,
     /// Slices of the vocabulary whose best tokens are found apart.
     pub slices: usize,
+    /// Splits of the positions that attention goes through apart.
+    pub splits: usize,
 }
 
 impl Plan {
@@ -191,28 +232,27 @@ impl Plan {
     /// [`Error::Missing`] for a matrix without a layout.
     pub fn new(network: &Network, layouts: &HashMap<MatrixId, Layout>, target: Target) -> Result<Self> {
         let context = Context { network, layouts, target };
-        let (mut decode, mut batch) = (Vec::new(), Vec::new());
-        let (mut head_one, mut head_all) = (Vec::new(), Vec::new());
-        for op in &network.ops {
-            if let Op::Project { rows: Rows::Wanted, .. } = op {
-                lower(&context, op, true, &mut head_one)?;
-                lower(&context, op, false, &mut head_all)?;
-            } else {
-                lower(&context, op, true, &mut decode)?;
-                lower(&context, op, false, &mut batch)?;
-            }
-        }
-        let (sample_one, sample_all) =
-            (sample::calls(&context, false).into(), sample::calls(&context, true).into());
-        let slices = sample::slices(&context);
-        Ok(Self { decode, batch, head_one, head_all, sample_one, sample_all, slices })
+        let is_head = |op: &&Op| matches!(op, Op::Project { rows: Rows::Wanted, .. });
+        let body = |lowering| lower_all(&context, network.ops.iter().filter(|op| !is_head(op)), lowering);
+        let head = |lowering| lower_all(&context, network.ops.iter().filter(is_head), lowering);
+        Ok(Self {
+            few: body(Lowering::Few)?,
+            many: body(Lowering::Many)?,
+            head_one: head(Lowering::One)?,
+            head_few: head(Lowering::Few)?,
+            head_many: head(Lowering::Many)?,
+            sample_one: sample::calls(&context, false).into(),
+            sample_all: sample::calls(&context, true).into(),
+            slices: sample::slices(&context),
+            splits: attention::splits(&network.config),
+        })
     }
 
     /// All calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        let heads = self.head_one.iter().chain(&self.head_all);
+        let heads = self.head_one.iter().chain(&self.head_few).chain(&self.head_many);
         let samples = self.sample_one.iter().chain(&self.sample_all);
-        self.decode.iter().chain(&self.batch).chain(heads).chain(samples)
+        self.few.iter().chain(&self.many).chain(heads).chain(samples)
     }
 
     /// The activations that the calls use.
@@ -227,17 +267,29 @@ impl Plan {
     }
 }
 
-fn lower(context: &Context, op: &Op, one_row: bool, calls: &mut Vec<Call>) -> Result<()> {
+fn lower_all<'a>(
+    context: &Context,
+    ops: impl Iterator<Item = &'a Op>,
+    lowering: Lowering,
+) -> Result<Vec<Call>> {
+    let mut calls = Vec::new();
+    for op in ops {
+        lower(context, op, lowering, &mut calls)?;
+    }
+    Ok(calls)
+}
+
+fn lower(context: &Context, op: &Op, lowering: Lowering, calls: &mut Vec<Call>) -> Result<()> {
     match *op {
         Op::Embed => embed::calls(context, calls),
         Op::Attend { cache } => {
-            calls.push(attention::call(context, cache));
+            calls.push(attention::call(context, lowering, cache));
             Ok(())
         }
         Op::Project { norm, weight, bias, input, epilogue, rows } => {
             let wanted_rows = rows == Rows::Wanted;
             // Where every workgroup reads the whole row anyway, it normalises it on the way.
-            let fused = Division::of(context.target.tier, one_row) == Division::Vector;
+            let fused = Division::of(context.target.tier, lowering) == Division::Vector;
             let separate = norm.filter(|_| !fused);
             if let Some(norm) = separate {
                 calls.push(rms_norm::call(context, norm, input, wanted_rows));
@@ -246,17 +298,21 @@ fn lower(context: &Context, op: &Op, one_row: bool, calls: &mut Vec<Call>) -> Re
             let projection = Matmul {
                 weight,
                 bias,
-                input: separate.map_or(Activation::Slot(input), |_| Activation::Normed(input)),
+                input: match separate {
+                    Some(_) => Activation::Normed(input),
+                    None if input == Slot::Context => attention::output(context, lowering),
+                    None => Activation::Slot(input),
+                },
                 norm: norm.filter(|_| fused),
                 epilogue,
-                output: if slot == Slot::Logits && !one_row {
+                output: if slot == Slot::Logits && lowering != Lowering::One {
                     Activation::AllLogits
                 } else {
                     Activation::Slot(slot)
                 },
                 // A separate norm has already picked the wanted rows.
                 wanted_rows: wanted_rows && separate.is_none(),
-                one_row,
+                lowering,
             };
             projection.calls(context, calls)
         }

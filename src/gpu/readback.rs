@@ -146,7 +146,7 @@ impl Readbacks {
         })
     }
 
-    /// Begins to read `count` words that `submission` copies to `buffer`.
+    /// Begins to read `count` words that `submission` copies to `buffer`; a single one, and to forget it, where `count` is 0.
     pub(super) fn push(
         &mut self,
         gpu: &Gpu,
@@ -155,7 +155,7 @@ impl Readbacks {
         positions: usize,
         submission: wgpu::SubmissionIndex,
     ) {
-        let mapped = Mapped::new(gpu, &buffer, 4 * count as u64, Some(submission));
+        let mapped = Mapped::new(gpu, &buffer, 4 * count.max(1) as u64, Some(submission));
         self.flying.push_back(Flight { buffer, mapped, count, positions });
     }
 
@@ -163,12 +163,14 @@ impl Readbacks {
     pub(super) async fn next(&mut self) -> Result<(Vec<u32>, usize)> {
         let Some(flight) = self.flying.front_mut() else { return Ok((Vec::new(), 0)) };
         let result = (&mut flight.mapped).await.and_then(|()| flight.mapped.values());
-        let positions = flight.positions;
+        let (count, positions) = (flight.count, flight.positions);
         if let Some(Flight { buffer, mapped, .. }) = self.flying.pop_front() {
             drop(mapped);
             self.free.push(buffer);
         }
-        Ok((result?, positions))
+        let mut words: Vec<u32> = result?;
+        words.truncate(count);
+        Ok((words, positions))
     }
 
     /// Forgets what was submitted; the device still does it.

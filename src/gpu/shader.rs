@@ -46,6 +46,8 @@ pieces! {
     REDUCE_SUBGROUP = "lib/reduce_subgroup";
     INPUT_PLAIN = "lib/input_plain";
     INPUT_NORMED = "lib/input_normed";
+    INPUT_COMBINED = "lib/input_combined";
+    SPLIT = "lib/split";
     BIAS = "lib/bias";
     BIAS_NONE = "lib/bias_none";
     ROTARY = "lib/rotary";
@@ -67,7 +69,8 @@ pieces! {
     MATMUL_VECTOR = "matmul/vector";
     MATMUL_TILED = "matmul/tiled";
     ATTENTION_THREAD = "attention/thread";
-    ATTENTION_WORKGROUP = "attention/workgroup";
+    ATTENTION_SPLIT = "attention/split";
+    ATTENTION_TILED = "attention/tiled";
 }
 
 /// Which kernels a device runs. Each tier may use everything that the ones before it use.
@@ -150,10 +153,12 @@ pub enum Binding {
     Adjustments,
     /// The best token of each slice of the vocabulary.
     Bests,
+    /// Largest score and weight of each split of attention.
+    Stats,
 }
 
 impl Binding {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Batch,
         Self::Part,
         Self::Weights,
@@ -167,6 +172,7 @@ impl Binding {
         Self::Sampling,
         Self::Adjustments,
         Self::Bests,
+        Self::Stats,
     ];
 
     /// Its number in `@binding(..)`.

@@ -7,7 +7,7 @@ use super::buffer::Buffer;
 use super::device::{Gpu, Pipeline};
 use super::kernels::sample::RING;
 use super::kernels::{CacheFormat, stride};
-use super::plan::{Activation, Call, Grid, Plan, Resource, Target};
+use super::plan::{Activation, Call, Grid, Plan, Resource, Target, few_rows};
 use super::readback::{self, Readbacks};
 use super::shader::{Binding, Shader, Tier};
 use super::weights::Weights;
@@ -18,13 +18,16 @@ use crate::error::{Error, Result};
 use crate::matrix::Format;
 use crate::network::{Network, Slot};
 
-/// Tokens a batch: enough that weights are decoded rarely, few enough that a cancel is seen soon.
+/// Tokens a batch at most: enough to fill the largest GPU. Whoever runs a prompt asks for fewer where they take long.
 fn max_batch(tier: Tier) -> usize {
     match tier {
         Tier::Software => 16,
-        Tier::Portable | Tier::Subgroups => 64,
+        Tier::Portable | Tier::Subgroups => 512,
     }
 }
+
+/// Rows whose logits are wanted at once at most: a vocabulary is wide.
+const MAX_LOGIT_ROWS: usize = 64;
 
 /// Submits whose results are waited for at once: one that runs, one behind it, and one being read.
 const MAX_IN_FLIGHT: usize = 3;
@@ -51,8 +54,15 @@ impl Dispatch {
 struct AllRows {
     logits: Buffer,
     staging: Buffer,
-    head: Vec<Dispatch>,
+    head_few: Vec<Dispatch>,
+    head_many: Vec<Dispatch>,
     sample: Vec<Dispatch>,
+}
+
+impl AllRows {
+    fn head(&self, rows: usize, tier: Tier) -> &[Dispatch] {
+        if rows <= few_rows(tier) { &self.head_few } else { &self.head_many }
+    }
 }
 
 /// The key/value caches of one conversation on a device.
@@ -61,8 +71,8 @@ pub struct State {
     weights: Rc<Weights>,
     plan: Plan,
     buffers: Buffers,
-    decode: Vec<Dispatch>,
-    batch: Vec<Dispatch>,
+    few: Vec<Dispatch>,
+    many: Vec<Dispatch>,
     head: Vec<Dispatch>,
     sample: Vec<Dispatch>,
     all_rows: Option<AllRows>,
@@ -107,7 +117,7 @@ impl State {
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;
         let staging = gpu.staging("logits for reading", 4 * stride_of_logits(&network) as u64)?;
         let recorder = Recorder { gpu: &gpu, weights: &weights, buffers: &buffers, all_logits: None };
-        let (decode, batch) = (recorder.dispatches(&plan.decode)?, recorder.dispatches(&plan.batch)?);
+        let (few, many) = (recorder.dispatches(&plan.few)?, recorder.dispatches(&plan.many)?);
         let head = recorder.dispatches(&plan.head_one)?;
         let sample = recorder.dispatches(&plan.sample_one)?;
         let readbacks = Readbacks::new(&gpu, MAX_IN_FLIGHT, 4 * RING as u64)?;
@@ -117,8 +127,8 @@ impl State {
             weights,
             plan,
             buffers,
-            decode,
-            batch,
+            few,
+            many,
             head,
             sample,
             all_rows: None,
@@ -152,6 +162,11 @@ impl State {
         self.target.max_batch
     }
 
+    /// Tokens of such a call where the logits of all are wanted.
+    pub fn max_logit_rows(&self) -> usize {
+        self.target.max_batch.min(MAX_LOGIT_ROWS)
+    }
+
     /// The dispatches that it records.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -168,7 +183,8 @@ impl State {
     /// # Errors
     /// [`Error::Request`] for a batch that cannot run, [`Error::Device`] when the GPU fails.
     pub async fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
-        self.check(tokens)?;
+        self.readbacks.discard();
+        self.check(tokens, wanted)?;
         if wanted == Wanted::All && tokens.len() > 1 {
             self.prepare_all_rows()?;
         }
@@ -179,12 +195,26 @@ impl State {
         Ok(logits)
     }
 
-    /// Whether a batch can run now; what was submitted before it and not read is forgotten.
-    fn check(&mut self, tokens: &[u32]) -> Result<()> {
-        self.readbacks.discard();
-        let room = self.max_positions - self.len;
-        check_batch(tokens, self.network.config.vocab_size, self.target.max_batch, room)?;
+    /// Whether a batch can run after what is in flight.
+    fn check(&self, tokens: &[u32], wanted: Wanted) -> Result<()> {
+        let most = if wanted == Wanted::All { self.max_logit_rows() } else { self.max_batch() };
+        check_batch(tokens, self.network.config.vocab_size, most, self.room())?;
         self.gpu().check()
+    }
+
+    /// Submits a batch after what is in flight, of which only keys and values are wanted. [`State::chosen`] waits for it.
+    ///
+    /// # Errors
+    /// As [`State::forward`].
+    pub fn prefill(&mut self, tokens: &[u32]) -> Result<()> {
+        self.check(tokens, Wanted::None)?;
+        let staging = self.readbacks.take()?;
+        self.write_batch(tokens, Wanted::None);
+        let rows = tokens.len();
+        let dispatches: Vec<_> = self.body(rows).iter().collect();
+        let submission = self.submit_choice(&dispatches, 1, rows, 0, &staging);
+        self.keep(staging, 0, rows, submission);
+        Ok(())
     }
 
     /// How tokens are chosen from now on: `adjustments` are one a token of the vocabulary, or none.
@@ -197,23 +227,24 @@ impl State {
         self.gpu().upload(&self.buffers.adjustments, bytemuck::cast_slice(&adjustments[..width]))
     }
 
-    /// Submits a batch and the choice of the token that follows it, or, with `every_row`, of the token that follows each of
+    /// Submits a batch after what is in flight, and the choice of the token that follows it, or, with `every_row`, of the token that follows each of
     /// its tokens. They are steps `step` and following of the generation. [`State::chosen`] reads what was chosen.
     ///
     /// # Errors
     /// As [`State::forward`].
     pub fn choose(&mut self, tokens: &[u32], step: u32, every_row: bool) -> Result<()> {
-        self.check(tokens)?;
+        let wanted = if every_row { Wanted::All } else { Wanted::Last };
+        self.check(tokens, wanted)?;
         self.step = step;
         let rows = tokens.len();
         if every_row {
             self.prepare_all_rows()?;
         }
         let staging = self.readbacks.take()?;
-        self.write_batch(tokens, if every_row { Wanted::All } else { Wanted::Last });
+        self.write_batch(tokens, wanted);
         let (head, sample, count) = match &self.all_rows {
-            Some(all) if every_row => (&all.head, &all.sample, rows),
-            _ => (&self.head, &self.sample, 1),
+            Some(all) if every_row => (all.head(rows, self.target.tier), &all.sample[..], rows),
+            _ => (&self.head[..], &self.sample[..], 1),
         };
         let dispatches: Vec<_> = self.body(rows).iter().chain(head).chain(sample).collect();
         let submission = self.submit_choice(&dispatches, 1, rows, count, &staging);
@@ -260,7 +291,7 @@ impl State {
     pub fn exact_rows(&self) -> usize {
         match self.target.tier {
             Tier::Software => self.target.max_batch,
-            Tier::Portable | Tier::Subgroups => 1,
+            tier => few_rows(tier),
         }
     }
 
@@ -282,7 +313,8 @@ impl State {
         }
     }
 
-    /// Records passes that choose `count` tokens in all, and copies those to `staging`.
+    /// Records passes that choose `count` tokens in all, and copies those to `staging`; where there are none, something, so
+    /// that whoever reads it knows that the passes are over.
     fn submit_choice(
         &self,
         dispatches: &[&Dispatch],
@@ -302,8 +334,8 @@ impl State {
         }
         // The ring's end may lie between them.
         let first = self.step as usize % RING;
-        let head = count.min(RING - first);
-        for (from, to, count) in [(first, 0, head), (0, head, count - head)] {
+        let head = count.max(1).min(RING - first);
+        for (from, to, count) in [(first, 0, head), (0, head, count.saturating_sub(head))] {
             if count > 0 {
                 let at = |word: usize| 4 * word as u64;
                 encoder.copy_buffer_to_buffer(&self.buffers.chosen, at(from), staging, at(to), at(count));
@@ -320,7 +352,7 @@ impl State {
 
     /// The dispatches before the head.
     fn body(&self, rows: usize) -> &[Dispatch] {
-        if rows == 1 { &self.decode } else { &self.batch }
+        if rows <= few_rows(self.target.tier) { &self.few } else { &self.many }
     }
 
     pub(super) fn gpu(&self) -> &Gpu {
@@ -336,7 +368,8 @@ impl State {
     pub(super) fn write_batch(&self, tokens: &[u32], wanted: Wanted) {
         let rows = tokens.len();
         let first_wanted = if wanted == Wanted::Last { rows - 1 } else { 0 };
-        let mut words = vec![self.len as u32, rows as u32, first_wanted as u32, self.step];
+        let position = self.len + self.readbacks.positions();
+        let mut words = vec![position as u32, rows as u32, first_wanted as u32, self.step];
         words.extend(tokens);
         self.gpu().write(&self.buffers.batch, 0, bytemuck::cast_slice(&words));
     }
@@ -349,7 +382,9 @@ impl State {
             self.gpu().device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (head, logits) = match (&self.all_rows, wanted) {
             (_, Wanted::None) => (&[][..], None),
-            (Some(all), Wanted::All) if rows > 1 => (&all.head[..], Some((&all.logits, &all.staging))),
+            (Some(all), Wanted::All) if rows > 1 => {
+                (all.head(rows, self.target.tier), Some((&all.logits, &all.staging)))
+            }
             _ => (&self.head[..], self.logits().map(|logits| (logits, &self.staging))),
         };
         {
@@ -389,15 +424,16 @@ impl State {
             return Ok(());
         }
         let gpu = self.gpu().clone();
-        let bytes = 4 * (self.target.max_batch * stride_of_logits(&self.network)) as u64;
+        let bytes = 4 * (self.max_logit_rows() * stride_of_logits(&self.network)) as u64;
         let logits = gpu.storage("logits of every row", bytes)?;
         let staging = gpu.staging("logits of every row for reading", bytes)?;
         let recorder =
             Recorder { gpu: &gpu, weights: &self.weights, buffers: &self.buffers, all_logits: Some(&logits) };
-        let head = recorder.dispatches(&self.plan.head_all)?;
+        let head_few = recorder.dispatches(&self.plan.head_few)?;
+        let head_many = recorder.dispatches(&self.plan.head_many)?;
         let sample = recorder.dispatches(&self.plan.sample_all)?;
         gpu.check()?;
-        self.all_rows = Some(AllRows { logits, staging, head, sample });
+        self.all_rows = Some(AllRows { logits, staging, head_few, head_many, sample });
         Ok(())
     }
 
@@ -508,20 +544,25 @@ impl Buffers {
         gpu.upload(&rotary, bytemuck::cast_slice(&table))?;
         let mut activations = HashMap::new();
         for activation in plan.activations() {
-            let rows = match activation {
+            let few = few_rows(target.tier) * plan.splits;
+            let (rows, width) = match activation {
                 // Made when it is asked for.
                 Activation::AllLogits => continue,
-                Activation::Slot(Slot::Logits) => 1,
-                _ => target.max_batch,
+                Activation::Slot(Slot::Logits) => (1, stride(network, activation)),
+                Activation::Splits => (few, stride(network, activation)),
+                Activation::SplitStats => (few, 2 * config.num_heads),
+                Activation::Slot(_) | Activation::Normed(_) => {
+                    (target.max_batch, stride(network, activation))
+                }
             };
-            let bytes = 4 * (rows * stride(network, activation)) as u64;
+            let bytes = 4 * (rows * width) as u64;
             activations.insert(activation, gpu.storage(&format!("{activation:?}"), bytes)?);
         }
         let batch = gpu.uniform("batch", 4 * (4 + target.max_batch) as u64)?;
         let sampling = gpu.uniform("sampling", size_of::<Sampling>() as u64)?;
         let vocab_size = config.vocab_size as u64;
         let adjustments = gpu.storage("adjustments", vocab_size * size_of::<Adjustment>() as u64)?;
-        let bests = gpu.storage("bests", (8 * target.max_batch * plan.slices) as u64)?;
+        let bests = gpu.storage("bests", (8 * target.max_batch.min(MAX_LOGIT_ROWS) * plan.slices) as u64)?;
         let chosen = gpu.storage("chosen tokens", 4 * RING as u64)?;
         Ok(Self { batch, rotary, caches, activations, sampling, adjustments, bests, chosen })
     }

@@ -76,7 +76,7 @@ fn logits_equal_the_cpus() {
                     .flat_map(|chunk| cpu.forward(chunk, Wanted::All).unwrap())
                     .collect();
                 // One at a time, in odd chunks, and as large as they may be: the same.
-                for batch in [1, 5, gpu_state.max_batch()] {
+                for batch in [1, 5, gpu_state.max_logit_rows()] {
                     gpu_state.truncate(0);
                     let got = run(&mut gpu_state, &tokens, batch);
                     let what = format!("{name}, {format:?}, in {batch}s, {:?}", gpu.info().tier);

@@ -18,7 +18,7 @@ pub(crate) fn run(flags: &Logits) -> Result<()> {
             return Err(Error::ContextOverflow { prompt, limit, excess: prompt - limit }.into());
         }
         let mut logits = Vec::new();
-        for batch in flags.tokens.chunks(state.max_batch()) {
+        for batch in flags.tokens.chunks(state.max_logit_rows()) {
             logits.extend(state.forward(batch, Wanted::All).await?);
         }
         let vocab_size = logits.len() / flags.tokens.len();

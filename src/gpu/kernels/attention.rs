@@ -1,52 +1,116 @@
 //! Attention over a cache: `shaders/attention/*.wgsl`, twin [`crate::cpu::attention`].
 
 use super::stride;
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
+use crate::config::Config;
+use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::network::Slot;
 
 /// One thread a head; workgroups are small, because there are few heads and a CPU core takes one at a time.
 const THREAD_WORKGROUP: usize = 4;
 
-/// Reads [`Slot::Query`], writes [`Slot::Context`].
-pub(in crate::gpu) fn call(context: &Context, cache: usize) -> Call {
-    let config = &context.network.config;
-    let output = Activation::Slot(Slot::Context);
-    let max_batch = context.target.max_batch;
-    let (shader, workgroups) = match threads(context) {
-        None => (
-            Shader::new(shader::ATTENTION_THREAD, max_batch)
-                .constant("WORKGROUP", THREAD_WORKGROUP)
-                .constant("NUM_HEADS", config.num_heads),
-            config.num_heads.div_ceil(THREAD_WORKGROUP),
-        ),
-        Some(threads) => (
-            Shader::new(shader::ATTENTION_WORKGROUP, max_batch).constant("THREADS", threads),
-            config.num_heads,
-        ),
-    };
-    let shader = shader
-        .constant("HEADS_PER_KV", config.num_heads / config.num_kv_heads)
+/// Splits of the positions at most: with nine heads, enough workgroups to fill a GPU.
+const MAX_SPLITS: usize = 16;
+
+/// Splits and heads whose shares fit into the workgroup memory of whoever combines them.
+const MAX_SHARES: usize = 256;
+
+/// Threads of a tile's workgroup.
+const TILE_THREADS: usize = 64;
+
+/// How the work is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Division {
+    /// A thread computes a head of a token: on software adapters, and for absurdly wide heads.
+    Thread,
+    /// A workgroup of so many threads computes a split of the positions, for a head of a token.
+    Split { threads: usize },
+    /// A workgroup computes a tile of queries that share keys and values: `rows` queries, `lanes` threads each.
+    Tiled { rows: usize, lanes: usize },
+}
+
+impl Division {
+    fn of(context: &Context, lowering: Lowering) -> Self {
+        let head_dim = context.network.config.head_dim;
+        match (context.target.tier, lowering) {
+            (Tier::Software, _) => Self::Thread,
+            (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => {
+                // At least a thread a pair of columns.
+                let threads = [64, 128, 256].into_iter().find(|threads| *threads >= head_dim / 2);
+                threads.map_or(Self::Thread, |threads| Self::Split { threads })
+            }
+            (Tier::Portable | Tier::Subgroups, Lowering::Many) => {
+                // Wider heads leave room for fewer queries.
+                let rows = [(64, 16), (128, 8), (256, 4)].into_iter().find(|(widest, _)| head_dim <= *widest);
+                rows.map_or(Self::Thread, |(_, rows)| Self::Tiled { rows, lanes: TILE_THREADS / rows })
+            }
+        }
+    }
+}
+
+/// Splits of the positions that are gone through apart.
+pub(in crate::gpu) fn splits(config: &Config) -> usize {
+    (MAX_SHARES / config.num_heads).clamp(1, MAX_SPLITS)
+}
+
+/// Where the result lies.
+pub(in crate::gpu) fn output(context: &Context, lowering: Lowering) -> Activation {
+    match Division::of(context, lowering) {
+        Division::Split { .. } => Activation::Splits,
+        Division::Thread | Division::Tiled { .. } => Activation::Slot(Slot::Context),
+    }
+}
+
+/// What the kernel that makes splits and the piece that combines them have in common.
+pub(super) fn with_splits(shader: Shader, config: &Config) -> Shader {
+    shader
         .constant("HEAD_DIM", config.head_dim)
-        .constant("KV_WIDTH", config.kv_width())
-        .constant("OUTPUT_PAIRS", stride(context.network, output) / 2)
-        .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt())
-        .piece(context.target.cache.read_piece());
-    let resources = vec![
+        .constant("NUM_HEADS", config.num_heads)
+        .constant("SPLITS", splits(config))
+        .piece(shader::SPLIT)
+}
+
+/// Reads [`Slot::Query`], writes [`output`].
+pub(in crate::gpu) fn call(context: &Context, lowering: Lowering, cache: usize) -> Call {
+    let config = &context.network.config;
+    let max_batch = context.target.max_batch;
+    let output = output(context, lowering);
+    let mut resources = vec![
         (Binding::Input, Resource::Activation(Activation::Slot(Slot::Query))),
         (Binding::Output, Resource::Activation(output)),
         (Binding::Cache, Resource::Cache(cache)),
     ];
-    let grid = Grid { x: Extent::fixed(workgroups), y: Extent::Rows(1) };
+    let heads_per_kv = config.num_heads / config.num_kv_heads;
+    let (shader, grid) = match Division::of(context, lowering) {
+        Division::Thread => (
+            Shader::new(shader::ATTENTION_THREAD, max_batch)
+                .constant("WORKGROUP", THREAD_WORKGROUP)
+                .constant("HEAD_DIM", config.head_dim)
+                .constant("NUM_HEADS", config.num_heads),
+            Grid { x: Extent::fixed(config.num_heads.div_ceil(THREAD_WORKGROUP)), y: Extent::rows(1) },
+        ),
+        Division::Split { threads } => {
+            resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
+            let shader = Shader::new(shader::ATTENTION_SPLIT, max_batch).constant("THREADS", threads);
+            let x = Extent::fixed(config.num_heads * splits(config));
+            (with_splits(shader, config), Grid { x, y: Extent::rows(1) })
+        }
+        Division::Tiled { rows, lanes } => (
+            Shader::new(shader::ATTENTION_TILED, max_batch)
+                .constant("HEAD_DIM", config.head_dim)
+                .constant("ROWS", rows)
+                .constant("LANES", lanes),
+            Grid {
+                x: Extent::fixed(config.num_kv_heads),
+                y: Extent::Rows { units: heads_per_kv as u32, per: rows as u32 },
+            },
+        ),
+    };
+    let shader = shader
+        .constant("HEADS_PER_KV", heads_per_kv)
+        .constant("KV_WIDTH", config.kv_width())
+        .constant("OUTPUT_PAIRS", stride(context.network, Activation::Slot(Slot::Context)) / 2)
+        .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt())
+        .piece(context.target.cache.read_piece());
     Call::new(format!("attention {cache}"), shader, resources, grid)
-}
-
-/// Threads of the workgroup that shares a head: at least one a pair of its columns. `None` where a single
-/// thread does it, on software adapters and for absurdly wide heads.
-fn threads(context: &Context) -> Option<usize> {
-    let pairs = context.network.config.head_dim / 2;
-    match context.target.tier {
-        Tier::Software => None,
-        Tier::Portable | Tier::Subgroups => [64, 128, 256].into_iter().find(|threads| *threads >= pairs),
-    }
 }

@@ -20,7 +20,7 @@ pub(in crate::gpu) fn calls(context: &Context, calls: &mut Vec<Call>) -> crate::
             .constant("OUTPUT_QUADS", stride(context.network, output) / 4);
         let mut resources = weight_resources(id, layout, part);
         resources.push((Binding::Output, Resource::Activation(output)));
-        let grid = Grid { x: Extent::fixed(quads.div_ceil(WORKGROUP)), y: Extent::Rows(1) };
+        let grid = Grid { x: Extent::fixed(quads.div_ceil(WORKGROUP)), y: Extent::rows(1) };
         calls.push(Call::new("embed".to_owned(), shader, resources, grid));
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Projections: `shaders/matmul/*.wgsl` finished by `shaders/epilogue/*.wgsl`, twins [`crate::cpu::matmul`],
 //! [`crate::cpu::rotary`] and [`crate::cpu::swiglu`].
 
+use super::attention::with_splits;
 use super::{stride, weight_resources, with_reduction, with_weights};
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
+use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::gpu::weights::Layout;
 use crate::network::{Epilogue, MatrixId, Slot, VectorId};
@@ -34,8 +35,8 @@ pub(in crate::gpu) struct Matmul {
     pub(in crate::gpu) output: Activation,
     /// Input rows start at the first wanted one.
     pub(in crate::gpu) wanted_rows: bool,
-    /// Only one row is computed.
-    pub(in crate::gpu) one_row: bool,
+    /// For how many rows.
+    pub(in crate::gpu) lowering: Lowering,
 }
 
 /// How the work is divided.
@@ -50,12 +51,12 @@ pub(in crate::gpu) enum Division {
 }
 
 impl Division {
-    pub(in crate::gpu) fn of(tier: Tier, one_row: bool) -> Self {
-        match (tier, one_row) {
-            (Tier::Software, true) => Self::Thread { tokens: 1 },
-            (Tier::Software, false) => Self::Thread { tokens: THREAD_TOKENS },
-            (Tier::Portable | Tier::Subgroups, true) => Self::Vector,
-            (Tier::Portable | Tier::Subgroups, false) => Self::Tiled,
+    pub(in crate::gpu) fn of(tier: Tier, lowering: Lowering) -> Self {
+        match (tier, lowering) {
+            (Tier::Software, Lowering::One | Lowering::Few) => Self::Thread { tokens: 1 },
+            (Tier::Software, Lowering::Many) => Self::Thread { tokens: THREAD_TOKENS },
+            (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => Self::Vector,
+            (Tier::Portable | Tier::Subgroups, Lowering::Many) => Self::Tiled,
         }
     }
 }
@@ -77,7 +78,7 @@ impl Matmul {
                 .constant("INPUT_QUADS", stride(context.network, self.input) / 4)
                 .constant("WANTED_ROWS", self.wanted_rows);
             let shader = self.with_bias(shader, &mut resources);
-            let shader = self.with_norm(context, shader, &mut resources);
+            let shader = self.with_input(context, shader, &mut resources);
             let shader = self.with_epilogue(context, shader, rows, &mut resources);
             calls.push(Call::new(format!("matmul {:?}", self.weight), shader, resources, grid));
         }
@@ -87,32 +88,35 @@ impl Matmul {
     /// The kernel with its constants, and its workgroups for `rows` rows.
     fn divide(&self, context: &Context, layout: &Layout, rows: usize) -> (Shader, Grid) {
         let max_batch = context.target.max_batch;
-        match Division::of(context.target.tier, self.one_row) {
+        let each_row = if self.lowering == Lowering::One { Extent::fixed(1) } else { Extent::rows(1) };
+        match Division::of(context.target.tier, self.lowering) {
             Division::Thread { tokens } => (
                 Shader::new(shader::MATMUL_THREAD, max_batch)
                     .constant("WORKGROUP", THREAD_WORKGROUP)
                     .constant("TOKENS", tokens),
                 Grid {
                     x: Extent::fixed(rows.div_ceil(2 * THREAD_WORKGROUP)),
-                    y: if self.one_row { Extent::fixed(1) } else { Extent::Rows(tokens as u32) },
+                    y: if tokens == 1 { each_row } else { Extent::rows(tokens) },
                 },
             ),
             Division::Vector => {
                 let chunks = layout.format.row_words(layout.cols) / 4;
                 let lanes = (chunks.next_power_of_two() / 2).clamp(4, context.target.max_lanes());
-                let threads = if layout.rows >= MANY_ROWS { 256 } else { 64 };
+                // What combines splits needs workgroup memory of its own.
+                let large = layout.rows >= MANY_ROWS && self.input != Activation::Splits;
+                let threads = if large { 256 } else { 64 };
                 let max_chunks = MAX_TILE_QUADS / layout.format.values_per_word();
                 let tiles = chunks.div_ceil(max_chunks);
                 let shader = Shader::new(shader::MATMUL_VECTOR, max_batch)
                     .constant("TILE_CHUNKS", chunks.div_ceil(tiles));
                 (
                     with_reduction(shader, context.target, threads, lanes),
-                    Grid { x: Extent::fixed(rows.div_ceil(2 * threads / lanes)), y: Extent::fixed(1) },
+                    Grid { x: Extent::fixed(rows.div_ceil(2 * threads / lanes)), y: each_row },
                 )
             }
             Division::Tiled => (
                 Shader::new(shader::MATMUL_TILED, max_batch),
-                Grid { x: Extent::fixed(rows.div_ceil(TILE)), y: Extent::Rows(TILE as u32) },
+                Grid { x: Extent::fixed(rows.div_ceil(TILE)), y: Extent::rows(TILE) },
             ),
         }
     }
@@ -128,23 +132,27 @@ impl Matmul {
     }
 
     /// Only the vector kernel leaves reading its input to a piece.
-    fn with_norm(
+    fn with_input(
         &self,
         context: &Context,
         shader: Shader,
         resources: &mut Vec<(Binding, Resource)>,
     ) -> Shader {
-        match self.norm {
-            _ if Division::of(context.target.tier, self.one_row) != Division::Vector => shader,
-            None => shader.piece(shader::INPUT_PLAIN),
-            Some(norm) => {
-                resources.push((Binding::NormWeight, Resource::Vector(norm)));
-                shader
-                    .constant("NORM_COLS", context.network.width(self.input.slot()))
-                    .constant("EPSILON", context.network.config.rms_norm_eps)
-                    .piece(shader::INPUT_NORMED)
-            }
+        if Division::of(context.target.tier, self.lowering) != Division::Vector {
+            return shader;
         }
+        if let Some(norm) = self.norm {
+            resources.push((Binding::NormWeight, Resource::Vector(norm)));
+            return shader
+                .constant("NORM_COLS", context.network.width(self.input.slot()))
+                .constant("EPSILON", context.network.config.rms_norm_eps)
+                .piece(shader::INPUT_NORMED);
+        }
+        if self.input == Activation::Splits {
+            resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
+            return with_splits(shader, &context.network.config).piece(shader::INPUT_COMBINED);
+        }
+        shader.piece(shader::INPUT_PLAIN)
     }
 
     fn with_epilogue(

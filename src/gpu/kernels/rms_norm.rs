@@ -36,6 +36,6 @@ pub(in crate::gpu) fn call(context: &Context, norm: VectorId, input: Slot, wante
         (Binding::Input, Resource::Activation(Activation::Slot(input))),
         (Binding::Output, Resource::Activation(output)),
     ];
-    let grid = Grid { x: Extent::Rows(rows as u32), y: Extent::fixed(1) };
+    let grid = Grid { x: Extent::rows(rows), y: Extent::fixed(1) };
     Call::new(format!("rms_norm {norm:?}"), shader, resources, grid)
 }

@@ -43,7 +43,7 @@ pub(in crate::gpu) fn calls(context: &Context, every_row: bool) -> [Call; 2] {
             .constant("LOGITS_STRIDE", stride(context.network, logits))
             .piece(shader::SCORE)
     };
-    let rows = if every_row { Extent::Rows(1) } else { Extent::fixed(1) };
+    let rows = if every_row { Extent::rows(1) } else { Extent::fixed(1) };
     let common = [
         (Binding::Input, Resource::Activation(logits)),
         (Binding::Sampling, Resource::Sampling),
