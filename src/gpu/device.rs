@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::buffer::Buffer;
+use super::loops;
 use super::plan::MIN_SUBGROUP;
 use super::profile::Counts;
 use super::self_test::self_test;
@@ -60,6 +61,8 @@ pub struct Info {
     pub tier: Tier,
     /// Why it is not the tier that the adapter's features would allow, where a self-test failed.
     pub degraded: Option<String>,
+    /// The adapter leaves long loops early, as Mesa's llvmpipe does, so that tier `software` has only a short context.
+    pub short_loops: bool,
     /// Threads of the smallest subgroup; 0 where there are none.
     pub subgroup_size: u32,
     /// Largest storage binding.
@@ -134,12 +137,25 @@ impl Gpu {
     /// [`Error::Request`] for a tier that the adapter cannot have.
     pub async fn open(options: Options) -> Result<Self> {
         let mut gpu = Self::connect(options).await?;
+        if gpu.info().software && loops::are_cut_short(&gpu).await? {
+            gpu.avoid_long_loops(options);
+        }
         while !options.skip_self_test
             && let Err(error) = self_test(&gpu).await
         {
             gpu.step_down(&error)?;
         }
         Ok(gpu)
+    }
+
+    /// Where many threads share a task, none has a long loop.
+    fn avoid_long_loops(&mut self, options: Options) {
+        if let Some(inner) = Rc::get_mut(&mut self.0) {
+            inner.info.short_loops = true;
+            if options.tier.is_none() {
+                inner.info.tier = highest_tier(inner.info.subgroup_size);
+            }
+        }
     }
 
     /// After a failed self-test: to the next lower tier, if it was not for a lost device.
@@ -370,7 +386,7 @@ fn describe(
     let software = is_software(adapter);
     let subgroups = features.contains(wgpu::Features::SUBGROUP) || options.assume_subgroups;
     let subgroup_size = if subgroups { adapter.subgroup_min_size } else { 0 };
-    let highest = if subgroup_size as usize >= MIN_SUBGROUP { Tier::Subgroups } else { Tier::Portable };
+    let highest = highest_tier(subgroup_size);
     if let Some(tier) = options.tier.filter(|tier| *tier > highest) {
         return Err(Error::request(
             "tier",
@@ -396,6 +412,7 @@ fn describe(
         software,
         tier: options.tier.unwrap_or(if software { Tier::Software } else { highest }),
         degraded: None,
+        short_loops: false,
         subgroup_size,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_buffer_bytes: limits.max_buffer_size,
@@ -404,6 +421,11 @@ fn describe(
         max_workgroup_threads: limits.max_compute_invocations_per_workgroup,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
     })
+}
+
+/// What the features of an adapter allow.
+fn highest_tier(subgroup_size: u32) -> Tier {
+    if subgroup_size as usize >= MIN_SUBGROUP { Tier::Subgroups } else { Tier::Portable }
 }
 
 /// Whether a CPU does the work. Drivers say so by type, or are known by name.

@@ -7,6 +7,7 @@
 mod buffer;
 mod device;
 mod kernels;
+mod loops;
 pub mod plan;
 pub mod profile;
 mod readback;

@@ -196,13 +196,13 @@ impl Gpu {
 }
 
 /// A kernel of the measurements' own.
-struct Probe {
+pub(super) struct Probe {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
 }
 
 impl Probe {
-    fn new(device: &wgpu::Device, wgsl: &str, buffers: &[&Buffer]) -> Self {
+    pub(super) fn new(device: &wgpu::Device, wgsl: &str, buffers: &[&Buffer]) -> Self {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: None,
             source: wgpu::ShaderSource::Wgsl(wgsl.into()),
@@ -227,7 +227,7 @@ impl Probe {
         Self { pipeline, group }
     }
 
-    fn record(&self, pass: &mut wgpu::ComputePass, workgroups: u32, times: usize) {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass, workgroups: u32, times: usize) {
         for _ in 0..times {
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, &self.group, &[]);

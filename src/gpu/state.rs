@@ -7,6 +7,7 @@ use super::buffer::Buffer;
 use super::device::{Gpu, Pipeline};
 use super::kernels::sample::RING;
 use super::kernels::{CacheFormat, stride};
+use super::loops::SAFE_TURNS;
 use super::plan::{Activation, Call, Grid, Plan, Resource, Target, few_rows};
 use super::readback::{self, Readbacks};
 use super::shader::{Binding, Shader, Tier};
@@ -199,7 +200,25 @@ impl State {
     fn check(&self, tokens: &[u32], wanted: Wanted) -> Result<()> {
         let most = if wanted == Wanted::All { self.max_logit_rows() } else { self.max_batch() };
         check_batch(tokens, self.network.config.vocab_size, most, self.room())?;
+        self.check_loops(tokens.len())?;
         self.gpu().check()
+    }
+
+    /// Whether the loops that `more` positions need run to their end.
+    fn check_loops(&self, more: usize) -> Result<()> {
+        let positions = self.len + self.readbacks.positions() + more;
+        // Scores, values, and seldom values made smaller, each over the pairs of a head.
+        let turns = positions * (3 * self.network.config.head_dim / 2 + 4);
+        self.check_turns("a context", format!("{positions} positions"), turns)
+    }
+
+    fn check_turns(&self, what: &str, needs: String, turns: usize) -> Result<()> {
+        let info = self.gpu().info();
+        if turns <= SAFE_TURNS || info.tier != Tier::Software || !info.short_loops {
+            return Ok(());
+        }
+        let has = format!("what {SAFE_TURNS} turns of a loop do: {} leaves longer ones early", info.adapter);
+        Err(Error::limit(what, needs, has, "Use another tier, or the CPU backend"))
     }
 
     /// Submits a batch after what is in flight, of which only keys and values are wanted. [`State::chosen`] waits for it.
@@ -222,6 +241,9 @@ impl State {
     /// # Errors
     /// [`Error::Device`] when the GPU fails.
     pub fn set_sampling(&mut self, sampling: &Sampling, adjustments: &[Adjustment]) -> Result<()> {
+        // Where tokens are cut off, a thread goes through the vocabulary two or three times.
+        let vocab_size = self.vocab_size();
+        self.check_turns("sampling", format!("a vocabulary of {vocab_size}"), 3 * vocab_size)?;
         self.gpu().write(&self.buffers.sampling, 0, bytemuck::bytes_of(sampling));
         let width = self.network.config.vocab_size.min(adjustments.len());
         self.gpu().upload(&self.buffers.adjustments, bytemuck::cast_slice(&adjustments[..width]))
@@ -264,6 +286,7 @@ impl State {
                 format!("{count} tokens do not fit, there is room for {room}"),
             ));
         }
+        self.check_loops(count)?;
         self.gpu().check()?;
         let staging = self.readbacks.take()?;
         let dispatches: Vec<_> = self.step(1).collect();

@@ -161,6 +161,23 @@ fn bad_batches_are_refused() {
 }
 
 #[test]
+fn contexts_longer_than_loops_run_are_refused() {
+    for gpu in devices("contexts_longer_than_loops_run_are_refused") {
+        let shape = Shape { hidden: 8, heads: 1, kv_heads: 1, head_dim: 64, ..shapes()[0].1 };
+        let network = Rc::new(Network { ops: Vec::new(), ..Network::new(shape.config()) });
+        let mut state =
+            gpu::State::new(network, Rc::new(gpu::Weights::new(&gpu, &Network::new(shape.config()))), 4096);
+        let state = state.as_mut().unwrap();
+        let cut_short = gpu.info().short_loops && gpu.info().tier == gpu::Tier::Software;
+        let mut outcome = "none";
+        while outcome == "none" && state.len() < 4096 {
+            outcome = code(pollster::block_on(state.forward(&[0; 16], Wanted::None)));
+        }
+        assert_eq!(outcome, if cut_short { "limit_exceeded" } else { "none" }, "{:?}", gpu.info().tier);
+    }
+}
+
+#[test]
 fn absent_weights_and_limits_are_named() {
     for gpu in devices("absent_weights_and_limits_are_named") {
         let (_, shape) = shapes()[0];
