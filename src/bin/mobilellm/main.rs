@@ -18,6 +18,8 @@ mod logits;
 mod quantize;
 #[cfg(not(target_arch = "wasm32"))]
 mod tokenize;
+#[cfg(not(target_arch = "wasm32"))]
+mod tools;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
