@@ -286,6 +286,78 @@ fn a_prompt_that_does_not_fit_says_by_how_much() {
     assert!(message.contains("more than the context of 16"), "{message}");
 }
 
+#[test]
+fn a_function_that_is_offered_is_called() {
+    let model = format!("{}/models/mobilellm-47m-chat", env!("CARGO_MANIFEST_DIR"));
+    let tools = tools_file(
+        r#"[{"type": "function", "function": {"name": "get_weather", "description": "Get the weather in a city",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}]"#,
+    );
+    let question =
+        ["generate", "--model", &model, "--backend", "cpu", "--chat", "What is the weather in Paris?"];
+    let text = stdout(&[&question[..], &["--tools", tools.path().to_str().unwrap()]].concat());
+    let call = text.trim().strip_prefix("<tool_call>").and_then(|rest| rest.strip_suffix("</tool_call>"));
+    let call: Value = serde_json::from_str(call.unwrap_or_else(|| panic!("{text}"))).unwrap();
+    assert_eq!(call["name"], "get_weather");
+    assert!(call["arguments"].to_string().contains("Paris"), "{text}");
+    assert!(!stdout(&question).contains("tool_call"), "nothing was offered");
+}
+
+#[test]
+fn a_file_of_tools_that_is_none_is_refused_before_the_model_is_looked_for() {
+    let deep = format!("{}{}", "[".repeat(4000), "]".repeat(4000));
+    let huge = format!("[{}]", " ".repeat(1 << 20));
+    for (content, problem) in [
+        ("", "no JSON"),
+        ("[{]", "no JSON"),
+        (&deep, "recursion limit"),
+        (&huge, "larger than 1048576 bytes"),
+        (r#"{"type": "function"}"#, "must be a JSON list"),
+        ("[]", "leave out --tools"),
+        (
+            r#"[{"type": "function", "function": {"name": "f"}}, 7]"#,
+            "[1]: type must be \"function\", not null",
+        ),
+        (r#"[{"type": "retrieval"}]"#, "type must be \"function\", not \"retrieval\""),
+        (r#"[{"type": "function", "function": "f"}]"#, "function must be an object"),
+        (r#"[{"type": "function", "function": {"name": ""}}]"#, "function.name must be a string"),
+        (r#"[{"type": "function", "function": {"name": "f", "description": 1}}]"#, "function.description"),
+        (r#"[{"type": "function", "function": {"name": "f", "parameters": []}}]"#, "function.parameters"),
+    ] {
+        let file = tools_file(content);
+        let path = file.path().to_str().unwrap();
+        let (code, message) = failure(&["generate", "--model", "/nowhere", "--chat", "Hi", "--tools", path]);
+        assert_eq!(code, Some(1), "{message}");
+        assert!(message.contains(problem) && message.contains(path), "{message}");
+    }
+    let (_, message) = failure(&["generate", "--model", "/nowhere", "--chat", "Hi", "--tools", "/no/file"]);
+    assert!(message.contains("/no/file"), "{message}");
+    // They belong to a chat; a completion would pass over them in silence.
+    for flag in [&["--tools", "x"][..], &["--system", "x"], &["--plain"]] {
+        let (code, message) =
+            failure(&[&["generate", "--model", "/nowhere", "--prompt", "Hi"], flag].concat());
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(flag[0]), "{message}");
+    }
+}
+
+#[test]
+fn a_template_without_a_place_for_tools_says_so() {
+    let tools = tools_file(r#"[{"type": "function", "function": {"name": "f"}}]"#);
+    let path = tools.path().to_str().unwrap();
+    let chat =
+        ["generate", "--model", &checkpoint("chat"), "--backend", "cpu", "--chat", "Hi", "--tools", path];
+    let (code, message) = failure(&chat);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("no place for tools"), "{message}");
+}
+
+fn tools_file(content: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    file
+}
+
 /// What `mobilellm chat` prints when it is told these lines.
 fn chat(lines: &str) -> String {
     let model = checkpoint("chat");

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """A SmolLM2-135M of random weights, for every engine from one seed: safetensors, GGUF (Q4_0), ONNX (q4).
 
-    python3 models.py DIR          needs numpy, gguf, onnx; writes DIR/{hf,gguf,onnx}, about 0.5 GB in all
+    python3 models.py DIR          needs requirements.txt; writes DIR/{hf,gguf,onnx}, about 0.5 GB in all
+
+DIR appears when all of it is there: what broke off is never taken for a model.
 
 All engines get the same values: normal(0, 0.02) in f16, norms 1. The tokenizer makes one token of an ASCII character, so
 that a prompt of n characters has n tokens everywhere. No token ends a text, so that every engine writes as many as asked.
 """
 
 import json
+import shutil
 import sys
 import zlib
 from pathlib import Path
@@ -262,12 +265,15 @@ def write_onnx(folder, tensors, tokens):
 
 
 def main():
-    folder = Path(sys.argv[1])
+    final = Path(sys.argv[1])
+    folder = final.with_name(f"{final.name}.part")
+    shutil.rmtree(folder, ignore_errors=True)
     tensors, tokens = weights(), vocabulary()
     write_safetensors(folder / "hf", tensors, tokens)
     write_gguf(folder / "gguf" / "model-Q4_0.gguf", tensors, tokens)
     # transformers.js looks for a model's name below a folder of models.
     write_onnx(folder / "onnx" / NAME, tensors, tokens)
+    folder.rename(final)
 
 
 if __name__ == "__main__":

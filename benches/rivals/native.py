@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures this engine beside llama.cpp on the CPU: same machine, same shape and values, 4 bits, same threads, by turns.
 
-    cargo build --release && python3 benches/rivals/native.py [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64]
+    cargo xtask rivals --native -- [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64]
 
 The rival is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights; ours are 4 bits in groups
-of 64. It and what models.py needs are installed into target/rivals/ unless this interpreter has them already. Prints a JSON
+of 64. It and what models.py needs (requirements-native.txt) are installed into target/rivals/ unless this interpreter has them already. Prints a JSON
 object a round and engine, and at the end the medians and the median of the rounds' ratios: on a shared machine the
 ratios hold where the speeds do not.
 """
@@ -26,37 +26,31 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORK = ROOT / "target" / "rivals"
 MODELS = WORK / "models"
-PACKAGES = {"numpy": "numpy", "gguf": "gguf", "onnx": "onnx", "llama_cpp": "llama-cpp-python"}
-SHORT = 16
+MODULES = ("numpy", "gguf", "onnx", "llama_cpp")
 
 
 def prepare():
     """Restarts in a Python that has the packages, and makes the models."""
-    if not all(find_spec(module) for module in PACKAGES):
+    if not all(find_spec(module) for module in MODULES):
         own = WORK / "native"
-        if not (own / "bin" / "python").exists():
-            subprocess.run([sys.executable, "-m", "venv", own], check=True)
-            subprocess.run([own / "bin" / "pip", "install", "--quiet", *PACKAGES.values()], check=True)
+        installed = own / "installed"
         if Path(sys.prefix) == own:
-            sys.exit(f"{own} lacks some of {', '.join(PACKAGES.values())}: delete it and run this again")
+            sys.exit(f"{own} lacks some of {', '.join(MODULES)}: delete it and run this again")
+        if not installed.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", own], check=True)
+            packages = ["-r", HERE / "requirements-native.txt"]
+            subprocess.run([own / "bin" / "pip", "install", "--quiet", *packages], check=True, stdout=sys.stderr)
+            installed.touch()
         os.execv(own / "bin" / "python", ["python", __file__, *sys.argv[1:]])
-    if not gguf_file() or not safetensors_file():
+    if not MODELS.exists():
         subprocess.run([sys.executable, HERE / "models.py", MODELS], check=True, stdout=sys.stderr)
-
-
-def gguf_file():
-    return next(MODELS.glob("gguf/**/*.gguf"), None)
-
-
-def safetensors_file():
-    return next(MODELS.glob("hf/**/*.safetensors"), None)
 
 
 def measure_ours(flags, threads):
     command = [
         os.environ.get("MOBILELLM", ROOT / "target" / "release" / "mobilellm"),
         *("bench", "--quiet", "--json", "--backend", "cpu", "--weights", "q4", "--repeat", "1", "--limit", "600"),
-        *("--model", safetensors_file().parent, "--prefill", ",".join(map(str, flags.prefill))),
+        *("--model", MODELS / "hf", "--prefill", ",".join(map(str, flags.prefill))),
         *("--decode", str(flags.decode), "--context", str(flags.context)),
     ]
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
@@ -72,7 +66,7 @@ def open_llama(flags, threads):
 
     longest = max(*flags.prefill, flags.context) + flags.decode + SHORT
     return Llama(
-        str(gguf_file()), n_ctx=longest, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, verbose=False
+        str(MODELS / "gguf" / "model-Q4_0.gguf"), n_ctx=longest, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, verbose=False
     )
 
 

@@ -63,6 +63,14 @@ async function calls(engine) {
   return Object.fromEntries(Object.keys(start).map((name) => [name, share(name)]));
 }
 
+/** The GPU that engines get here, in the browser's words. */
+async function adapter() {
+  const found = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!found) return null;
+  const { vendor, architecture, description, isFallbackAdapter } = found.info;
+  return { vendor, architecture, description, software: isFallbackAdapter, f16: found.features.has("shader-f16") };
+}
+
 self.measure = async ({ engine: name, device, threads, prefill, decode: tokens, long, repeats }) => {
   const { default: load } = await import(`./engines/${name}.js`);
   const started = performance.now();
@@ -71,7 +79,7 @@ self.measure = async ({ engine: name, device, threads, prefill, decode: tokens, 
     engine: name,
     version: engine.version,
     device,
-    threads: device === "cpu" ? threads : undefined,
+    ...(device === "cpu" ? { threads: engine.threads } : { adapter: await adapter() }),
     load_s: rounded((performance.now() - started) / 1000),
     first_token_ms: rounded(await time(engine, CONTEXT, 1)),
     prefill: {},

@@ -1,14 +1,15 @@
 // Measures this engine beside transformers.js and wllama: same machine, same browser, same shape, same prompts.
 //
-//   cargo xtask build && node benches/rivals/run.mjs [--engines LIST] [--threads N] [--prefill 128,512] [--decode 64]
+//   cargo xtask rivals [--engines LIST] [--threads N] [--prefill 128,512] [--decode 64]
 //     [--long 1024] [--repeats 3] [--software] [--timeout SECONDS]
 //
 // LIST has ENGINE:DEVICE separated by commas; the default is all of them. Prints a JSON object an engine, and ratios at the
-// end. --software takes SwiftShader for a GPU. CHROMIUM names the browser, CHROMIUM_FLAGS its flags, PYTHON an
-// interpreter that has numpy, gguf and onnx already; without it they are installed into target/rivals/.
+// end; exits with 1 where an engine failed. --software takes SwiftShader for a GPU. --timeout is for one engine. CHROMIUM names
+// the browser, CHROMIUM_FLAGS its flags, PYTHON an interpreter that has requirements.txt already; without it they are installed
+// into target/rivals/.
 
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -38,27 +39,41 @@ const { values: flags } = parseArgs({
   },
 });
 
+const MACHINE = `${cpus()[0]?.model ?? process.arch}, ${cpus().length} threads`;
 const HARDWARE = "--enable-unsafe-webgpu --enable-features=Vulkan --ignore-gpu-blocklist";
 const SOFTWARE = "--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader";
 
 /** Installs the rivals and makes the models, where that has not been done yet. */
 function prepare() {
-  if (!existsSync(join(root, "pkg/index.js"))) throw new Error("pkg/ is missing: run `cargo xtask build` first");
-  if (!existsSync(join(here, "node_modules/@wllama/wllama"))) {
-    const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    execFileSync("npm", args, { cwd: here, stdio: ["ignore", 2, 2] });
+  if (!existsSync(join(root, "pkg/index.js"))) throw new Error("pkg/ is missing: run `cargo xtask rivals`, which builds it");
+  if (!isInstalled()) {
+    run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
   }
-  if (!existsSync(join(models, "onnx/smollm2-135m/onnx/model_q4.onnx"))) {
-    execFileSync(process.env.PYTHON ?? python(), [join(here, "models.py"), models], { stdio: ["ignore", 2, 2] });
-  }
+  if (!existsSync(models)) run(process.env.PYTHON ?? python(), [join(here, "models.py"), models]);
 }
 
-/** A Python of the kit's own. */
+/** Runs a program whose words are no part of the result. */
+function run(program, args) {
+  execFileSync(program, args, { cwd: here, stdio: ["ignore", 2, 2] });
+}
+
+/** Whether node_modules/ has what package.json asks for. */
+function isInstalled() {
+  const json = (path) => JSON.parse(readFileSync(join(here, path), "utf8"));
+  return Object.entries(json("package.json").dependencies).every(([name, version]) => {
+    const path = `node_modules/${name}/package.json`;
+    return existsSync(join(here, path)) && json(path).version === version;
+  });
+}
+
+/** A Python of the kit's own; an installation that broke off is done again. */
 function python() {
   const own = join(work, "python/bin/python");
-  if (!existsSync(own)) {
-    execFileSync("python3", ["-m", "venv", join(work, "python")], { stdio: ["ignore", 2, 2] });
-    execFileSync(own, ["-m", "pip", "install", "--quiet", "numpy", "gguf", "onnx"], { stdio: ["ignore", 2, 2] });
+  const marker = join(work, "python/installed");
+  if (!existsSync(marker)) {
+    run("python3", ["-m", "venv", "--clear", join(work, "python")]);
+    run(own, ["-m", "pip", "install", "--quiet", "-r", join(here, "requirements.txt")]);
+    writeFileSync(marker, "");
   }
   return own;
 }
@@ -87,7 +102,8 @@ async function measure(address, engine, device) {
     const late = new Promise((_, reject) => {
       setTimeout(() => reject(new Error(`not done after ${flags.timeout} s`)), 1000 * Number(flags.timeout)).unref();
     });
-    return { ...(await Promise.race([page.evaluate((options) => self.measure(options), options), late])), browser: browser.version() };
+    const result = await Promise.race([page.evaluate((options) => self.measure(options), options), late]);
+    return { ...result, browser: browser.version(), machine: MACHINE };
   } catch (error) {
     return { engine, device, error: String(error.message ?? error).split("\n")[0] };
   } finally {
@@ -123,3 +139,4 @@ for (const spec of flags.engines.split(",")) {
 }
 console.log(JSON.stringify({ ratios: ratios(results) }));
 site.stop();
+if (results.some(({ error }) => error)) process.exitCode = 1;

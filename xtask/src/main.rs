@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod build;
 mod process;
+mod rivals;
 mod serve;
 mod test;
 mod toolchain;
@@ -44,6 +45,8 @@ enum Task {
     },
     /// Measure how fast a shape runs, natively and in a browser
     Bench(bench::Options),
+    /// Measure other engines beside this one
+    Rivals(rivals::Options),
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::Options),
 }
@@ -60,6 +63,7 @@ fn main() -> anyhow::Result<()> {
             build::site(&out)
         }
         Task::Bench(options) => bench::bench(&options),
+        Task::Rivals(options) => rivals::rivals(&options),
         Task::Test(options) => test::test(&options),
     }
 }

@@ -20,6 +20,7 @@ export default async function load({ device, threads }) {
   });
   return {
     version: env.version,
+    threads: env.backends.onnx.wasm.numThreads,
     async generate(prompt, tokens) {
       const inputs = tokenizer(prompt, { add_special_tokens: false });
       const promptTokens = inputs.input_ids.dims[1];

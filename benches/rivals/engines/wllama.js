@@ -19,6 +19,7 @@ export default async function load({ device, threads }) {
   const manifest = await (await fetch("/npm/@wllama/wllama/package.json")).json();
   return {
     version: manifest.version,
+    threads: wllama.getNumThreads(),
     async generate(prompt, tokens) {
       let timings;
       await wllama.createCompletion({

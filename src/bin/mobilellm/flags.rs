@@ -174,11 +174,14 @@ pub(crate) struct Generate {
     #[command(flatten)]
     pub(crate) text: GenerateText,
     /// What the model is told before the message; with --chat.
-    #[arg(long, value_name = "TEXT", requires = "chat", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt", allow_hyphen_values = true)]
     pub(crate) system: Option<String>,
     /// Chat with a model that has no template, as "User: ... Assistant: ..."; with --chat.
-    #[arg(long, requires = "chat")]
+    #[arg(long, conflicts_with = "prompt")]
     pub(crate) plain: bool,
+    /// Functions that the model may call: a JSON list of tools in OpenAI's form; with --chat.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "plain"])]
+    pub(crate) tools: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
     /// Log-probabilities of the chosen tokens and of this many alternatives, in the JSON.

@@ -9,10 +9,12 @@ use mobilellm::session::{Event, FinishReason, GenerateOptions, Timings, TokenEve
 use serde_json::{Value, json};
 
 use crate::flags::{Generate, SamplingFlags};
-use crate::load;
 use crate::output::{line, print};
+use crate::{load, tools};
 
 pub(crate) fn run(flags: &Generate) -> Result<()> {
+    // What is wrong with a small file is known before a large one is read.
+    let tools = flags.tools.as_deref().map(tools::read).transpose()?.unwrap_or_default();
     pollster::block_on(async {
         let loaded = load::engine(&flags.model, true).await?;
         let engine = &loaded.engine;
@@ -25,7 +27,10 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
                     messages.push(json!({"role": "system", "content": system}));
                 }
                 messages.push(json!({"role": "user", "content": message}));
-                let prompt = engine.chat_prompt(&messages, &[], flags.plain)?;
+                let prompt = engine.chat_prompt(&messages, &tools, flags.plain)?;
+                if !tools.is_empty() {
+                    tools::check_template(engine, &messages, &prompt)?;
+                }
                 options.stop.extend(prompt.stop);
                 prompt.tokens
             }

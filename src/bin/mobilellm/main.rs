@@ -22,6 +22,8 @@ mod output;
 mod quantize;
 #[cfg(not(target_arch = "wasm32"))]
 mod tokenize;
+#[cfg(not(target_arch = "wasm32"))]
+mod tools;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
