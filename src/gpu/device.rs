@@ -1,7 +1,6 @@
 //! Opening a device: adapter, limits, tier, and what becomes of its errors.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +8,11 @@ use serde::Serialize;
 
 use super::buffer::Buffer;
 use super::loops;
+use super::pipelines::{CompileAhead, Pipeline, Pipelines};
 use super::plan::MIN_SUBGROUP;
 use super::profile::Counts;
 use super::self_test::self_test;
-use super::shader::{Access, Dialect, Shader, Tier};
+use super::shader::{Shader, Tier};
 use crate::error::{Error, Result};
 
 /// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.
@@ -38,6 +38,8 @@ pub struct Options {
     pub assume_subgroups: bool,
     /// Trust the device: tests that compare every kernel anyway do.
     pub skip_self_test: bool,
+    /// How to compile kernels while the weights are on their way; natively threads do, where this is `None`.
+    pub compile_ahead: Option<CompileAhead>,
     /// Ask for timestamps, where the adapter has them, so that kernels can be timed on the device's own clock.
     pub timestamps: bool,
 }
@@ -98,21 +100,13 @@ impl Fault {
     }
 }
 
-/// A compute pipeline and the layout of its one bind group.
-#[derive(Clone)]
-pub(super) struct Pipeline {
-    pub(super) pipeline: wgpu::ComputePipeline,
-    pub(super) layout: wgpu::BindGroupLayout,
-}
-
 struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: Info,
     fault: Fault,
     max_part_bytes: u64,
-    /// Pipelines by their WGSL: the same text is compiled once.
-    pipelines: RefCell<HashMap<String, Pipeline>>,
+    pipelines: Pipelines,
     /// Bytes written since the last submit.
     uploading: Cell<u64>,
     counts: Cell<Counts>,
@@ -211,7 +205,7 @@ impl Gpu {
             max_part_bytes: options.max_part_bytes.unwrap_or(u64::MAX).min(info.max_binding_bytes),
             info,
             fault,
-            pipelines: RefCell::default(),
+            pipelines: Pipelines::new(options.compile_ahead),
             uploading: Cell::new(0),
             counts: Cell::default(),
         })))
@@ -353,18 +347,17 @@ impl Gpu {
 
     /// The pipeline of a shader, compiled at most once.
     pub(super) fn pipeline(&self, shader: &Shader) -> Pipeline {
-        let wgsl = shader.wgsl(Dialect::CURRENT);
-        if let Some(pipeline) = self.0.pipelines.borrow().get(&wgsl) {
-            return pipeline.clone();
-        }
-        let pipeline = compile(&self.0.device, shader, &wgsl);
-        self.0.pipelines.borrow_mut().insert(wgsl, pipeline.clone());
-        pipeline
+        self.0.pipelines.get(&self.0.device, shader)
+    }
+
+    /// Begins to compile a shader that will be needed.
+    pub(super) fn compile_ahead(&self, shader: &Shader) {
+        self.0.pipelines.compile_ahead(&self.0.device, shader);
     }
 
     /// Pipelines compiled so far.
     pub fn num_pipelines(&self) -> usize {
-        self.0.pipelines.borrow().len()
+        self.0.pipelines.len()
     }
 }
 
@@ -459,51 +452,4 @@ fn listen(device: &wgpu::Device) -> Fault {
         }
     });
     fault
-}
-
-/// Compiles with an explicit layout, so that bind groups depend on the binding list alone.
-fn compile(device: &wgpu::Device, shader: &Shader, wgsl: &str) -> Pipeline {
-    let label = Some(shader.name());
-    let entries: Vec<_> = shader
-        .bindings()
-        .into_iter()
-        .map(|(binding, access)| wgpu::BindGroupLayoutEntry {
-            binding: binding.number(),
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: match access {
-                    Access::Uniform => wgpu::BufferBindingType::Uniform,
-                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                    Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
-                },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
-            count: None,
-        })
-        .collect();
-    let layout =
-        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label,
-        bind_group_layouts: &[Some(&layout)],
-        immediate_size: 0,
-    });
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-        label,
-        source: wgpu::ShaderSource::Wgsl(wgsl.into()),
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label,
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            // Every kernel writes workgroup memory before it reads it.
-            zero_initialize_workgroup_memory: false,
-            ..Default::default()
-        },
-        cache: None,
-    });
-    Pipeline { pipeline, layout }
 }

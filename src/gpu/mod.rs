@@ -8,6 +8,7 @@ mod buffer;
 mod device;
 mod kernels;
 mod loops;
+mod pipelines;
 pub mod plan;
 pub mod profile;
 mod readback;
@@ -18,6 +19,7 @@ mod weights;
 
 pub use device::{Gpu, Info, Options};
 pub use kernels::CacheFormat;
+pub use pipelines::CompileAhead;
 pub use shader::{Dialect, Tier};
 pub use state::State;
 pub use weights::{Layout, Weights};

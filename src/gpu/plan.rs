@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::device::Info;
 use super::kernels::matmul::{self, Division, Matmul};
 use super::kernels::{CacheFormat, attention, embed, rms_norm, sample};
 use super::shader::{Binding, Shader, Tier};
@@ -147,12 +148,30 @@ pub struct Target {
 }
 
 impl Target {
+    /// For a device.
+    pub(super) fn of(info: &Info, cache: CacheFormat) -> Self {
+        Self {
+            tier: info.tier,
+            max_batch: max_batch(info.tier),
+            cache,
+            subgroup_size: info.subgroup_size as usize,
+        }
+    }
+
     /// Threads that may share a sum: those of a subgroup, where they are needed to.
     pub(super) fn max_lanes(self) -> usize {
         match self.tier {
             Tier::Subgroups => self.subgroup_size.clamp(MIN_SUBGROUP, MAX_LANES),
             Tier::Software | Tier::Portable => MAX_LANES,
         }
+    }
+}
+
+/// Tokens a batch at most: enough to fill the largest GPU. Whoever runs a prompt asks for fewer where they take long.
+fn max_batch(tier: Tier) -> usize {
+    match tier {
+        Tier::Software => 16,
+        Tier::Portable | Tier::Subgroups => 512,
     }
 }
 
@@ -265,6 +284,37 @@ impl Plan {
             })
             .collect()
     }
+}
+
+/// The shaders that can be known once a matrix is, except those for what is seldom asked for.
+///
+/// # Errors
+/// [`Error::Missing`] where `layouts` lacks the matrix.
+pub(super) fn shaders_of(
+    network: &Network,
+    layouts: &HashMap<MatrixId, Layout>,
+    target: Target,
+    id: MatrixId,
+) -> Result<Vec<Shader>> {
+    let context = Context { network, layouts, target };
+    let mut calls = Vec::new();
+    for op in &network.ops {
+        let lowerings: &[_] = match *op {
+            Op::Embed if id == MatrixId::Embedding => &[Lowering::Few],
+            Op::Project { weight, rows: Rows::Wanted, .. } if weight == id => &[Lowering::One],
+            Op::Project { weight, .. } if weight == id => &[Lowering::Few, Lowering::Many],
+            // What has no weights goes with what is there for certain.
+            Op::Attend { cache: 0 } if id == MatrixId::Embedding => &[Lowering::Few, Lowering::Many],
+            _ => &[],
+        };
+        for lowering in lowerings {
+            lower(&context, op, *lowering, &mut calls)?;
+        }
+    }
+    if id == MatrixId::Embedding {
+        calls.extend(sample::calls(&context, false));
+    }
+    Ok(calls.into_iter().map(|call| call.shader).collect())
 }
 
 fn lower_all<'a>(

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use super::device::{Gpu, Pipeline};
+use super::device::Gpu;
 use super::kernels::sample::RING;
 use super::kernels::{CacheFormat, stride};
 use super::loops::SAFE_TURNS;
+use super::pipelines::Pipeline;
 use super::plan::{Activation, Call, Grid, Plan, Resource, Target, few_rows};
 use super::readback::{self, Readbacks};
 use super::shader::{Binding, Shader, Tier};
@@ -16,16 +17,7 @@ use crate::backend::{Wanted, check_batch};
 use crate::cpu::rotary::rotary_table;
 use crate::cpu::sample::{Adjustment, Sampling};
 use crate::error::{Error, Result};
-use crate::matrix::Format;
 use crate::network::{Network, Slot};
-
-/// Tokens a batch at most: enough to fill the largest GPU. Whoever runs a prompt asks for fewer where they take long.
-fn max_batch(tier: Tier) -> usize {
-    match tier {
-        Tier::Software => 16,
-        Tier::Portable | Tier::Subgroups => 512,
-    }
-}
 
 /// Rows whose logits are wanted at once at most: a vocabulary is wide.
 const MAX_LOGIT_ROWS: usize = 64;
@@ -107,13 +99,7 @@ impl State {
     /// [`Error::Limit`] where the device cannot hold the caches, [`Error::Missing`] where weights are absent.
     pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
         let gpu = weights.gpu().clone();
-        let tier = gpu.info().tier;
-        let target = Target {
-            tier,
-            max_batch: max_batch(tier),
-            cache: cache_format(&weights),
-            subgroup_size: gpu.info().subgroup_size as usize,
-        };
+        let target = Target::of(gpu.info(), cache_format(&weights));
         let plan = Plan::new(&network, weights.layouts(), target)?;
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;
         let staging = gpu.staging("logits for reading", 4 * stride_of_logits(&network) as u64)?;
@@ -674,13 +660,8 @@ fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
     Ok(())
 }
 
-/// Exact caches for exact weights; otherwise half the size.
 fn cache_format(weights: &Weights) -> CacheFormat {
-    if weights.layouts().values().all(|layout| layout.format == Format::F32) {
-        CacheFormat::F32
-    } else {
-        CacheFormat::F16
-    }
+    CacheFormat::for_weights(weights.layouts().values().map(|layout| layout.format))
 }
 
 fn stride_of_logits(network: &Network) -> usize {

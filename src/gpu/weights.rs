@@ -7,8 +7,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::buffer::Buffer;
 use super::device::Gpu;
-use super::kernels::STRIDE_ALIGN;
-use super::plan::missing;
+use super::kernels::{CacheFormat, STRIDE_ALIGN};
+use super::plan::{Target, missing, shaders_of};
 use crate::backend::WeightSink;
 use crate::error::{Error, Result};
 use crate::matrix::{Format, Matrix};
@@ -69,6 +69,8 @@ pub(super) struct Part {
 /// A checkpoint's weights on a device.
 pub struct Weights {
     gpu: Gpu,
+    /// What will be computed, so that kernels can be compiled while weights arrive.
+    network: Network,
     layouts: HashMap<MatrixId, Layout>,
     parts: HashMap<MatrixId, Vec<Part>>,
     vectors: HashMap<VectorId, Buffer>,
@@ -81,6 +83,7 @@ impl Weights {
         let matrices = network.matrices().len();
         Self {
             gpu: gpu.clone(),
+            network: network.clone(),
             layouts: HashMap::with_capacity(matrices),
             parts: HashMap::with_capacity(matrices),
             vectors: HashMap::new(),
@@ -136,8 +139,12 @@ impl WeightSink for Weights {
             let uniform = self.gpu.uniform_with(&label, bytemuck::bytes_of(&uniform))?;
             parts.push(Part { uniform, words, scales });
         }
+        let target = Target::of(self.gpu.info(), CacheFormat::for_weights([layout.format]));
         self.layouts.insert(id, layout);
         self.parts.insert(id, parts);
+        for shader in shaders_of(&self.network, &self.layouts, target, id)? {
+            self.gpu.compile_ahead(&shader);
+        }
         Ok(())
     }
 

@@ -1,12 +1,22 @@
-//! Whether this browser has WebGPU, and if not, why.
+//! Whether this browser has WebGPU, and if not, why; and what wgpu cannot ask of it.
 
+use std::any::Any;
 use std::time::Duration;
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 
 use super::errors::message;
 use super::event_loop::within;
+use crate::gpu::shader::{Access, Binding};
+
+#[wasm_bindgen(module = "/src/web/webgpu.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = askForSubgroups)]
+    fn ask_for_subgroups();
+    #[wasm_bindgen(js_name = compileAhead)]
+    fn js_compile_ahead(device: &JsValue, label: &str, code: &str, types: &Array) -> Promise;
+}
 
 /// Some in-app browsers offer WebGPU and then never answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,6 +34,34 @@ pub(super) async fn adapter_name() -> Option<String> {
         let words: Vec<_> = ["vendor", "architecture", "device"].into_iter().filter_map(word).collect();
         (!words.is_empty()).then(|| words.join(" "))
     })
+}
+
+/// Whether devices have subgroups; from now on they are asked for.
+pub(super) async fn offers_subgroups() -> bool {
+    ask_for_subgroups();
+    let Ok(adapter) = adapter().await else { return false };
+    let features = get(&adapter, "features");
+    let has: Result<Function, _> = get(&features, "has").dyn_into();
+    has.is_ok_and(|has| has.call1(&features, &"subgroups".into()).is_ok_and(|has| has.is_truthy()))
+}
+
+/// [`crate::gpu::CompileAhead`] by the browser's own means.
+pub(super) fn compile_ahead(
+    device: &wgpu::Device,
+    name: &str,
+    wgsl: &str,
+    bindings: &[(Binding, Access)],
+) -> Box<dyn Any> {
+    let Some(device) = device.as_webgpu() else { return Box::new(()) };
+    let types = bindings.iter().map(|(binding, access)| {
+        let access = match access {
+            Access::Uniform => "uniform",
+            Access::Read => "read-only-storage",
+            Access::ReadWrite => "storage",
+        };
+        Array::of2(&binding.number().into(), &access.into())
+    });
+    Box::new(js_compile_ahead(device, name, wgsl, &types.collect()))
 }
 
 async fn adapter() -> Result<JsValue, String> {

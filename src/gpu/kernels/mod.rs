@@ -27,6 +27,11 @@ pub enum CacheFormat {
 }
 
 impl CacheFormat {
+    /// Exact caches for exact weights; otherwise half the size.
+    pub(super) fn for_weights(formats: impl IntoIterator<Item = Format>) -> Self {
+        if formats.into_iter().all(|format| format == Format::F32) { Self::F32 } else { Self::F16 }
+    }
+
     /// Words of a position's keys and values.
     pub(super) fn row_words(self, kv_width: usize) -> usize {
         match self {

@@ -1,0 +1,115 @@
+//! Pipelines: each text is compiled once, and as soon as it is known, while the weights are still on their way.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::shader::{Access, Binding, Dialect, Shader};
+
+/// A compute pipeline and the layout of its one bind group.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// Begins to compile a text in the background, where the host can: name, text and bindings. What it returns is kept until
+/// the pipeline was made, and may make that quick.
+pub type CompileAhead = fn(&wgpu::Device, &str, &str, &[(Binding, Access)]) -> Box<dyn Any>;
+
+/// All of a device, by their text.
+pub(super) struct Pipelines {
+    made: RefCell<HashMap<String, Arc<OnceLock<Pipeline>>>>,
+    ahead: Option<CompileAhead>,
+    /// What [`CompileAhead`] returned.
+    kept: RefCell<HashMap<String, Box<dyn Any>>>,
+}
+
+impl Pipelines {
+    pub(super) fn new(ahead: Option<CompileAhead>) -> Self {
+        Self { made: RefCell::default(), ahead, kept: RefCell::default() }
+    }
+
+    /// The pipeline of a shader; waits for it where it is being compiled.
+    pub(super) fn get(&self, device: &wgpu::Device, shader: &Shader) -> Pipeline {
+        let wgsl = shader.wgsl(Dialect::CURRENT);
+        let cell = self.made.borrow_mut().entry(wgsl.clone()).or_default().clone();
+        let pipeline = cell.get_or_init(|| compile(device, shader, &wgsl)).clone();
+        self.kept.borrow_mut().remove(&wgsl);
+        pipeline
+    }
+
+    /// Begins to compile a shader that will be needed.
+    pub(super) fn compile_ahead(&self, device: &wgpu::Device, shader: &Shader) {
+        let wgsl = shader.wgsl(Dialect::CURRENT);
+        if self.made.borrow().contains_key(&wgsl) || self.kept.borrow().contains_key(&wgsl) {
+            return;
+        }
+        if let Some(ahead) = self.ahead {
+            let kept = ahead(device, shader.name(), &wgsl, &shader.bindings());
+            self.kept.borrow_mut().insert(wgsl, kept);
+            return;
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let cell = self.made.borrow_mut().entry(wgsl.clone()).or_default().clone();
+            let (device, shader) = (device.clone(), shader.clone());
+            rayon::spawn(move || {
+                cell.get_or_init(|| compile(&device, &shader, &wgsl));
+            });
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.made.borrow().len()
+    }
+}
+
+/// Compiles with an explicit layout, so that bind groups depend on the binding list alone.
+fn compile(device: &wgpu::Device, shader: &Shader, wgsl: &str) -> Pipeline {
+    let label = Some(shader.name());
+    let entries: Vec<_> = shader
+        .bindings()
+        .into_iter()
+        .map(|(binding, access)| wgpu::BindGroupLayoutEntry {
+            binding: binding.number(),
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let layout =
+        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label,
+        source: wgpu::ShaderSource::Wgsl(wgsl.into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            // Every kernel writes workgroup memory before it reads it.
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    Pipeline { pipeline, layout }
+}
