@@ -96,7 +96,7 @@ describe("a measurement", () => {
     await page.locator("[name=num_key_value_heads]").fill("3");
     await page.getByRole("button", { name: "Measure" }).click();
     await page.locator("#error:not(:empty)").waitFor();
-    assert.match(await page.locator("#error").textContent(), /Hidden_size: 64 is not a multiple of num_attention_heads \(3\)/);
+    assert.match(await page.locator("#error").textContent(), /^hidden_size: 64 is not a multiple of num_attention_heads \(3\)/);
   });
 });
 

@@ -80,7 +80,8 @@ describe("the page", () => {
       (_, response, path) => path?.endsWith(".safetensors") && (trickle(response, path, { pieces: 60, pause: 60 }), true),
     );
     const page = await openPage(t, stage.browser);
-    await openReady(page, stage.site.address);
+    // Opening a GPU, even one in software, would take longer than the load.
+    await openReady(page, `${stage.site.address}/?backend=cpu`);
     await loadInPage(page, `${address}/tiny/`);
     await page.getByText(/[\d.]+ kB of [\d.]+ kB\s+·\s+[\d.]+ kB\/s\s+·\s+\d+ s left/).waitFor();
     await picture(page, "loading");

@@ -96,7 +96,7 @@ impl<'a> Talk<'a> {
                 }
             }
             (command, _) if command.starts_with('/') => {
-                line(format_args!("{command} is not a command.\n{HELP}"))?
+                line(format_args!("{command} is not a command.\n{HELP}"))?;
             }
             _ => {
                 self.messages.push(json!({"role": "user", "content": typed}));
