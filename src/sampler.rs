@@ -219,9 +219,11 @@ impl Sampler {
 
 /// No logit of a row is finite.
 pub(crate) fn nothing_to_choose() -> Error {
-    Error::device(
+    Error::invalid(
+        "checkpoint",
+        "logits",
         "the network's output has no finite value",
-        "The checkpoint may be damaged; another backend or weight format may help",
+        "The weights may be damaged: download them again, or try another weight format",
     )
 }
 

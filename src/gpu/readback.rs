@@ -106,8 +106,9 @@ pub(super) struct Readbacks {
 
 /// What was submitted and not read yet.
 struct Flight {
-    buffer: Buffer,
+    // Dropped first: a buffer has to be unmapped before it is destroyed.
     mapped: Mapped,
+    buffer: Buffer,
     /// Words that it copies.
     count: usize,
     /// Positions that it fills.

@@ -1,0 +1,61 @@
+// Every tier of the GPU's kernels, in a browser's own dialect of WGSL: the same text as transformers writes.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { openEmpty, openPage } from "./support/browser.mjs";
+import { tinyExpected } from "./support/models.mjs";
+import { setStage } from "./support/stage.mjs";
+
+const stage = setStage();
+const { completion } = tinyExpected;
+
+/** Runs first in the worker: tells how pipelines were made, and which features devices were asked for. */
+function watch() {
+  const seen = { ahead: 0, waited: 0, features: [] };
+  const wrap = (type, name, note) => {
+    const original = type.prototype[name];
+    type.prototype[name] = function (...args) {
+      note(...args);
+      return original.apply(this, args);
+    };
+  };
+  wrap(GPUDevice, "createComputePipelineAsync", () => seen.ahead++);
+  wrap(GPUDevice, "createComputePipeline", () => seen.waited++);
+  wrap(GPUAdapter, "requestDevice", (descriptor) => seen.features.push(...(descriptor?.requiredFeatures ?? [])));
+  const channel = new BroadcastChannel("seen");
+  channel.onmessage = ({ data }) => data === "ask" && channel.postMessage(seen);
+}
+
+for (const tier of ["software", "portable", "subgroups"]) {
+  test(`tier ${tier} writes what transformers writes, and compiles while it loads`, async (t) => {
+    const page = await openPage(t, stage.browser);
+    page.setDefaultTimeout(120_000);
+    await page.context().route("**/pkg/worker.js", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `(${watch})();\n${await response.text()}` });
+    });
+    await openEmpty(page, stage.site.address);
+    const { info, text, seen } = await page.evaluate(
+      async ({ tier, prompt, max_tokens }) => {
+        const { Engine } = await import("/pkg/index.js");
+        const engine = await Engine.load("/models/chat/", { backend: "gpu", tier });
+        const channel = new BroadcastChannel("seen");
+        const seen = await new Promise((resolve) => {
+          channel.onmessage = ({ data }) => resolve(data);
+          channel.postMessage("ask");
+        });
+        const { choices } = await engine.completions.create({ prompt, max_tokens, temperature: 0 });
+        const info = engine.info();
+        engine.close();
+        return { info, text: choices[0].text, seen };
+      },
+      { tier, prompt: completion.prompt, max_tokens: completion.ids.length },
+    );
+    assert.equal(info.adapter.tier, tier, info.adapter.degraded);
+    assert.equal(text, completion.text);
+    // Those that are waited for at this point are the self-test's.
+    assert.ok(seen.ahead >= 8, `${seen.ahead} pipelines were compiled ahead`);
+    assert.ok(seen.features.includes("subgroups"), `asked for ${seen.features}`);
+  });
+}
