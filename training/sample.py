@@ -13,47 +13,24 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADING = "## Samples\n"
 ANSWER_TOKENS, COMPLETION_TOKENS = "400", "80"
 
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather in a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string", "description": "The city"}}, "required": ["city"]},
-    },
-}
-TIMER = {
-    "type": "function",
-    "function": {
-        "name": "set_timer",
-        "description": "Start a timer",
-        "parameters": {"type": "object", "properties": {"minutes": {"type": "integer"}}, "required": ["minutes"]},
-    },
-}
-SEARCH = {
-    "type": "function",
-    "function": {
-        "name": "web_search",
-        "description": "Search the internet for a text",
-        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
-    },
-}
-BIRTHDAY = {
-    "type": "function",
-    "function": {
-        "name": "save_birthday",
-        "description": "Remember the birthday of a person",
-        "parameters": {
-            "type": "object",
-            "properties": {"person": {"type": "string"}, "date": {"type": "string"}},
-            "required": ["person", "date"],
-        },
-    },
-}
+
+def tool(name: str, description: str, **parameters: dict[str, str]) -> dict[str, Any]:
+    """A function in OpenAI's form; every parameter is required."""
+    schema = {"type": "object", "properties": parameters, "required": list(parameters)}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+STRING = {"type": "string"}
+WEATHER = tool("get_weather", "Get the weather in a city", city=STRING | {"description": "The city"})
+TIMER = tool("set_timer", "Start a timer", minutes={"type": "integer"})
+SEARCH = tool("web_search", "Search the internet for a text", query=STRING)
+BIRTHDAY = tool("save_birthday", "Remember the birthday of a person", person=STRING, date=STRING)
 CHAT = (
     "Hello|Who are you?|What can you do?|What is the capital of France?|Tell me a story about a dragon|Write a poem about the sea|"
     "What is 7 + 5?|Explain gravity|Give me three ideas for dinner|Why is the sky blue?"
