@@ -1,52 +1,36 @@
-"""Prints unedited answers: chat, completions and function calls, at the settings of generation_config.json.
+"""Asks the engine, as a user would, and writes what it answers, unedited: chat, completions and function calls.
 
-    python sample.py --model build/model
+    cargo build --release
+    python sample.py --model ../models/mobilellm-47m-chat --card ../models/mobilellm-47m-chat/README.md
+
+The settings are those of generation_config.json, with which the page starts too. On the CPU a seed gives the same text on every machine.
+Needs nothing but Python. Prints Markdown; --card puts it in place of the card's samples instead.
 """
 
 import argparse
 import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoTokenizer, LlamaForCausalLM
+ROOT = Path(__file__).resolve().parent.parent
+HEADING = "## Samples\n"
+ANSWER_TOKENS, COMPLETION_TOKENS = "400", "80"
 
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather in a city",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string", "description": "The city"}}, "required": ["city"]},
-    },
-}
-TIMER = {
-    "type": "function",
-    "function": {
-        "name": "set_timer",
-        "description": "Start a timer",
-        "parameters": {"type": "object", "properties": {"minutes": {"type": "integer"}}, "required": ["minutes"]},
-    },
-}
-SEARCH = {
-    "type": "function",
-    "function": {
-        "name": "web_search",
-        "description": "Search the internet for a text",
-        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
-    },
-}
-BIRTHDAY = {
-    "type": "function",
-    "function": {
-        "name": "save_birthday",
-        "description": "Remember the birthday of a person",
-        "parameters": {
-            "type": "object",
-            "properties": {"person": {"type": "string"}, "date": {"type": "string"}},
-            "required": ["person", "date"],
-        },
-    },
-}
+
+def tool(name: str, description: str, **parameters: dict[str, str]) -> dict[str, Any]:
+    """A function in OpenAI's form; every parameter is required."""
+    schema = {"type": "object", "properties": parameters, "required": list(parameters)}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+STRING = {"type": "string"}
+WEATHER = tool("get_weather", "Get the weather in a city", city=STRING | {"description": "The city"})
+TIMER = tool("set_timer", "Start a timer", minutes={"type": "integer"})
+SEARCH = tool("web_search", "Search the internet for a text", query=STRING)
+BIRTHDAY = tool("save_birthday", "Remember the birthday of a person", person=STRING, date=STRING)
 CHAT = (
     "Hello|Who are you?|What can you do?|What is the capital of France?|Tell me a story about a dragon|Write a poem about the sea|"
     "What is 7 + 5?|Explain gravity|Give me three ideas for dinner|Why is the sky blue?"
@@ -70,44 +54,59 @@ CALLS = [
 ]
 
 
-def answer(model: LlamaForCausalLM, tokenizer: Any, text: str, greedy: bool, limit: int) -> str:
-    ids = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids.to(model.device)
-    settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None} if greedy else {}
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, **settings)
-    return tokenizer.decode(out[0, ids.shape[1] :]).removesuffix("<|im_end|>").removesuffix("<|endoftext|>")
+def settings(folder: Path) -> list[str]:
+    """generation_config.json as the engine's flags."""
+    recommended = json.loads((folder / "generation_config.json").read_text())
+    flags = {"temperature": "--temperature", "top_p": "--top-p", "top_k": "--top-k"}
+    return [part for name, flag in flags.items() for part in (flag, str(recommended[name]))]
 
 
-def samples(folder: Path, greedy: bool) -> dict[str, list[tuple[str, str]]]:
-    torch.manual_seed(1)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = LlamaForCausalLM.from_pretrained(folder).to(device).eval()
-    found: dict[str, list[tuple[str, str]]] = {"chat": [], "completion": [], "call": []}
-
-    def ask(messages: list[dict[str, str]], tools: list[Any] | None) -> str:
-        text = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=False)
-        return answer(model, tokenizer, text, greedy, 300)
-
+def samples(generate: Callable[..., str]) -> Iterator[tuple[str, str, str]]:
+    """Kind, question and answer; `generate` takes the flags of `mobilellm generate`."""
     for question in CHAT:
-        found["chat"].append((question, ask([{"role": "user", "content": question}], None)))
+        yield "Chat", question, generate("--chat", question, "--max-tokens", ANSWER_TOKENS)
     for text in COMPLETIONS:
-        found["completion"].append((text, answer(model, tokenizer, text, greedy, 80)))
+        yield "Completion", text, generate("--prompt", text, "--max-tokens", COMPLETION_TOKENS)
     for question, tools in CALLS:
-        shown = f"{question} [{', '.join(t['function']['name'] for t in tools)}]"
-        found["call"].append((shown, ask([{"role": "user", "content": question}], tools)))
-    return found
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(tools, file)
+            file.flush()
+            text = generate("--chat", question, "--tools", file.name, "--max-tokens", ANSWER_TOKENS)
+        names = ", ".join(tool["function"]["name"] for tool in tools)
+        yield "Function calls (the offered functions in brackets)", f"{question} [{names}]", text
+
+
+def markdown(found: Iterator[tuple[str, str, str]]) -> Iterator[str]:
+    last = None
+    for kind, question, text in found:
+        if kind != last:
+            yield f"### {kind}\n"
+        last = kind
+        yield f"**{question}**\n\n```text\n{text}\n```\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--engine", type=Path, default=ROOT / "target/release/mobilellm", help="the command line")
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--card", type=Path, help="replace what follows the introduction of this file's samples")
+    options = parser.parse_args()
+    common = [options.engine, "generate", "--quiet", "--backend", "cpu", "--model", options.model, "--seed", options.seed]
+
+    def generate(*flags: str) -> str:
+        command = [*common, *settings(options.model), *flags]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.decode().removesuffix("\n")
+
+    parts = markdown(samples(generate))
+    if not options.card:
+        for part in parts:
+            print(part, flush=True)
+        return
+    before, heading, after = options.card.read_text(encoding="utf-8").partition(HEADING)
+    introduction = after.partition("\n### ")[0]
+    options.card.write_text(before + heading + introduction + "\n" + "\n".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=Path("build/model"))
-    parser.add_argument("--greedy", action="store_true")
-    parser.add_argument("--json", type=Path, help="also write them here")
-    options = parser.parse_args()
-    found = samples(options.model, options.greedy)
-    for kind, pairs in found.items():
-        print(f"== {kind}")
-        for question, text in pairs:
-            print(f"> {question}\n{text}\n")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    main()

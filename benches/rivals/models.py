@@ -17,7 +17,6 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 NAME = "smollm2-135m"

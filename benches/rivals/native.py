@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORK = ROOT / "target" / "rivals"
 MODELS = WORK / "models"
+SHORT = 16
 MODULES = ("numpy", "gguf", "onnx", "llama_cpp")
 
 
@@ -41,7 +42,9 @@ def prepare():
             packages = ["-r", HERE / "requirements-native.txt"]
             subprocess.run([own / "bin" / "pip", "install", "--quiet", *packages], check=True, stdout=sys.stderr)
             installed.touch()
-        os.execv(own / "bin" / "python", ["python", __file__, *sys.argv[1:]])
+        # By its full path: Python finds its packages by the name that it is called by.
+        python = str(own / "bin" / "python")
+        os.execv(python, [python, __file__, *sys.argv[1:]])
     if not MODELS.exists():
         subprocess.run([sys.executable, HERE / "models.py", MODELS], check=True, stdout=sys.stderr)
 

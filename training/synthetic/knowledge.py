@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .spin import article, blocks, capital, exchange, favour, join, spin, typed
-from .tables import ANIMALS, CAPITALS, COLOURS, CONTINENTS, FACTS, LANGUAGES, MIXES, NONSENSE, NUMBERS, OPPOSITES, PLANETS, ORDINALS
+from .tables import ANIMALS, CAPITALS, COLOURS, CONTINENTS, FACTS, LANGUAGES, MIXES, NUMBERS, OPPOSITES, PLANETS, ORDINALS
 
 EXPLANATIONS = blocks("explanations.txt")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from affine import fake_quantise, pack, quantise
 from chat import TEMPLATE, render, write_call

@@ -59,7 +59,6 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         process::run(&mut native(options))?;
     }
     if !options.native {
-        // What the build has to say is no part of the result.
         build::build(&options.build)?;
         build::install_packages()?;
         process::run(&mut in_browser(options)?)?;

@@ -32,7 +32,8 @@ pub(crate) fn build(options: &Options) -> Result<Sizes> {
         node::optimise(&package::wasm_file())?;
     }
     let sizes = package::measure()?;
-    println!("pkg/: WebAssembly {} ({} gzipped)", Kilobytes(sizes.wasm), Kilobytes(sizes.wasm_gzipped));
+    // On standard error, because a measurement that follows has standard output for itself.
+    eprintln!("pkg/: WebAssembly {} ({} gzipped)", Kilobytes(sizes.wasm), Kilobytes(sizes.wasm_gzipped));
     Ok(sizes)
 }
 

@@ -28,13 +28,14 @@ pub(crate) fn install_packages() -> Result<()> {
     }
     let npm = process::find("npm")
         .context("npm is not installed. Install Node.js 20 or newer (https://nodejs.org)")?;
-    process::run(process::command(npm).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))
+    let args = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+    process::run(process::command(npm).args(args).stdout(std::io::stderr()))
 }
 
 /// Shrinks the WebAssembly with wasm-opt where npm can give it; the package works without, only bigger.
 pub(super) fn optimise(wasm: &Path) -> Result<()> {
     let without = |reason: &str| {
-        println!("{reason}: the WebAssembly stays as the compiler left it, about a tenth bigger");
+        eprintln!("{reason}: the WebAssembly stays as the compiler left it, about a tenth bigger");
         Ok(())
     };
     let Some(node) = process::find("node") else { return without("Node.js is not installed") };
