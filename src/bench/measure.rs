@@ -13,6 +13,7 @@ use crate::gpu::profile::{Ceiling, Counts};
 use crate::gpu::{self};
 use crate::network::{MatrixId, Op};
 use crate::session::{Event, GenerateOptions, Session};
+use crate::speculate::Speculation;
 
 /// Tokens of a short prompt.
 const SHORT: usize = 16;
@@ -177,8 +178,13 @@ impl Bench<'_> {
         let prompt = self.tokens(prompt);
         let counts = || self.engine.gpu().map(gpu::Gpu::counts).unwrap_or_default();
         self.session.clear();
-        let options =
-            GenerateOptions { max_tokens: Some(tokens), ignore_eos: true, ..GenerateOptions::default() };
+        let options = GenerateOptions {
+            max_tokens: Some(tokens),
+            ignore_eos: true,
+            // Random weights repeat themselves as no text does, which would make guesses look good.
+            speculation: Speculation::Off,
+            ..GenerateOptions::default()
+        };
         let (start, start_counts) = (Instant::now(), counts());
         let mut generation = self.session.start(&prompt, options)?;
         let mut first = None;
