@@ -49,16 +49,19 @@ impl Pipelines {
         if let Some(ahead) = self.ahead {
             let kept = ahead(device, shader.name(), &wgsl, &shader.bindings());
             self.kept.borrow_mut().insert(wgsl, kept);
-            return;
+        } else {
+            #[cfg(not(target_arch = "wasm32"))]
+            self.compile_on_a_thread(device, shader, wgsl);
         }
-        #[cfg(not(target_arch = "wasm32"))]
-        {
-            let cell = self.made.borrow_mut().entry(wgsl.clone()).or_default().clone();
-            let (device, shader) = (device.clone(), shader.clone());
-            rayon::spawn(move || {
-                cell.get_or_init(|| compile(&device, &shader, &wgsl));
-            });
-        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn compile_on_a_thread(&self, device: &wgpu::Device, shader: &Shader, wgsl: String) {
+        let cell = self.made.borrow_mut().entry(wgsl.clone()).or_default().clone();
+        let (device, shader) = (device.clone(), shader.clone());
+        rayon::spawn(move || {
+            cell.get_or_init(|| compile(&device, &shader, &wgsl));
+        });
     }
 
     /// How many there are.

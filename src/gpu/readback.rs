@@ -157,7 +157,7 @@ impl Readbacks {
         submission: wgpu::SubmissionIndex,
     ) {
         let mapped = Mapped::new(gpu, &buffer, 4 * count.max(1) as u64, Some(submission));
-        self.flying.push_back(Flight { buffer, mapped, count, positions });
+        self.flying.push_back(Flight { mapped, buffer, count, positions });
     }
 
     /// The words of the oldest submit, and how many positions it filled. Whoever stops waiting can ask again.

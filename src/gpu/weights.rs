@@ -70,7 +70,7 @@ pub(super) struct Part {
 pub struct Weights {
     gpu: Gpu,
     /// What will be computed, so that kernels can be compiled while weights arrive.
-    network: Network,
+    network: Box<Network>,
     layouts: HashMap<MatrixId, Layout>,
     parts: HashMap<MatrixId, Vec<Part>>,
     vectors: HashMap<VectorId, Buffer>,
@@ -83,7 +83,7 @@ impl Weights {
         let matrices = network.matrices().len();
         Self {
             gpu: gpu.clone(),
-            network: network.clone(),
+            network: Box::new(network.clone()),
             layouts: HashMap::with_capacity(matrices),
             parts: HashMap::with_capacity(matrices),
             vectors: HashMap::new(),
