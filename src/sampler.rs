@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn nothing_finite_is_an_error() {
         let mut sampler = Sampler::new(&SamplerOptions::default(), &[], 4).unwrap();
-        assert_eq!(sampler.sample(&[f32::NAN; 4]).unwrap_err().code(), "device");
+        assert_eq!(sampler.sample(&[f32::NAN; 4]).unwrap_err().code(), "invalid_file");
     }
 
     #[test]
