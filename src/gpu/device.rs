@@ -9,10 +9,9 @@ use serde::Serialize;
 use super::buffer::Buffer;
 use super::loops;
 use super::pipelines::{CompileAhead, Pipeline, Pipelines};
-use super::plan::MIN_SUBGROUP;
 use super::profile::Counts;
 use super::self_test::self_test;
-use super::shader::{Shader, Tier};
+use super::shader::{MIN_SUBGROUP, Shader, Tier};
 use crate::error::{Error, Result};
 
 /// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.

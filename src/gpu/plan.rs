@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::device::Info;
 use super::kernels::matmul::{self, Division, Matmul};
 use super::kernels::{CacheFormat, attention, embed, rms_norm, sample};
-use super::shader::{Binding, Shader, Tier};
+use super::shader::{Binding, MIN_SUBGROUP, Shader, Tier};
 use super::weights::Layout;
 use crate::error::{Error, Result};
 use crate::network::{MatrixId, Network, Op, Rows, Slot, VectorId};
@@ -177,9 +177,6 @@ fn max_batch(tier: Tier) -> usize {
 
 /// Threads that share a sum at most: more would have too little to do each.
 const MAX_LANES: usize = 32;
-
-/// The smallest subgroup that kernels are made for; devices with smaller ones do not get [`Tier::Subgroups`].
-pub(super) const MIN_SUBGROUP: usize = 4;
 
 /// Everything that lowering a call looks at.
 pub(super) struct Context<'a> {

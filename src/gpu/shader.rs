@@ -86,6 +86,9 @@ pub enum Tier {
     Subgroups,
 }
 
+/// The smallest subgroup that kernels are made for; devices with smaller ones do not get [`Tier::Subgroups`].
+pub(super) const MIN_SUBGROUP: usize = 4;
+
 /// Whose WGSL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
