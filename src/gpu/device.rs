@@ -1,4 +1,4 @@
-//! Opening a device: adapter, limits, tier, and what becomes of its errors.
+//! A device: adapter, limits, tier, and what becomes of its errors.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,10 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::buffer::Buffer;
-use super::loops;
 use super::pipelines::{CompileAhead, Pipeline, Pipelines};
 use super::profile::Counts;
-use super::self_test::self_test;
 use super::shader::{MIN_SUBGROUP, Shader, Tier};
 use crate::error::{Error, Result};
 
@@ -122,50 +120,8 @@ impl Drop for Inner {
 pub struct Gpu(Rc<Inner>);
 
 impl Gpu {
-    /// Opens the adapter that the options ask for, and checks that it computes what the CPU does: drivers have
-    /// bugs that nothing else reveals. Where it does not, a lower tier is used.
-    ///
-    /// # Errors
-    /// [`Error::Device`] where there is no adapter, it gives no device, or it computes wrong numbers on every tier;
-    /// [`Error::Request`] for a tier that the adapter cannot have.
-    pub async fn open(options: Options) -> Result<Self> {
-        let mut gpu = Self::connect(options).await?;
-        if gpu.info().software && loops::are_cut_short(&gpu).await? {
-            gpu.avoid_long_loops(options);
-        }
-        while !options.skip_self_test
-            && let Err(error) = self_test(&gpu).await
-        {
-            gpu.step_down(&error)?;
-        }
-        Ok(gpu)
-    }
-
-    /// Where many threads share a task, none has a long loop.
-    fn avoid_long_loops(&mut self, options: Options) {
-        if let Some(inner) = Rc::get_mut(&mut self.0) {
-            inner.info.short_loops = true;
-            if options.tier.is_none() {
-                inner.info.tier = highest_tier(inner.info.subgroup_size);
-            }
-        }
-    }
-
-    /// After a failed self-test: to the next lower tier, if it was not for a lost device.
-    fn step_down(&mut self, error: &Error) -> Result<()> {
-        let tier = self.info().tier;
-        let degraded = format!("tier {} failed its self-test: {error}", tier.name());
-        tracing::warn!("{degraded}");
-        let hopeless = || Error::device(&degraded, "Use the CPU backend, or update the driver");
-        let lower = tier.lower().ok_or_else(hopeless)?;
-        let inner = Rc::get_mut(&mut self.0).ok_or_else(hopeless)?;
-        inner.fault.clear();
-        inner.info.tier = lower;
-        inner.info.degraded = Some(degraded);
-        Ok(())
-    }
-
-    async fn connect(options: Options) -> Result<Self> {
+    /// Opens the adapter that the options ask for, untested.
+    pub(super) async fn connect(options: Options) -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::PRIMARY,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -213,6 +169,16 @@ impl Gpu {
     /// What is known about the device.
     pub fn info(&self) -> &Info {
         &self.0.info
+    }
+
+    /// The same, to be changed as long as nobody shares the device.
+    pub(super) fn info_mut(&mut self) -> Option<&mut Info> {
+        Rc::get_mut(&mut self.0).map(|inner| &mut inner.info)
+    }
+
+    /// Forgets the fault.
+    pub(super) fn forgive(&self) {
+        self.0.fault.clear();
     }
 
     /// The first error that the device reported outside of any call, such as its loss.
@@ -416,7 +382,7 @@ fn describe(
 }
 
 /// What the features of an adapter allow.
-fn highest_tier(subgroup_size: u32) -> Tier {
+pub(super) fn highest_tier(subgroup_size: u32) -> Tier {
     if subgroup_size as usize >= MIN_SUBGROUP { Tier::Subgroups } else { Tier::Portable }
 }
 

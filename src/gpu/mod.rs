@@ -8,6 +8,7 @@ mod buffer;
 mod device;
 mod kernels;
 mod loops;
+mod open;
 mod pipelines;
 pub mod plan;
 pub mod profile;
