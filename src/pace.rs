@@ -78,8 +78,9 @@ const TILE: usize = 32;
 /// Into how large pieces to cut a prompt, from how long those before took. It outlives a generation.
 #[derive(Default)]
 pub(crate) struct PrefillPace {
-    /// Seconds a token takes, once known.
+    /// Seconds a token takes, once known, and the rows of the piece that told.
     each: Option<f64>,
+    measured: usize,
     /// When the piece that is waited for began to run.
     since: Option<Instant>,
 }
@@ -90,8 +91,7 @@ impl PrefillPace {
     /// Clocks decide about pieces, so pieces must not decide about results: none is so small that other kernels would
     /// run it than the whole.
     pub(crate) fn rows(&self, left: usize, max: usize) -> usize {
-        let fast = |each: f64| ((PIECE_S / each.max(1e-9)) as usize / TILE * TILE).max(MIN_PIECE);
-        let rows = self.each.map_or(MIN_PIECE, fast).min(max);
+        let rows = self.each.map_or(MIN_PIECE, fast_enough).min(max);
         if left > rows && left - rows < MIN_PIECE.min(rows) {
             left.div_ceil(2).min(max)
         } else {
@@ -108,11 +108,24 @@ impl PrefillPace {
     pub(crate) fn finished(&mut self, rows: usize) {
         let now = Instant::now();
         let Some(since) = self.since.replace(now) else { return };
-        // Short pieces are no measure of long ones.
-        if rows >= MIN_PIECE / 2 {
-            self.each = Some((now - since).as_secs_f64() / rows as f64);
+        self.learn(rows, (now - since).as_secs_f64());
+    }
+
+    /// A piece of `rows` tokens took so long.
+    fn learn(&mut self, rows: usize, seconds: f64) {
+        // Short pieces are no measure of long ones: a GPU takes hardly less time for them. But where pieces have become
+        // short, they are the measure.
+        let typical = self.each.map_or(MIN_PIECE, fast_enough).min(self.measured.max(MIN_PIECE));
+        if 2 * rows >= typical {
+            self.each = Some(seconds / rows as f64);
+            self.measured = rows;
         }
     }
+}
+
+/// Rows of a piece that takes as long as it should.
+fn fast_enough(each: f64) -> usize {
+    ((PIECE_S / each.max(1e-9)) as usize / TILE * TILE).max(MIN_PIECE)
 }
 
 #[cfg(test)]
@@ -120,7 +133,7 @@ mod tests {
     use super::PrefillPace;
 
     fn pieces(each: Option<f64>, prompt: usize, max: usize) -> Vec<usize> {
-        let pace = PrefillPace { each, since: None };
+        let pace = PrefillPace { each, ..PrefillPace::default() };
         let mut pieces = Vec::new();
         while pieces.iter().sum::<usize>() < prompt {
             pieces.push(pace.rows(prompt - pieces.iter().sum::<usize>(), max));
@@ -134,6 +147,20 @@ mod tests {
         assert_eq!(pieces(Some(1e-6), 512, 512), [512]);
         assert_eq!(pieces(Some(1.0), 128, 512), [64; 2]);
         assert_eq!(pieces(Some(1e-6), 40, 16), [16, 12, 12]);
+    }
+
+    #[test]
+    fn a_short_rest_does_not_make_later_pieces_short() {
+        let mut pace = PrefillPace::default();
+        for (rows, seconds) in [(64, 0.008), (416, 0.013), (96, 0.009)] {
+            pace.learn(rows, seconds);
+        }
+        assert_eq!(pace.rows(512, 512), 512);
+        // The device has become slow.
+        for (rows, seconds) in [(512, 1.0), (64, 0.125), (64, 0.08)] {
+            pace.learn(rows, seconds);
+        }
+        assert_eq!(pace.rows(512, 512), 64);
     }
 
     #[test]

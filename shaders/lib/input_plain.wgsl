@@ -2,10 +2,18 @@
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
-// All threads of a workgroup call this together before they ask for quads.
-fn prepare_input(thread: u32, token: u32) {}
+// What chunk `c` of a row of weights is multiplied with; zero beyond the last.
+fn input_chunk(token: u32, c: u32) -> array<vec4<f32>, QUADS_PER_CHUNK> {
+    let first = (token + select(0u, batch.first_wanted, WANTED_ROWS)) * INPUT_QUADS + c * QUADS_PER_CHUNK;
+    var x: array<vec4<f32>, QUADS_PER_CHUNK>;
+    for (var i = 0u; i < QUADS_PER_CHUNK; i++) {
+        x[i] = select(vec4(0.0), input[first + i], c < ROW_CHUNKS);
+    }
+    return x;
+}
 
-// Values 4 * i to 4 * i + 3 of a row of the batch.
-fn input_quad(token: u32, i: u32) -> vec4<f32> {
-    return input[(token + select(0u, batch.first_wanted, WANTED_ROWS)) * INPUT_QUADS + i];
+// The products of a pair of rows, from those of each of its LANES threads with the chunks it asked for; they all call
+// together.
+fn sum_products(thread: u32, products: vec2<f32>) -> vec2<f32> {
+    return sum_lanes(thread, vec3(products, 0.0)).xy;
 }

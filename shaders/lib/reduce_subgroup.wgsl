@@ -6,7 +6,7 @@
 var<workgroup> reduced: array<f32, THREADS / SUBGROUP>;
 
 // The sum over each group of LANES threads, known to all of them.
-fn sum_lanes(thread: u32, value: vec2<f32>) -> vec2<f32> {
+fn sum_lanes(thread: u32, value: vec3<f32>) -> vec3<f32> {
     var sum = value;
     for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
         sum += subgroupShuffleXor(sum, reach);

@@ -237,8 +237,6 @@ pub struct Plan {
     pub sample_all: Vec<Call>,
     /// Slices of the vocabulary whose best tokens are found apart.
     pub slices: usize,
-    /// Splits of the positions that attention goes through apart.
-    pub splits: usize,
 }
 
 impl Plan {
@@ -260,7 +258,6 @@ impl Plan {
             sample_one: sample::calls(&context, false).into(),
             sample_all: sample::calls(&context, true).into(),
             slices: sample::slices(&context),
-            splits: attention::splits(&network.config),
         })
     }
 

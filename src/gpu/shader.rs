@@ -55,6 +55,8 @@ pieces! {
     CACHE_WRITE_F16 = "lib/cache_write_f16";
     CACHE_READ_F32 = "lib/cache_read_f32";
     CACHE_READ_F16 = "lib/cache_read_f16";
+    CACHE_OCTETS_F32 = "lib/cache_octets_f32";
+    CACHE_OCTETS_F16 = "lib/cache_octets_f16";
     EPILOGUE_WRITE = "epilogue/write";
     EPILOGUE_ADD = "epilogue/add";
     EPILOGUE_SWIGLU = "epilogue/swiglu";
@@ -269,6 +271,11 @@ impl Shader {
     /// The kernel's name, such as `matmul/thread`. What stands before the slash is the name of its CPU twin.
     pub fn name(&self) -> &'static str {
         self.kernel.name
+    }
+
+    /// Whether it was made from this kernel file.
+    pub(super) fn is(&self, kernel: Piece) -> bool {
+        self.kernel == kernel
     }
 
     /// The library pieces, by name.

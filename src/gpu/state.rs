@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use super::buffer::Buffer;
 use super::device::Gpu;
+use super::kernels::attention::SPLITS;
 use super::kernels::sample::RING;
 use super::kernels::{CacheFormat, stride};
 use super::loops::SAFE_TURNS;
 use super::pipelines::Pipeline;
 use super::plan::{Activation, Call, Grid, Plan, Resource, Target, few_rows};
 use super::readback::{self, Readbacks};
-use super::shader::{Binding, Shader, Tier};
+use super::shader::{ATTENTION_THREAD, Binding, Shader, Tier};
 use super::weights::Weights;
 use crate::backend::{Wanted, check_batch};
 use crate::cpu::rotary::rotary_table;
@@ -74,6 +75,8 @@ pub struct State {
     /// Tokens chosen on the device.
     readbacks: Readbacks,
     target: Target,
+    /// A thread goes through the whole context by itself.
+    lone_attention: bool,
     len: usize,
     max_positions: usize,
     /// Tokens of the generation that were chosen or are being chosen.
@@ -101,6 +104,7 @@ impl State {
         let gpu = weights.gpu().clone();
         let target = Target::of(gpu.info(), cache_format(&weights));
         let plan = Plan::new(&network, weights.layouts(), target)?;
+        let lone_attention = plan.calls().any(|call| call.shader.is(ATTENTION_THREAD));
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;
         let staging = gpu.staging("logits for reading", 4 * stride_of_logits(&network) as u64)?;
         let recorder = Recorder { gpu: &gpu, weights: &weights, buffers: &buffers, all_logits: None };
@@ -122,6 +126,7 @@ impl State {
             staging,
             readbacks,
             target,
+            lone_attention,
             len: 0,
             max_positions,
             step: 0,
@@ -195,12 +200,15 @@ impl State {
         let positions = self.len + self.readbacks.positions() + more;
         // Scores, values, and seldom values made smaller, each over the pairs of a head.
         let turns = positions * (3 * self.network.config.head_dim / 2 + 4);
-        self.check_turns("a context", format!("{positions} positions"), turns)
+        if self.lone_attention {
+            self.check_turns("a context", format!("{positions} positions"), turns)?;
+        }
+        Ok(())
     }
 
     fn check_turns(&self, what: &str, needs: String, turns: usize) -> Result<()> {
         let info = self.gpu().info();
-        if turns <= SAFE_TURNS || info.tier != Tier::Software || !info.short_loops {
+        if turns <= SAFE_TURNS || !info.short_loops {
             return Ok(());
         }
         let has = format!("what {SAFE_TURNS} turns of a loop do: {} leaves longer ones early", info.adapter);
@@ -229,7 +237,9 @@ impl State {
     pub fn set_sampling(&mut self, sampling: &Sampling, adjustments: &[Adjustment]) -> Result<()> {
         // Where tokens are cut off, a thread goes through the vocabulary two or three times.
         let vocab_size = self.vocab_size();
-        self.check_turns("sampling", format!("a vocabulary of {vocab_size}"), 3 * vocab_size)?;
+        if self.target.tier == Tier::Software {
+            self.check_turns("sampling", format!("a vocabulary of {vocab_size}"), 3 * vocab_size)?;
+        }
         self.gpu().write(&self.buffers.sampling, 0, bytemuck::bytes_of(sampling));
         let width = self.network.config.vocab_size.min(adjustments.len());
         self.gpu().upload(&self.buffers.adjustments, bytemuck::cast_slice(&adjustments[..width]))
@@ -553,7 +563,7 @@ impl Buffers {
         gpu.upload(&rotary, bytemuck::cast_slice(&table))?;
         let mut activations = HashMap::new();
         for activation in plan.activations() {
-            let few = few_rows(target.tier) * plan.splits;
+            let few = few_rows(target.tier) * SPLITS;
             let (rows, width) = match activation {
                 // Made when it is asked for.
                 Activation::AllLogits => continue,

@@ -10,10 +10,14 @@ use crate::network::Slot;
 const THREAD_WORKGROUP: usize = 4;
 
 /// Splits of the positions at most: with nine heads, enough workgroups to fill a GPU.
-const MAX_SPLITS: usize = 16;
+pub(in crate::gpu) const SPLITS: usize = 16;
 
-/// Splits and heads whose shares fit into the workgroup memory of whoever combines them.
-const MAX_SHARES: usize = 256;
+/// Positions that a workgroup goes through at once, one a thread. A split has no fewer: more splits would cost those who
+/// combine them more than they save here.
+const SPLIT_TILE: usize = 256;
+
+/// The widest head whose values a workgroup holds.
+const WIDEST: usize = 256;
 
 /// Threads of a tile's workgroup.
 const TILE_THREADS: usize = 64;
@@ -21,10 +25,10 @@ const TILE_THREADS: usize = 64;
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Division {
-    /// A thread computes a head of a token: on software adapters, and for absurdly wide heads.
+    /// A thread computes a head of a token: on software adapters, and for heads of odd or absurd widths.
     Thread,
-    /// A workgroup of so many threads computes a split of the positions, for a head of a token.
-    Split { threads: usize },
+    /// A workgroup computes a split of the positions, for a head of a token.
+    Split,
     /// A workgroup computes a tile of queries that share keys and values: `rows` queries, `lanes` threads each.
     Tiled { rows: usize, lanes: usize },
 }
@@ -35,9 +39,7 @@ impl Division {
         match (context.target.tier, lowering) {
             (Tier::Software, _) => Self::Thread,
             (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => {
-                // At least a thread a pair of columns.
-                let threads = [64, 128, 256].into_iter().find(|threads| *threads >= head_dim / 2);
-                threads.map_or(Self::Thread, |threads| Self::Split { threads })
+                if head_dim.is_multiple_of(8) && head_dim <= WIDEST { Self::Split } else { Self::Thread }
             }
             (Tier::Portable | Tier::Subgroups, Lowering::Many) => {
                 // Wider heads leave room for fewer queries.
@@ -48,15 +50,10 @@ impl Division {
     }
 }
 
-/// Splits of the positions that are gone through apart.
-pub(in crate::gpu) fn splits(config: &Config) -> usize {
-    (MAX_SHARES / config.num_heads).clamp(1, MAX_SPLITS)
-}
-
 /// Where the result lies.
 pub(in crate::gpu) fn output(context: &Context, lowering: Lowering) -> Activation {
     match Division::of(context, lowering) {
-        Division::Split { .. } => Activation::Splits,
+        Division::Split => Activation::Splits,
         Division::Thread | Division::Tiled { .. } => Activation::Slot(Slot::Context),
     }
 }
@@ -66,7 +63,8 @@ pub(super) fn with_splits(shader: Shader, config: &Config) -> Shader {
     shader
         .constant("HEAD_DIM", config.head_dim)
         .constant("NUM_HEADS", config.num_heads)
-        .constant("SPLITS", splits(config))
+        .constant("SPLITS", SPLITS)
+        .constant("SPLIT_TILE", SPLIT_TILE)
         .piece(shader::SPLIT)
 }
 
@@ -81,7 +79,8 @@ pub(in crate::gpu) fn call(context: &Context, lowering: Lowering, cache: usize) 
         (Binding::Cache, Resource::Cache(cache)),
     ];
     let heads_per_kv = config.num_heads / config.num_kv_heads;
-    let (shader, grid) = match Division::of(context, lowering) {
+    let division = Division::of(context, lowering);
+    let (shader, grid) = match division {
         Division::Thread => (
             Shader::new(shader::ATTENTION_THREAD, max_batch)
                 .constant("WORKGROUP", THREAD_WORKGROUP)
@@ -89,10 +88,10 @@ pub(in crate::gpu) fn call(context: &Context, lowering: Lowering, cache: usize) 
                 .constant("NUM_HEADS", config.num_heads),
             Grid { x: Extent::fixed(config.num_heads.div_ceil(THREAD_WORKGROUP)), y: Extent::rows(1) },
         ),
-        Division::Split { threads } => {
+        Division::Split => {
             resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
-            let shader = Shader::new(shader::ATTENTION_SPLIT, max_batch).constant("THREADS", threads);
-            let x = Extent::fixed(config.num_heads * splits(config));
+            let shader = Shader::new(shader::ATTENTION_SPLIT, max_batch).constant("THREADS", SPLIT_TILE);
+            let x = Extent::fixed(config.num_heads * SPLITS);
             (with_splits(shader, config), Grid { x, y: Extent::rows(1) })
         }
         Division::Tiled { rows, lanes } => (
@@ -109,8 +108,12 @@ pub(in crate::gpu) fn call(context: &Context, lowering: Lowering, cache: usize) 
     let shader = shader
         .constant("HEADS_PER_KV", heads_per_kv)
         .constant("KV_WIDTH", config.kv_width())
-        .constant("OUTPUT_PAIRS", stride(context.network, Activation::Slot(Slot::Context)) / 2)
-        .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt())
-        .piece(context.target.cache.read_piece());
+        .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt());
+    let stride = stride(context.network, Activation::Slot(Slot::Context));
+    let shader = if division == Division::Split {
+        shader.constant("OUTPUT_QUADS", stride / 4).piece(context.target.cache.octets_piece())
+    } else {
+        shader.constant("OUTPUT_PAIRS", stride / 2).piece(context.target.cache.read_piece())
+    };
     Call::new(format!("attention {cache}"), shader, resources, grid)
 }

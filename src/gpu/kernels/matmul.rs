@@ -17,11 +17,13 @@ const THREAD_TOKENS: usize = 4;
 /// Rows and tokens of a workgroup's tile in `matmul/tiled.wgsl`.
 const TILE: usize = 32;
 
-/// Vectors of workgroup memory that an input may take: 12 of the 16 KiB that every device has.
-const MAX_TILE_QUADS: usize = 768;
+/// Threads of a workgroup of `matmul/vector.wgsl`.
+const VECTOR_THREADS: usize = 64;
 
-/// Rows from which on a matrix is large enough to fill a GPU with large workgroups.
-const MANY_ROWS: usize = 1 << 14;
+/// Rows from which on there are more pairs than keep a GPU busy, so that a few of them share what is loaded of the
+/// input.
+const MANY_ROWS: usize = 2048;
+const VERY_MANY_ROWS: usize = 1 << 14;
 
 /// A projection.
 pub(in crate::gpu) struct Matmul {
@@ -101,17 +103,17 @@ impl Matmul {
             ),
             Division::Vector => {
                 let chunks = layout.format.row_words(layout.cols) / 4;
-                let lanes = (chunks.next_power_of_two() / 2).clamp(4, context.target.max_lanes());
-                // What combines splits needs workgroup memory of its own.
-                let large = layout.rows >= MANY_ROWS && self.input != Activation::Splits;
-                let threads = if large { 256 } else { 64 };
-                let max_chunks = MAX_TILE_QUADS / layout.format.values_per_word();
-                let tiles = chunks.div_ceil(max_chunks);
-                let shader = Shader::new(shader::MATMUL_VECTOR, max_batch)
-                    .constant("TILE_CHUNKS", chunks.div_ceil(tiles));
+                let lanes = chunks.next_power_of_two().clamp(4, context.target.max_lanes());
+                let pairs = match rows {
+                    0..MANY_ROWS => 1,
+                    MANY_ROWS..VERY_MANY_ROWS => 2,
+                    _ => 4,
+                };
+                let shader = Shader::new(shader::MATMUL_VECTOR, max_batch).constant("PAIRS", pairs);
+                let groups = VECTOR_THREADS / lanes;
                 (
-                    with_reduction(shader, context.target, threads, lanes),
-                    Grid { x: Extent::fixed(rows.div_ceil(2 * threads / lanes)), y: each_row },
+                    with_reduction(shader, context.target, VECTOR_THREADS, lanes),
+                    Grid { x: Extent::fixed(rows.div_ceil(2 * pairs * groups)), y: each_row },
                 )
             }
             Division::Tiled => (

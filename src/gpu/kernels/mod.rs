@@ -47,6 +47,13 @@ impl CacheFormat {
         }
     }
 
+    fn octets_piece(self) -> Piece {
+        match self {
+            Self::F32 => shader::CACHE_OCTETS_F32,
+            Self::F16 => shader::CACHE_OCTETS_F16,
+        }
+    }
+
     fn write_piece(self) -> Piece {
         match self {
             Self::F32 => shader::CACHE_WRITE_F32,
