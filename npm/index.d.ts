@@ -21,7 +21,10 @@ export interface LoadOptions {
   backend?: "auto" | "gpu" | "cpu";
   /** How the weights lie in memory; they are converted as they arrive. `"auto"` suits the checkpoint. */
   weights?: "auto" | "f32" | "f16" | "q8" | "q4";
-  /** Forces a tier of GPU kernels, for tests and measurements. */
+  /**
+   * Forces a tier of GPU kernels, for tests and measurements: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. One that
+   * the adapter cannot have is an error.
+   */
   tier?: string;
   /** Longest context in tokens that memory is set aside for; the model's own by default. */
   maxContext?: number;
@@ -365,7 +368,7 @@ export interface BenchmarkOptions {
   backend?: "auto" | "gpu" | "cpu";
   /** `"q4"` by default. */
   weights?: "auto" | "f32" | "f16" | "q8" | "q4";
-  /** Forces a tier of GPU kernels. */
+  /** Forces a tier of GPU kernels: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. */
   tier?: string;
   /** Lengths of prompts; 128, 512 and 1024 by default. */
   prefill?: number[];

@@ -64,6 +64,8 @@ pub struct Info {
     pub short_loops: bool,
     /// Threads of the smallest subgroup; 0 where there are none.
     pub subgroup_size: u32,
+    /// Kernels may compute in half precision.
+    pub shader_f16: bool,
     /// Largest storage binding.
     pub max_binding_bytes: u64,
     /// Largest buffer.
@@ -140,7 +142,7 @@ impl Gpu {
             .map_err(|error| Error::device(format!("no adapter ({error})"), NO_ADAPTER))?;
         // The adapter's own limits are always granted; defaults may exceed what it has.
         let limits = adapter.limits();
-        let mut wanted = wgpu::Features::SUBGROUP;
+        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
         let features = adapter.features() & wanted;
         let info = describe(&adapter.get_info(), &limits, features, options)?;
@@ -344,7 +346,8 @@ fn describe(
     let software = is_software(adapter);
     let subgroups = features.contains(wgpu::Features::SUBGROUP) || options.assume_subgroups;
     let subgroup_size = if subgroups { adapter.subgroup_min_size } else { 0 };
-    let highest = highest_tier(subgroup_size);
+    let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
+    let highest = highest_tier(subgroup_size, shader_f16);
     if let Some(tier) = options.tier.filter(|tier| *tier > highest) {
         return Err(Error::request(
             "tier",
@@ -372,6 +375,7 @@ fn describe(
         degraded: None,
         short_loops: false,
         subgroup_size,
+        shader_f16,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_buffer_bytes: limits.max_buffer_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
@@ -382,8 +386,12 @@ fn describe(
 }
 
 /// What the features of an adapter allow.
-pub(super) fn highest_tier(subgroup_size: u32) -> Tier {
-    if subgroup_size as usize >= MIN_SUBGROUP { Tier::Subgroups } else { Tier::Portable }
+pub(super) fn highest_tier(subgroup_size: u32, shader_f16: bool) -> Tier {
+    match (subgroup_size as usize >= MIN_SUBGROUP, shader_f16) {
+        (true, true) => Tier::F16,
+        (true, false) => Tier::Subgroups,
+        (false, _) => Tier::Portable,
+    }
 }
 
 /// Whether a CPU does the work. Drivers say so by type, or are known by name.

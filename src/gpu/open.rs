@@ -30,7 +30,8 @@ impl Gpu {
         if let Some(info) = self.info_mut() {
             info.short_loops = true;
             if options.tier.is_none() {
-                info.tier = highest_tier(info.subgroup_size);
+                // A CPU computes in single precision at least as fast as in half.
+                info.tier = highest_tier(info.subgroup_size, false);
             }
         }
     }

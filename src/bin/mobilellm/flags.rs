@@ -310,7 +310,7 @@ pub(crate) struct Bench {
     /// Where to compute; auto takes a hardware GPU where there is one.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Backend,
-    /// Force a tier of GPU kernels [default: the best that the adapter has].
+    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the adapter has].
     #[arg(long, value_name = "TIER", value_parser = tier)]
     pub(crate) tier: Option<Tier>,
     /// How to hold the weights.

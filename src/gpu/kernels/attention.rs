@@ -34,12 +34,12 @@ impl Division {
         let head_dim = context.network.config.head_dim;
         match (context.target.tier, lowering) {
             (Tier::Software, _) => Self::Thread,
-            (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => {
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::One | Lowering::Few) => {
                 // At least a thread a pair of columns.
                 let threads = [64, 128, 256].into_iter().find(|threads| *threads >= head_dim / 2);
                 threads.map_or(Self::Thread, |threads| Self::Split { threads })
             }
-            (Tier::Portable | Tier::Subgroups, Lowering::Many) => {
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Many) => {
                 // Wider heads leave room for fewer queries.
                 let rows = [(64, 16), (128, 8), (256, 4)].into_iter().find(|(widest, _)| head_dim <= *widest);
                 rows.map_or(Self::Thread, |(_, rows)| Self::Tiled { rows, lanes: TILE_THREADS / rows })

@@ -3,9 +3,10 @@
 
 use super::attention::with_splits;
 use super::{stride, weight_resources, with_reduction, with_weights};
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource};
+use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource, Target};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::gpu::weights::Layout;
+use crate::matrix::{Affine, Format};
 use crate::network::{Epilogue, MatrixId, Slot, VectorId};
 
 /// Threads of a workgroup where every thread works alone.
@@ -16,6 +17,9 @@ const THREAD_TOKENS: usize = 4;
 
 /// Rows and tokens of a workgroup's tile in `matmul/tiled.wgsl`.
 const TILE: usize = 32;
+
+/// The same of `matmul/tiled_f16.wgsl`.
+const TILE_F16: (usize, usize) = (64, 32);
 
 /// Vectors of workgroup memory that an input may take: 12 of the 16 KiB that every device has.
 const MAX_TILE_QUADS: usize = 768;
@@ -55,8 +59,8 @@ impl Division {
         match (tier, lowering) {
             (Tier::Software, Lowering::One | Lowering::Few) => Self::Thread { tokens: 1 },
             (Tier::Software, Lowering::Many) => Self::Thread { tokens: THREAD_TOKENS },
-            (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => Self::Vector,
-            (Tier::Portable | Tier::Subgroups, Lowering::Many) => Self::Tiled,
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::One | Lowering::Few) => Self::Vector,
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Many) => Self::Tiled,
         }
     }
 }
@@ -114,10 +118,7 @@ impl Matmul {
                     Grid { x: Extent::fixed(rows.div_ceil(2 * threads / lanes)), y: each_row },
                 )
             }
-            Division::Tiled => (
-                Shader::new(shader::MATMUL_TILED, max_batch),
-                Grid { x: Extent::fixed(rows.div_ceil(TILE)), y: Extent::rows(TILE) },
-            ),
+            Division::Tiled => tiled(context.target, layout.format, rows),
         }
     }
 
@@ -190,6 +191,26 @@ impl Matmul {
             }
         }
     }
+}
+
+/// The kernel of [`Division::Tiled`]: in half precision where the device has it and the weights are not exact.
+fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
+    let grid = |(tile_rows, tile_tokens)| Grid {
+        x: Extent::fixed(rows.div_ceil(tile_rows)),
+        y: Extent::rows(tile_tokens),
+    };
+    if target.tier == Tier::F16 && format != Format::F32 {
+        // What the stored integers lie around; floats lie around zero.
+        let middle = match format {
+            Format::Affine(Affine { bits, .. }) => (1 << (bits - 1)) as f32,
+            _ => 0.0,
+        };
+        let shader = Shader::new(shader::MATMUL_TILED_F16, target.max_batch)
+            .constant("MIDDLE", middle)
+            .constant("FLOAT_WEIGHTS", !matches!(format, Format::Affine(_)));
+        return (shader, grid(TILE_F16));
+    }
+    (Shader::new(shader::MATMUL_TILED, target.max_batch), grid((TILE, TILE)))
 }
 
 /// The slot that an epilogue fills.
