@@ -58,6 +58,10 @@ fn plan(config: &Config, format: Format, target: Target) -> Plan {
     Plan::new(&network, &layouts, target).expect("a complete plan")
 }
 
+fn target(tier: Tier, int8_tiles: bool) -> Target {
+    Target { tier, max_batch: 512, cache: CacheFormat::F16, subgroup_size: 32, int8_tiles }
+}
+
 /// The plans of every config, format, tier and cache.
 fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
@@ -65,8 +69,8 @@ fn plans() -> Vec<Plan> {
         for format in formats() {
             for tier in Tier::ALL {
                 for cache in [CacheFormat::F32, CacheFormat::F16] {
-                    for subgroup_size in [4, 32, 128] {
-                        let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size };
+                    for (subgroup_size, int8_tiles) in [(4, false), (32, false), (128, false), (32, true)] {
+                        let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size, int8_tiles };
                         plans.push(plan(&config, format, target));
                     }
                 }
@@ -145,14 +149,30 @@ fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
     for config in configs() {
         for format in formats() {
             for tier in Tier::ALL.iter().copied() {
-                let target = Target { tier, max_batch: 512, cache: CacheFormat::F16, subgroup_size: 32 };
-                let plan = plan(&config, format, target);
+                let plan = plan(&config, format, target(tier, false));
                 let expected = tier == Tier::F16 && format != Format::F32;
                 // The four projections of a block or more, where biases or blocks are more.
                 assert_eq!(halves(&plan.many).len() >= 4, expected, "{format:?} on {tier:?}");
                 assert_eq!(!halves(&plan.head_many).is_empty(), expected, "{format:?} on {tier:?}");
                 let decode = [&plan.few, &plan.head_one, &plan.head_few, &plan.sample_one, &plan.sample_all];
                 assert!(decode.into_iter().all(|calls| halves(calls).is_empty()), "{format:?} on {tier:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn integers_are_multiplied_in_prompts_of_affine_weights_where_they_were_chosen() {
+    for config in configs() {
+        for format in formats() {
+            for (tier, chosen) in Tier::ALL.iter().flat_map(|tier| [(*tier, false), (*tier, true)]) {
+                let plan = plan(&config, format, target(tier, chosen));
+                let integers = |calls: &[Call]| calls.iter().any(|call| call.shader.name().ends_with("int8"));
+                let affine = matches!(format, Format::Affine(_));
+                let expected = chosen && affine && tier != Tier::Software;
+                assert_eq!(integers(&plan.many), expected, "{format:?} on {tier:?}");
+                assert_eq!(integers(&plan.head_many), expected, "{format:?} on {tier:?}");
+                assert!(!integers(&plan.few) && !integers(&plan.head_few) && !integers(&plan.head_one));
             }
         }
     }
@@ -211,7 +231,7 @@ fn a_layer_is_five_dispatches_in_decode() {
     let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
         "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
     let config = Config::parse(json.as_bytes()).unwrap();
-    let target = Target { tier: Tier::Portable, max_batch: 512, cache: CacheFormat::F16, subgroup_size: 32 };
+    let target = target(Tier::Portable, false);
     let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
     let plan = plan(&config, q4, target);
     // And four a token: embedding, head, and two that choose.

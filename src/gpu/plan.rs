@@ -145,6 +145,8 @@ pub struct Target {
     pub cache: CacheFormat,
     /// Threads of the device's smallest subgroup; tiers from [`Tier::Subgroups`] on look at it.
     pub subgroup_size: usize,
+    /// Prompts meet affine weights in 8-bit integers.
+    pub int8_tiles: bool,
 }
 
 impl Target {
@@ -155,6 +157,7 @@ impl Target {
             max_batch: max_batch(info.tier),
             cache,
             subgroup_size: info.subgroup_size as usize,
+            int8_tiles: info.int8_tiles,
         }
     }
 

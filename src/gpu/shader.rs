@@ -39,6 +39,8 @@ pieces! {
     WEIGHTS_BF16 = "lib/weights_bf16";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
+    INT8_AFFINE4 = "lib/int8_affine4";
+    INT8_AFFINE8 = "lib/int8_affine8";
     SCALES_F32 = "lib/scales_f32";
     SCALES_F16 = "lib/scales_f16";
     SCALES_BF16 = "lib/scales_bf16";
@@ -69,6 +71,7 @@ pieces! {
     MATMUL_VECTOR = "matmul/vector";
     MATMUL_TILED = "matmul/tiled";
     MATMUL_TILED_F16 = "matmul/tiled_f16";
+    MATMUL_TILED_INT8 = "matmul/tiled_int8";
     ATTENTION_THREAD = "attention/thread";
     ATTENTION_SPLIT = "attention/split";
     ATTENTION_TILED = "attention/tiled";

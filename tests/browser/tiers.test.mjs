@@ -46,6 +46,24 @@ test("tier f16 is refused by name where the adapter lacks shader-f16, as Chromiu
   assert.match(error.message, /tier.*f16 is more than .* has; its highest is subgroups/);
 });
 
+test("tiles of 8-bit integers pass the self-test, and an emulated adapter gets none unasked", async (t) => {
+  const page = await openPage(t, stage.browser);
+  page.setDefaultTimeout(120_000);
+  await openEmpty(page, stage.site.address);
+  const adapters = await page.evaluate(async () => {
+    const { Engine } = await import("/pkg/index.js");
+    const adapters = [];
+    for (const int8Tiles of [undefined, true]) {
+      const engine = await Engine.load("/models/chat/", { backend: "gpu", tier: "portable", int8Tiles });
+      adapters.push(engine.info().adapter);
+      engine.close();
+    }
+    return adapters;
+  });
+  assert.deepEqual(adapters.map(({ int8_tiles }) => int8_tiles), [false, true], adapters[1].degraded);
+  assert.deepEqual(adapters.map(({ packed_dot }) => packed_dot), [true, true]);
+});
+
 for (const tier of ["software", "portable", "subgroups"]) {
   test(`tier ${tier} writes what transformers writes, and compiles while it loads`, async (t) => {
     const page = await openPage(t, stage.browser);

@@ -18,7 +18,7 @@ use mobilellm::gpu::{Gpu, State, Tier};
 use mobilellm::matrix::{Format, Matrix};
 use mobilellm::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
 
-use support::{Bench, Random, Shape, Twins, assert_close, devices, formats, project};
+use support::{Bench, Random, Shape, Twins, assert_close, devices, devices_both_ways, formats, project};
 
 /// f32 sums in another order.
 const F32: f32 = 2e-5;
@@ -27,6 +27,12 @@ const F16: f32 = 2e-3;
 
 /// Products in f16, whose sums leave it every 32 columns.
 const HALVES: f32 = 4e-3;
+
+/// Activations rounded to a 127th of the largest of 32.
+const INT8: f32 = 1.5e-2;
+/// The same, compared with products of what they are rounded to: all but what lies between two integers, to the last bits
+/// of a division.
+const ROUNDED: f32 = 1e-3;
 
 /// Batches that are one token, few, and more than a tile.
 const BATCHES: [usize; 4] = [1, 7, 16, 45];
@@ -38,8 +44,13 @@ fn batches(state: &State) -> Vec<usize> {
 
 /// What a projection of such a batch may be off by.
 fn tolerance(gpu: &Gpu, state: &State, batch: usize, format: Format) -> f32 {
-    let halves = gpu.info().tier == Tier::F16 && batch > state.exact_rows() && format != Format::F32;
-    if halves { HALVES } else { F32 }
+    let info = gpu.info();
+    match format {
+        _ if batch <= state.exact_rows() => F32,
+        Format::Affine(_) if info.int8_tiles => INT8,
+        Format::F16 | Format::Bf16 | Format::Affine(_) if info.tier == Tier::F16 => HALVES,
+        _ => F32,
+    }
 }
 
 /// Rows of `weight` times rows of `x`.
@@ -49,9 +60,18 @@ fn products(weight: &Matrix, x: &[f32]) -> Vec<f32> {
     out
 }
 
+/// Activations as the tiles of integers round them.
+fn rounded(x: &[f32]) -> Vec<f32> {
+    let group = |x: &[f32]| -> Vec<f32> {
+        let largest = x.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+        x.iter().map(|v| (v * (127.0 / largest)).round_ties_even() * (largest / 127.0)).collect()
+    };
+    x.chunks(32).flat_map(group).collect()
+}
+
 #[test]
 fn matmul_in_every_format() {
-    for gpu in devices("matmul_in_every_format") {
+    for gpu in devices_both_ways("matmul_in_every_format") {
         for (rows, cols) in
             [(1, 1), (7, 31), (33, 64), (64, 33), (31, 172), (172, 576), (576, 1536), (10, 4352)]
         {
@@ -72,9 +92,16 @@ fn matmul_in_every_format() {
                     bench.state.write_slot(Slot::Gated, &x).unwrap();
                     bench.poison(Slot::Hidden, rows);
                     let got = bench.run(batch, Slot::Hidden, rows, true);
-                    let what = format!("{rows} x {cols} {format:?}, {batch} tokens, {:?}", gpu.info().tier);
+                    let what = format!(
+                        "{rows} x {cols} {format:?}, {batch} tokens, {:?}, integers: {}",
+                        gpu.info().tier,
+                        gpu.info().int8_tiles
+                    );
                     let tolerance = tolerance(&gpu, &bench.state, batch, format);
                     assert_close(&what, &got, &products(&matrix, &x), tolerance);
+                    if tolerance == INT8 {
+                        assert_close(&what, &got, &products(&matrix, &rounded(&x)), ROUNDED);
+                    }
                 }
             }
         }
@@ -86,7 +113,7 @@ const SIZES: [f32; 5] = [1e4, 1e30, 1e-4, 1e-30, 0.0];
 
 #[test]
 fn matmul_of_any_size() {
-    for gpu in devices("matmul_of_any_size") {
+    for gpu in devices_both_ways("matmul_of_any_size") {
         let (rows, cols) = (70, 256);
         for format in formats(cols) {
             let shape = Shape { hidden: rows, ffn: cols, ..Shape::default() };
@@ -114,7 +141,8 @@ fn matmul_of_any_size() {
                 let tolerance = tolerance(&gpu, &bench.state, batch, format);
                 // Row by row: the largest value of one must not hide another's.
                 for (token, (got, expected)) in got.chunks(rows).zip(expected.chunks(rows)).enumerate() {
-                    let what = format!("{format:?}, {size}, token {token}, {:?}", gpu.info().tier);
+                    let (tier, integers) = (gpu.info().tier, gpu.info().int8_tiles);
+                    let what = format!("{format:?}, {size}, token {token}, {tier:?}, integers: {integers}");
                     let largest = expected.iter().fold(1e-35f32, |a, v| a.max(v.abs()));
                     let unit = |values: &[f32]| -> Vec<_> { values.iter().map(|v| v / largest).collect() };
                     assert_close(&what, &unit(got), &unit(expected), 2.0 * tolerance);

@@ -18,8 +18,8 @@ const THREAD_TOKENS: usize = 4;
 /// Rows and tokens of a workgroup's tile in `matmul/tiled.wgsl`.
 const TILE: usize = 32;
 
-/// The same of `matmul/tiled_f16.wgsl`.
-const TILE_F16: (usize, usize) = (64, 32);
+/// The same of `matmul/tiled_f16.wgsl` and `matmul/tiled_int8.wgsl`.
+const LARGE_TILE: (usize, usize) = (64, 32);
 
 /// Vectors of workgroup memory that an input may take: 12 of the 16 KiB that every device has.
 const MAX_TILE_QUADS: usize = 768;
@@ -193,24 +193,29 @@ impl Matmul {
     }
 }
 
-/// The kernel of [`Division::Tiled`]: in half precision where the device has it and the weights are not exact.
+/// The kernel of [`Division::Tiled`]: the fastest that the target has for weights of this format.
 fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
     let grid = |(tile_rows, tile_tokens)| Grid {
         x: Extent::fixed(rows.div_ceil(tile_rows)),
         y: Extent::rows(tile_tokens),
     };
-    if target.tier == Tier::F16 && format != Format::F32 {
-        // What the stored integers lie around; floats lie around zero.
-        let middle = match format {
-            Format::Affine(Affine { bits, .. }) => (1 << (bits - 1)) as f32,
-            _ => 0.0,
-        };
-        let shader = Shader::new(shader::MATMUL_TILED_F16, target.max_batch)
-            .constant("MIDDLE", middle)
-            .constant("FLOAT_WEIGHTS", !matches!(format, Format::Affine(_)));
-        return (shader, grid(TILE_F16));
+    let kernel = |kernel| Shader::new(kernel, target.max_batch);
+    match (format, target.tier) {
+        (Format::Affine(Affine { bits, .. }), _) if target.int8_tiles => {
+            let integers = if bits == 4 { shader::INT8_AFFINE4 } else { shader::INT8_AFFINE8 };
+            (kernel(shader::MATMUL_TILED_INT8).piece(integers), grid(LARGE_TILE))
+        }
+        (Format::F16 | Format::Bf16 | Format::Affine(_), Tier::F16) => {
+            // What the stored integers lie around; floats lie around zero.
+            let (middle, floats) = match format {
+                Format::Affine(Affine { bits, .. }) => ((1 << (bits - 1)) as f32, false),
+                _ => (0.0, true),
+            };
+            let shader = kernel(shader::MATMUL_TILED_F16);
+            (shader.constant("MIDDLE", middle).constant("FLOAT_WEIGHTS", floats), grid(LARGE_TILE))
+        }
+        _ => (kernel(shader::MATMUL_TILED), grid((TILE, TILE))),
     }
-    (Shader::new(shader::MATMUL_TILED, target.max_batch), grid((TILE, TILE)))
 }
 
 /// The slot that an epilogue fills.
