@@ -1,7 +1,7 @@
 // Measuring: how fast a shape runs here, with random weights that are made on the spot.
 
 import { Channel } from "./channel.js";
-import { BACKENDS, WEIGHTS, oneOf, positive } from "./engine.js";
+import { BACKENDS, WEIGHTS, maybe, oneOf, positive } from "./engine.js";
 import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
 
 /** Measures one shape in a worker of its own, which aborting ends at once. */
@@ -42,6 +42,7 @@ function checked(settings) {
     backend = "auto",
     weights = "q4",
     tier,
+    int8Tiles,
     prefill = [128, 512, 1024],
     decode = 128,
     context = 1024,
@@ -53,9 +54,10 @@ function checked(settings) {
   if (unknown) throw invalid(unknown, "is not an option of benchmark");
   oneOf("backend", backend, BACKENDS);
   oneOf("weights", weights, WEIGHTS);
+  maybe("int8Tiles", int8Tiles);
   if (!Array.isArray(prefill)) throw invalid("prefill", `must be an array of lengths, not ${show(prefill)}`);
   for (const [name, value] of Object.entries({ decode, context, repeats })) positive(name, value);
   for (const length of prefill) positive("prefill", length);
   if (!(typeof limit === "number" && limit > 0)) throw invalid("limit", `must be a number of seconds, not ${show(limit)}`);
-  return { shape, backend, weights, tier, prefill, decode, context, repeats, limit };
+  return { shape, backend, weights, tier, int8Tiles, prefill, decode, context, repeats, limit };
 }

@@ -65,14 +65,19 @@ export class Engine {
 
 /** The load options that the worker needs, checked by name and value. */
 function checked(settings) {
-  const { backend = "auto", weights = "auto", tier, maxContext, stallTimeout = 30_000, ...rest } = settings;
+  const { backend = "auto", weights = "auto", tier, int8Tiles, maxContext, stallTimeout = 30_000, ...rest } = settings;
   const [unknown] = Object.keys(rest);
   if (unknown) throw invalid(unknown, "is not an option of Engine.load");
   oneOf("backend", backend, BACKENDS);
   oneOf("weights", weights, WEIGHTS);
+  maybe("int8Tiles", int8Tiles);
   if (maxContext !== undefined) positive("maxContext", maxContext);
   positive("stallTimeout", stallTimeout);
-  return { backend, weights, tier, maxContext, stallTimeout };
+  return { backend, weights, tier, int8Tiles, maxContext, stallTimeout };
+}
+
+export function maybe(name, value) {
+  if (![undefined, true, false].includes(value)) throw invalid(name, `must be true or false, not ${show(value)}`);
 }
 
 export function oneOf(name, value, values) {

@@ -21,8 +21,16 @@ export interface LoadOptions {
   backend?: "auto" | "gpu" | "cpu";
   /** How the weights lie in memory; they are converted as they arrive. `"auto"` suits the checkpoint. */
   weights?: "auto" | "f32" | "f16" | "q8" | "q4";
-  /** Forces a tier of GPU kernels, for tests and measurements. */
+  /**
+   * Forces a tier of GPU kernels, for tests and measurements: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. One that
+   * the adapter cannot have is an error.
+   */
   tier?: string;
+  /**
+   * Whether the GPU multiplies prompts in 8-bit integers, where weights have 4 or 8 bits. By default that is measured, and
+   * {@link Adapter.int8_tiles} says what came of it; force it where results must be the same on every start.
+   */
+  int8Tiles?: boolean;
   /** Longest context in tokens that memory is set aside for; the model's own by default. */
   maxContext?: number;
   /** Milliseconds that a server may be silent before the load fails; 30,000 by default. */
@@ -91,6 +99,8 @@ export interface Adapter {
   software: boolean;
   /** Which kernels run. */
   tier: string;
+  /** Prompts are multiplied in 8-bit integers where weights have 4 or 8 bits. */
+  int8_tiles: boolean;
   [more: string]: unknown;
 }
 
@@ -365,8 +375,10 @@ export interface BenchmarkOptions {
   backend?: "auto" | "gpu" | "cpu";
   /** `"q4"` by default. */
   weights?: "auto" | "f32" | "f16" | "q8" | "q4";
-  /** Forces a tier of GPU kernels. */
+  /** Forces a tier of GPU kernels: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. */
   tier?: string;
+  /** As in {@link LoadOptions}. */
+  int8Tiles?: boolean;
   /** Lengths of prompts; 128, 512 and 1024 by default. */
   prefill?: number[];
   /** Tokens to write; 128 by default. */

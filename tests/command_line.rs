@@ -508,9 +508,14 @@ fn bench_measures_any_shape_and_prints_a_line_of_json() {
     assert_eq!(code, Some(2));
     assert!(message.contains("layer-sharing"), "{message}");
     assert_eq!(failure(&["bench", "--study", "depth", "--shape", "2x64"]).0, Some(2));
-    for wrong in
-        [["--tier", "turbo"], ["--prefill", "4,0"], ["--decode", "0"], ["--repeat", "0"], ["--limit", "nan"]]
-    {
+    for wrong in [
+        ["--tier", "turbo"],
+        ["--int8-tiles", "yes"],
+        ["--prefill", "4,0"],
+        ["--decode", "0"],
+        ["--repeat", "0"],
+        ["--limit", "nan"],
+    ] {
         let (code, message) = failure(&["bench", "--shape", "2x64", wrong[0], wrong[1]]);
         assert_eq!(code, Some(2), "{message}");
         assert!(message.contains(wrong[0]), "{message}");

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use mobilellm::config::Config;
-use mobilellm::gpu::plan::{Plan, Target};
+use mobilellm::gpu::plan::{Call, Plan, Target};
 use mobilellm::gpu::shader::{Access, Binding, PIECES, Shader};
 use mobilellm::gpu::{CacheFormat, Dialect, Layout, Tier};
 use mobilellm::matrix::{Affine, Format, ScaleFormat};
@@ -58,6 +58,10 @@ fn plan(config: &Config, format: Format, target: Target) -> Plan {
     Plan::new(&network, &layouts, target).expect("a complete plan")
 }
 
+fn target(tier: Tier, int8_tiles: bool) -> Target {
+    Target { tier, max_batch: 512, cache: CacheFormat::F16, subgroup_size: 32, int8_tiles }
+}
+
 /// The plans of every config, format, tier and cache.
 fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
@@ -65,8 +69,8 @@ fn plans() -> Vec<Plan> {
         for format in formats() {
             for tier in Tier::ALL {
                 for cache in [CacheFormat::F32, CacheFormat::F16] {
-                    for subgroup_size in [4, 32, 128] {
-                        let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size };
+                    for (subgroup_size, int8_tiles) in [(4, false), (32, false), (128, false), (32, true)] {
+                        let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size, int8_tiles };
                         plans.push(plan(&config, format, target));
                     }
                 }
@@ -91,8 +95,9 @@ fn parse(shader: &Shader) -> naga::Module {
     let wgsl = shader.wgsl(Dialect::Naga);
     // The two dialects differ by one line, which naga refuses and browsers demand.
     let browser = shader.wgsl(Dialect::Browser);
-    let enabled = wgsl.contains("subgroupShuffle");
-    assert_eq!(browser, if enabled { format!("enable subgroups;\n{wgsl}") } else { wgsl.clone() });
+    let (f16, body) = wgsl.strip_prefix("enable f16;\n").map_or(("", &*wgsl), |body| ("enable f16;\n", body));
+    let subgroups = if wgsl.contains("subgroupShuffle") { "enable subgroups;\n" } else { "" };
+    assert_eq!(browser, format!("{f16}{subgroups}{body}"));
     naga::front::wgsl::parse_str(&wgsl)
         .unwrap_or_else(|error| panic!("{}: {}\n{wgsl}", shader.name(), error.emit_to_string(&wgsl)))
 }
@@ -105,7 +110,8 @@ fn every_shader_is_valid_and_within_the_limits_of_every_device() {
         let (name, wgsl) = (shader.name(), shader.wgsl(Dialect::Naga));
         let module = parse(&shader);
         // Packing and unpacking f16 is core WebGPU, though naga counts it as a capability.
-        let capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
+        let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
+        capabilities.set(Capabilities::SHADER_FLOAT16, wgsl.starts_with("enable f16;"));
         Validator::new(ValidationFlags::all(), capabilities)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
@@ -128,6 +134,47 @@ fn every_shader_is_valid_and_within_the_limits_of_every_device() {
             !(name.ends_with("/thread") && barriers),
             "{name} is for adapters where barriers are ruinous"
         );
+    }
+}
+
+#[test]
+fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
+    let halves = |calls: &[Call]| -> Vec<_> {
+        let shaders = calls.iter().map(|call| &call.shader);
+        shaders
+            .filter(|shader| shader.wgsl(Dialect::Naga).contains("enable f16;"))
+            .map(Shader::name)
+            .collect()
+    };
+    for config in configs() {
+        for format in formats() {
+            for tier in Tier::ALL.iter().copied() {
+                let plan = plan(&config, format, target(tier, false));
+                let expected = tier == Tier::F16 && format != Format::F32;
+                // The four projections of a block or more, where biases or blocks are more.
+                assert_eq!(halves(&plan.many).len() >= 4, expected, "{format:?} on {tier:?}");
+                assert_eq!(!halves(&plan.head_many).is_empty(), expected, "{format:?} on {tier:?}");
+                let decode = [&plan.few, &plan.head_one, &plan.head_few, &plan.sample_one, &plan.sample_all];
+                assert!(decode.into_iter().all(|calls| halves(calls).is_empty()), "{format:?} on {tier:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn integers_are_multiplied_in_prompts_of_affine_weights_where_they_were_chosen() {
+    for config in configs() {
+        for format in formats() {
+            for (tier, chosen) in Tier::ALL.iter().flat_map(|tier| [(*tier, false), (*tier, true)]) {
+                let plan = plan(&config, format, target(tier, chosen));
+                let integers = |calls: &[Call]| calls.iter().any(|call| call.shader.name().ends_with("int8"));
+                let affine = matches!(format, Format::Affine(_));
+                let expected = chosen && affine && tier != Tier::Software;
+                assert_eq!(integers(&plan.many), expected, "{format:?} on {tier:?}");
+                assert_eq!(integers(&plan.head_many), expected, "{format:?} on {tier:?}");
+                assert!(!integers(&plan.few) && !integers(&plan.head_few) && !integers(&plan.head_one));
+            }
+        }
     }
 }
 
@@ -184,7 +231,7 @@ fn a_layer_is_five_dispatches_in_decode() {
     let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
         "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
     let config = Config::parse(json.as_bytes()).unwrap();
-    let target = Target { tier: Tier::Portable, max_batch: 512, cache: CacheFormat::F16, subgroup_size: 32 };
+    let target = target(Tier::Portable, false);
     let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
     let plan = plan(&config, q4, target);
     // And four a token: embedding, head, and two that choose.

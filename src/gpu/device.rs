@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::buffer::Buffer;
 use super::pipelines::{CompileAhead, Pipeline, Pipelines};
 use super::profile::Counts;
-use super::shader::{MIN_SUBGROUP, Shader, Tier};
+use super::shader::{Dialect, MIN_SUBGROUP, Shader, Tier};
 use crate::error::{Error, Result};
 
 /// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.
@@ -33,6 +33,10 @@ pub struct Options {
     /// The device has subgroups although wgpu cannot say so: in a browser, when `requestDevice` was made to ask for
     /// them.
     pub assume_subgroups: bool,
+    /// Whether prompts are multiplied in 8-bit integers where weights are affine; `None` measures on hardware adapters whether it is faster.
+    pub int8_tiles: Option<bool>,
+    /// WGSL has `packed_4x8_integer_dot_product`: in a browser, when it says so; natively it always has.
+    pub assume_packed_dot: bool,
     /// Trust the device: tests that compare every kernel anyway do.
     pub skip_self_test: bool,
     /// How to compile kernels while the weights are on their way; natively threads do, where this is `None`.
@@ -43,6 +47,7 @@ pub struct Options {
 
 /// What is known about an open device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct Info {
     /// The adapter's name; browsers may leave it empty.
     pub adapter: String,
@@ -64,6 +69,12 @@ pub struct Info {
     pub short_loops: bool,
     /// Threads of the smallest subgroup; 0 where there are none.
     pub subgroup_size: u32,
+    /// Prompts are multiplied in 8-bit integers where weights are affine.
+    pub int8_tiles: bool,
+    /// Kernels may multiply packed 8-bit integers.
+    pub packed_dot: bool,
+    /// Kernels may compute in half precision.
+    pub shader_f16: bool,
     /// Largest storage binding.
     pub max_binding_bytes: u64,
     /// Largest buffer.
@@ -140,7 +151,7 @@ impl Gpu {
             .map_err(|error| Error::device(format!("no adapter ({error})"), NO_ADAPTER))?;
         // The adapter's own limits are always granted; defaults may exceed what it has.
         let limits = adapter.limits();
-        let mut wanted = wgpu::Features::SUBGROUP;
+        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
         let features = adapter.features() & wanted;
         let info = describe(&adapter.get_info(), &limits, features, options)?;
@@ -344,7 +355,8 @@ fn describe(
     let software = is_software(adapter);
     let subgroups = features.contains(wgpu::Features::SUBGROUP) || options.assume_subgroups;
     let subgroup_size = if subgroups { adapter.subgroup_min_size } else { 0 };
-    let highest = highest_tier(subgroup_size);
+    let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
+    let highest = highest_tier(subgroup_size, shader_f16);
     if let Some(tier) = options.tier.filter(|tier| *tier > highest) {
         return Err(Error::request(
             "tier",
@@ -372,6 +384,9 @@ fn describe(
         degraded: None,
         short_loops: false,
         subgroup_size,
+        int8_tiles: false,
+        packed_dot: Dialect::CURRENT == Dialect::Naga || options.assume_packed_dot,
+        shader_f16,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_buffer_bytes: limits.max_buffer_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
@@ -382,8 +397,12 @@ fn describe(
 }
 
 /// What the features of an adapter allow.
-pub(super) fn highest_tier(subgroup_size: u32) -> Tier {
-    if subgroup_size as usize >= MIN_SUBGROUP { Tier::Subgroups } else { Tier::Portable }
+pub(super) fn highest_tier(subgroup_size: u32, shader_f16: bool) -> Tier {
+    match (subgroup_size as usize >= MIN_SUBGROUP, shader_f16) {
+        (true, true) => Tier::F16,
+        (true, false) => Tier::Subgroups,
+        (false, _) => Tier::Portable,
+    }
 }
 
 /// Whether a CPU does the work. Drivers say so by type, or are known by name.

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod device;
+mod int8_tiles;
 mod kernels;
 mod loops;
 mod open;

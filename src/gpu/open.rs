@@ -11,7 +11,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Device`] where there is no adapter, it gives no device, or it computes wrong numbers on every tier;
-    /// [`Error::Request`] for a tier that the adapter cannot have.
+    /// [`Error::Request`] for a tier or for tiles of integers that the adapter cannot have.
     pub async fn open(options: Options) -> Result<Self> {
         let mut gpu = Self::connect(options).await?;
         if gpu.info().software && loops::are_cut_short(&gpu).await? {
@@ -22,6 +22,7 @@ impl Gpu {
         {
             gpu.step_down(&error)?;
         }
+        gpu.choose_int8_tiles(options).await?;
         Ok(gpu)
     }
 
@@ -30,7 +31,8 @@ impl Gpu {
         if let Some(info) = self.info_mut() {
             info.short_loops = true;
             if options.tier.is_none() {
-                info.tier = highest_tier(info.subgroup_size);
+                // A CPU computes in single precision at least as fast as in half.
+                info.tier = highest_tier(info.subgroup_size, false);
             }
         }
     }

@@ -143,8 +143,10 @@ pub struct Target {
     pub max_batch: usize,
     /// How keys and values are stored.
     pub cache: CacheFormat,
-    /// Threads of the device's smallest subgroup; only [`Tier::Subgroups`] looks at it.
+    /// Threads of the device's smallest subgroup; tiers from [`Tier::Subgroups`] on look at it.
     pub subgroup_size: usize,
+    /// Prompts meet affine weights in 8-bit integers.
+    pub int8_tiles: bool,
 }
 
 impl Target {
@@ -155,13 +157,14 @@ impl Target {
             max_batch: max_batch(info.tier),
             cache,
             subgroup_size: info.subgroup_size as usize,
+            int8_tiles: info.int8_tiles,
         }
     }
 
     /// Threads that may share a sum: those of a subgroup, where they are needed to.
     pub(super) fn max_lanes(self) -> usize {
         match self.tier {
-            Tier::Subgroups => self.subgroup_size.clamp(MIN_SUBGROUP, MAX_LANES),
+            Tier::Subgroups | Tier::F16 => self.subgroup_size.clamp(MIN_SUBGROUP, MAX_LANES),
             Tier::Software | Tier::Portable => MAX_LANES,
         }
     }
@@ -171,7 +174,7 @@ impl Target {
 fn max_batch(tier: Tier) -> usize {
     match tier {
         Tier::Software => 16,
-        Tier::Portable | Tier::Subgroups => 512,
+        Tier::Portable | Tier::Subgroups | Tier::F16 => 512,
     }
 }
 
@@ -214,7 +217,7 @@ pub(super) fn few_rows(tier: Tier) -> usize {
         Tier::Software => 1,
         // A matrix is read once for all rows, from the cache if not at once: on a GPU that waits for launches the
         // rows are nearly free.
-        Tier::Portable | Tier::Subgroups => 16,
+        Tier::Portable | Tier::Subgroups | Tier::F16 => 16,
     }
 }
 

@@ -237,7 +237,7 @@ impl Probe {
 }
 
 /// Times passes: by the device's own clock where it lends it, else by the host's, less a round trip.
-struct Stopwatch<'a> {
+pub(super) struct Stopwatch<'a> {
     gpu: &'a Gpu,
     timestamps: Option<Timestamps>,
     /// Read back to know that a pass is over.
@@ -254,7 +254,7 @@ struct Timestamps {
 }
 
 impl<'a> Stopwatch<'a> {
-    async fn new(gpu: &'a Gpu) -> Result<Self> {
+    pub(super) async fn new(gpu: &'a Gpu) -> Result<Self> {
         let device = gpu.device();
         let timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Timestamps {
             queries: device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -277,7 +277,7 @@ impl<'a> Stopwatch<'a> {
     }
 
     /// Seconds of a pass.
-    async fn time(&self, record: impl FnOnce(&mut wgpu::ComputePass)) -> Result<f64> {
+    pub(super) async fn time(&self, record: impl FnOnce(&mut wgpu::ComputePass)) -> Result<f64> {
         let start = Instant::now();
         self.gpu.submit(self.recorded(record));
         let [begin, end] = self.read().await?;

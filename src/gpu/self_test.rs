@@ -158,6 +158,7 @@ mod tests {
     #[test]
     fn tiers_step_down_to_the_one_that_demands_nothing() {
         use crate::gpu::Tier;
+        assert_eq!(Tier::F16.lower(), Some(Tier::Subgroups));
         assert_eq!(Tier::Subgroups.lower(), Some(Tier::Portable));
         assert_eq!(Tier::Portable.lower(), Some(Tier::Software));
         assert_eq!(Tier::Software.lower(), None);

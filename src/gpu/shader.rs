@@ -39,6 +39,8 @@ pieces! {
     WEIGHTS_BF16 = "lib/weights_bf16";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
+    INT8_AFFINE4 = "lib/int8_affine4";
+    INT8_AFFINE8 = "lib/int8_affine8";
     SCALES_F32 = "lib/scales_f32";
     SCALES_F16 = "lib/scales_f16";
     SCALES_BF16 = "lib/scales_bf16";
@@ -70,10 +72,18 @@ pieces! {
     MATMUL_THREAD = "matmul/thread";
     MATMUL_VECTOR = "matmul/vector";
     MATMUL_TILED = "matmul/tiled";
+    MATMUL_TILED_F16 = "matmul/tiled_f16";
+    MATMUL_TILED_INT8 = "matmul/tiled_int8";
     ATTENTION_THREAD = "attention/thread";
     ATTENTION_SPLIT = "attention/split";
     ATTENTION_TILED = "attention/tiled";
 }
+
+/// The pieces that use the language extension `f16`.
+const USE_F16: &[Piece] = &[MATMUL_TILED_F16];
+
+/// The pieces that use the language extension `subgroups`.
+const USE_SUBGROUPS: &[Piece] = &[REDUCE_SUBGROUP, MATMUL_TILED_F16];
 
 /// Which kernels a device runs. Each tier may use everything that the ones before it use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -86,9 +96,12 @@ pub enum Tier {
     Portable,
     /// Sums by exchanging registers inside subgroups; needs the feature `subgroups`.
     Subgroups,
+    /// Multiplies prompts in half precision, and sums in single; needs the feature `shader-f16` too.
+    F16,
 }
 
-/// The smallest subgroup that kernels are made for; devices with smaller ones do not get [`Tier::Subgroups`].
+/// The smallest subgroup that kernels are made for; devices with smaller ones get no tier above
+/// [`Tier::Portable`].
 pub(super) const MIN_SUBGROUP: usize = 4;
 
 /// Whose WGSL it is.
@@ -107,7 +120,7 @@ impl Dialect {
 
 impl Tier {
     /// All tiers, lowest first.
-    pub const ALL: &[Self] = &[Self::Software, Self::Portable, Self::Subgroups];
+    pub const ALL: &[Self] = &[Self::Software, Self::Portable, Self::Subgroups, Self::F16];
 
     /// The name in options and reports.
     pub fn name(self) -> &'static str {
@@ -115,6 +128,7 @@ impl Tier {
             Self::Software => "software",
             Self::Portable => "portable",
             Self::Subgroups => "subgroups",
+            Self::F16 => "f16",
         }
     }
 
@@ -286,7 +300,10 @@ impl Shader {
     /// The finished text.
     pub fn wgsl(&self, dialect: Dialect) -> String {
         let mut text = String::new();
-        if dialect == Dialect::Browser && self.pieces.contains(&REDUCE_SUBGROUP) {
+        if self.contains_any(USE_F16) {
+            text.push_str("enable f16;\n");
+        }
+        if dialect == Dialect::Browser && self.contains_any(USE_SUBGROUPS) {
             text.push_str("enable subgroups;\n");
         }
         for (name, value) in &self.constants {
@@ -298,6 +315,10 @@ impl Shader {
             text.push_str(piece.wgsl);
         }
         text
+    }
+
+    fn contains_any(&self, pieces: &[Piece]) -> bool {
+        self.pieces.iter().chain([&self.kernel]).any(|piece| pieces.contains(piece))
     }
 
     /// The bindings, in the order of the text.

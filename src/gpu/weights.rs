@@ -52,10 +52,10 @@ impl Layout {
 /// The uniform that `lib/part.wgsl` describes, padded to the 16 bytes that uniforms come in.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
-struct PartUniform {
-    first_row: u32,
-    num_rows: u32,
-    unused: [u32; 2],
+pub(super) struct PartUniform {
+    pub(super) first_row: u32,
+    pub(super) num_rows: u32,
+    pub(super) unused: [u32; 2],
 }
 
 /// The buffers of one part of a matrix.

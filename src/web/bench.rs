@@ -23,6 +23,7 @@ struct Settings {
     backend: String,
     weights: String,
     tier: Option<String>,
+    int8_tiles: Option<bool>,
     prefill: Vec<usize>,
     decode: usize,
     context: usize,
@@ -74,7 +75,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
     };
     let options = Options {
         backend,
-        gpu: gpu_options(settings.tier.as_deref()).await?,
+        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles).await?,
         weights,
         prefill: settings.prefill,
         decode: settings.decode,

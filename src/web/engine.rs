@@ -47,6 +47,7 @@ struct LoadSettings {
     backend: String,
     weights: String,
     tier: Option<String>,
+    int8_tiles: Option<bool>,
     max_context: Option<usize>,
     stall_timeout: u32,
 }
@@ -220,7 +221,7 @@ async fn load(
     let mut progress = throttled(report);
     let options = LoadOptions {
         backend,
-        gpu: gpu_options(settings.tier.as_deref()).await?,
+        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles).await?,
         weights: parse_weights(&settings.weights)?,
         max_context: settings.max_context,
         // All that a page can ask for is text.
@@ -252,10 +253,12 @@ pub(super) async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Optio
     }
 }
 
-/// The tier that was asked for, and what a browser needs besides.
-pub(super) async fn gpu_options(tier: Option<&str>) -> Result<gpu::Options> {
+/// The kernels that were asked for, and what a browser needs besides.
+pub(super) async fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::Options> {
     Ok(gpu::Options {
         tier: tier.map(parse_tier).transpose()?,
+        int8_tiles,
+        assume_packed_dot: webgpu::has_packed_dot(),
         assume_subgroups: webgpu::offers_subgroups().await,
         compile_ahead: Some(webgpu::compile_ahead),
         ..gpu::Options::default()

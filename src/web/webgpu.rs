@@ -40,9 +40,19 @@ pub(super) async fn adapter_name() -> Option<String> {
 pub(super) async fn offers_subgroups() -> bool {
     ask_for_subgroups();
     let Ok(adapter) = adapter().await else { return false };
-    let features = get(&adapter, "features");
-    let has: Result<Function, _> = get(&features, "has").dyn_into();
-    has.is_ok_and(|has| has.call1(&features, &"subgroups".into()).is_ok_and(|has| has.is_truthy()))
+    has(&get(&adapter, "features"), "subgroups")
+}
+
+/// Whether WGSL has `dot4I8Packed` and what goes with it.
+pub(super) fn has_packed_dot() -> bool {
+    let gpu = get(&get(&js_sys::global(), "navigator"), "gpu");
+    has(&get(&gpu, "wgslLanguageFeatures"), "packed_4x8_integer_dot_product")
+}
+
+/// What a `Set`, or what is like one, says of `name`.
+fn has(set: &JsValue, name: &str) -> bool {
+    let has: Result<Function, _> = get(set, "has").dyn_into();
+    has.is_ok_and(|has| has.call1(set, &name.into()).is_ok_and(|has| has.is_truthy()))
 }
 
 /// [`crate::gpu::CompileAhead`] by the browser's own means.

@@ -78,6 +78,11 @@ describe("loading", () => {
     "no files": [(Engine) => Engine.load([]), /list of files is empty/],
     "an unknown option": [(Engine) => Engine.load("/models/chat/", { device: "gpu" }), /^device: is not an option/],
     "an unknown backend": [(Engine) => Engine.load("/models/chat/", { backend: "npu" }), /^backend: .*auto, gpu, cpu.*"npu"/],
+    "integers by a word": [(Engine) => Engine.load("/models/chat/", { int8Tiles: "on" }), /^int8Tiles: must be true or false/],
+    "integers where there are no tiles": [
+      (Engine) => Engine.load("/models/chat/", { backend: "gpu", tier: "software", int8Tiles: true }),
+      /int8_tiles.*software has no tiles/,
+    ],
     "an unknown tier": [(Engine) => Engine.load("/models/chat/", { tier: "turbo" }), /tier.*turbo/],
   };
   for (const [name, [body, words]] of Object.entries(refused)) {

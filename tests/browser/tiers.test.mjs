@@ -27,6 +27,43 @@ function watch() {
   channel.onmessage = ({ data }) => data === "ask" && channel.postMessage(seen);
 }
 
+test("tier f16 is refused by name where the adapter lacks shader-f16, as Chromium's emulated one does", async (t) => {
+  const page = await openPage(t, stage.browser);
+  await openEmpty(page, stage.site.address);
+  const { has, error } = await page.evaluate(async () => {
+    const adapter = await navigator.gpu.requestAdapter();
+    const { Engine } = await import("/pkg/index.js");
+    const loading = Engine.load("/models/chat/", { backend: "gpu", tier: "f16" });
+    const error = await loading.then(
+      (engine) => void engine.close(),
+      ({ name, code, message }) => ({ name, code, message }),
+    );
+    return { has: adapter.features.has("shader-f16"), error };
+  });
+  assert.equal(has, false, "the tier can be tested here: add it to the list below");
+  assert.equal(error?.name, "MobileLLMError");
+  assert.equal(error.code, "invalid_request");
+  assert.match(error.message, /tier.*f16 is more than .* has; its highest is subgroups/);
+});
+
+test("tiles of 8-bit integers pass the self-test, and an emulated adapter gets none unasked", async (t) => {
+  const page = await openPage(t, stage.browser);
+  page.setDefaultTimeout(120_000);
+  await openEmpty(page, stage.site.address);
+  const adapters = await page.evaluate(async () => {
+    const { Engine } = await import("/pkg/index.js");
+    const adapters = [];
+    for (const int8Tiles of [undefined, true]) {
+      const engine = await Engine.load("/models/chat/", { backend: "gpu", tier: "portable", int8Tiles });
+      adapters.push(engine.info().adapter);
+      engine.close();
+    }
+    return adapters;
+  });
+  assert.deepEqual(adapters.map(({ int8_tiles }) => int8_tiles), [false, true], adapters[1].degraded);
+  assert.deepEqual(adapters.map(({ packed_dot }) => packed_dot), [true, true]);
+});
+
 for (const tier of ["software", "portable", "subgroups"]) {
   test(`tier ${tier} writes what transformers writes, and compiles while it loads`, async (t) => {
     const page = await openPage(t, stage.browser);

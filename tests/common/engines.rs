@@ -32,6 +32,8 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
 pub(crate) enum Backend {
     Cpu,
     Gpu(Tier),
+    /// The same with tiles of 8-bit integers.
+    GpuInt8(Tier),
 }
 
 /// The backends of this machine: always the CPU, and each tier of the GPU (perhaps an emulated one) that opens.
@@ -46,14 +48,25 @@ pub(crate) fn backends() -> Vec<Backend> {
     backends
 }
 
+/// The same, and each tier that has tiles once more with tiles of integers: for tests of quantised weights.
+pub(crate) fn backends_both_ways() -> Vec<Backend> {
+    let backends = backends();
+    let with_tiles = backends.clone().into_iter().filter_map(|backend| match backend {
+        Backend::Gpu(tier) if tier != Tier::Software => Some(Backend::GpuInt8(tier)),
+        _ => None,
+    });
+    backends.into_iter().chain(with_tiles).collect()
+}
+
 /// Loads a folder.
 pub(crate) fn load(folder: &Path, backend: Backend, weights: WeightFormat) -> Engine {
-    let (backend, tier) = match backend {
-        Backend::Cpu => (BackendChoice::Cpu, None),
-        Backend::Gpu(tier) => (BackendChoice::Gpu, Some(tier)),
+    let (backend, tier, int8_tiles) = match backend {
+        Backend::Cpu => (BackendChoice::Cpu, None, None),
+        Backend::Gpu(tier) => (BackendChoice::Gpu, Some(tier), Some(false)),
+        Backend::GpuInt8(tier) => (BackendChoice::Gpu, Some(tier), Some(true)),
     };
     // Every tier is compared as a whole here; testing each device first would only take time.
-    let gpu = gpu::Options { tier, skip_self_test: true, ..gpu::Options::default() };
+    let gpu = gpu::Options { tier, int8_tiles, skip_self_test: true, ..gpu::Options::default() };
     let options = LoadOptions { backend, gpu, weights, ..LoadOptions::default() };
     DirectorySource::new(folder)
         .and_then(|source| pollster::block_on(Engine::load(&source, options)))

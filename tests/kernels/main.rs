@@ -7,7 +7,7 @@ mod network;
 mod sample;
 mod support;
 
-use half::f16;
+use half::{bf16, f16};
 use mobilellm::cpu::attention::{Heads, attention};
 use mobilellm::cpu::embed::embed;
 use mobilellm::cpu::matmul::{add, add_bias, matmul};
@@ -18,12 +18,21 @@ use mobilellm::gpu::{Gpu, State, Tier};
 use mobilellm::matrix::{Format, Matrix};
 use mobilellm::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
 
-use support::{Bench, Random, Shape, Twins, assert_close, devices, formats, project};
+use support::{Bench, Random, Shape, Twins, assert_close, devices, devices_both_ways, formats, project};
 
 /// f32 sums in another order.
 const F32: f32 = 2e-5;
 /// A value that went through an f16 cache.
 const F16: f32 = 2e-3;
+
+/// Products in f16, whose sums leave it every 32 columns.
+const HALVES: f32 = 4e-3;
+
+/// Activations rounded to a 127th of the largest of 32.
+const INT8: f32 = 1.5e-2;
+/// The same, compared with products of what they are rounded to: all but what lies between two integers, to the last bits
+/// of a division.
+const ROUNDED: f32 = 1e-3;
 
 /// Batches that are one token, few, and more than a tile.
 const BATCHES: [usize; 4] = [1, 7, 16, 45];
@@ -33,6 +42,17 @@ fn batches(state: &State) -> Vec<usize> {
     BATCHES.into_iter().filter(|batch| *batch <= most).collect()
 }
 
+/// What a projection of such a batch may be off by.
+fn tolerance(gpu: &Gpu, state: &State, batch: usize, format: Format) -> f32 {
+    let info = gpu.info();
+    match format {
+        _ if batch <= state.exact_rows() => F32,
+        Format::Affine(_) if info.int8_tiles => INT8,
+        Format::F16 | Format::Bf16 | Format::Affine(_) if info.tier == Tier::F16 => HALVES,
+        _ => F32,
+    }
+}
+
 /// Rows of `weight` times rows of `x`.
 fn products(weight: &Matrix, x: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; x.len() / weight.cols * weight.rows];
@@ -40,9 +60,18 @@ fn products(weight: &Matrix, x: &[f32]) -> Vec<f32> {
     out
 }
 
+/// Activations as the tiles of integers round them.
+fn rounded(x: &[f32]) -> Vec<f32> {
+    let group = |x: &[f32]| -> Vec<f32> {
+        let largest = x.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+        x.iter().map(|v| (v * (127.0 / largest)).round_ties_even() * (largest / 127.0)).collect()
+    };
+    x.chunks(32).flat_map(group).collect()
+}
+
 #[test]
 fn matmul_in_every_format() {
-    for gpu in devices("matmul_in_every_format") {
+    for gpu in devices_both_ways("matmul_in_every_format") {
         for (rows, cols) in
             [(1, 1), (7, 31), (33, 64), (64, 33), (31, 172), (172, 576), (576, 1536), (10, 4352)]
         {
@@ -63,10 +92,100 @@ fn matmul_in_every_format() {
                     bench.state.write_slot(Slot::Gated, &x).unwrap();
                     bench.poison(Slot::Hidden, rows);
                     let got = bench.run(batch, Slot::Hidden, rows, true);
-                    let what = format!("{rows} x {cols} {format:?}, {batch} tokens, {:?}", gpu.info().tier);
-                    assert_close(&what, &got, &products(&matrix, &x), F32);
+                    let what = format!(
+                        "{rows} x {cols} {format:?}, {batch} tokens, {:?}, integers: {}",
+                        gpu.info().tier,
+                        gpu.info().int8_tiles
+                    );
+                    let tolerance = tolerance(&gpu, &bench.state, batch, format);
+                    assert_close(&what, &got, &products(&matrix, &x), tolerance);
+                    if tolerance == INT8 {
+                        assert_close(&what, &got, &products(&matrix, &rounded(&x)), ROUNDED);
+                    }
                 }
             }
+        }
+    }
+}
+
+/// What no trained network computes, but a hostile checkpoint may: far beyond the range of f16, and far below it.
+const SIZES: [f32; 5] = [1e4, 1e30, 1e-4, 1e-30, 0.0];
+
+#[test]
+fn matmul_of_any_size() {
+    for gpu in devices_both_ways("matmul_of_any_size") {
+        let (rows, cols) = (70, 256);
+        for format in formats(cols) {
+            let shape = Shape { hidden: rows, ffn: cols, ..Shape::default() };
+            let network =
+                shape.network(vec![project(Projection::Down, Slot::Gated, Epilogue::Write(Slot::Hidden))]);
+            let mut random = Random::new(19);
+            let matrix = random.matrix(rows, cols, format);
+            let mut twins = Twins::new(&gpu, &network);
+            twins.matrix(MatrixId::Block(0, Projection::Down), matrix.clone());
+            let mut bench = Bench::new(network, twins.gpu, 256);
+            let batch = bench.state.max_batch().min(45);
+            for size in SIZES {
+                // The largest among small ones, the rest all as large, and rows of one sign, which add up.
+                let mut x = random.values(batch * cols);
+                for (token, x) in x.chunks_mut(cols).enumerate() {
+                    match token % 3 {
+                        0 => x[token % cols] = size,
+                        1 => x.iter_mut().for_each(|x| *x *= size),
+                        _ => x.iter_mut().for_each(|x| *x = x.abs() * size),
+                    }
+                }
+                bench.state.write_slot(Slot::Gated, &x).unwrap();
+                let got = bench.run(batch, Slot::Hidden, rows, false);
+                let expected = products(&matrix, &x);
+                let tolerance = tolerance(&gpu, &bench.state, batch, format);
+                // Row by row: the largest value of one must not hide another's.
+                for (token, (got, expected)) in got.chunks(rows).zip(expected.chunks(rows)).enumerate() {
+                    let (tier, integers) = (gpu.info().tier, gpu.info().int8_tiles);
+                    let what = format!("{format:?}, {size}, token {token}, {tier:?}, integers: {integers}");
+                    let largest = expected.iter().fold(1e-35f32, |a, v| a.max(v.abs()));
+                    let unit = |values: &[f32]| -> Vec<_> { values.iter().map(|v| v / largest).collect() };
+                    assert_close(&what, &unit(got), &unit(expected), 2.0 * tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn f16_tiles_take_weights_of_any_size() {
+    for gpu in devices("f16_tiles_take_weights_of_any_size") {
+        let (rows, cols) = (70, 256);
+        for (size, format) in
+            [(3e4, Format::F16), (1e-4, Format::F16), (1e20, Format::Bf16), (1e-20, Format::Bf16)]
+        {
+            let shape = Shape { hidden: rows, ffn: cols, ..Shape::default() };
+            let network =
+                shape.network(vec![project(Projection::Down, Slot::Gated, Epilogue::Write(Slot::Hidden))]);
+            let mut random = Random::new(23);
+            let mut matrix = Matrix::zeros(rows, cols, format);
+            matrix.words.fill_with(|| {
+                let mut bits = || match format {
+                    Format::F16 => f16::from_f32(random.value() * size).to_bits(),
+                    _ => bf16::from_f32(random.value() * size).to_bits(),
+                };
+                u32::from(bits()) | u32::from(bits()) << 16
+            });
+            let mut twins = Twins::new(&gpu, &network);
+            twins.matrix(MatrixId::Block(0, Projection::Down), matrix.clone());
+            let mut bench = Bench::new(network, twins.gpu, 128);
+            let batch = bench.state.max_batch().min(45);
+            let x = random.values(batch * cols);
+            bench.state.write_slot(Slot::Gated, &x).unwrap();
+            let got = bench.run(batch, Slot::Hidden, rows, false);
+            let unit = |values: &[f32]| -> Vec<_> { values.iter().map(|v| v / size).collect() };
+            let tolerance = tolerance(&gpu, &bench.state, batch, format);
+            assert_close(
+                &format!("{format:?} of {size}"),
+                &unit(&got),
+                &unit(&products(&matrix, &x)),
+                tolerance,
+            );
         }
     }
 }
@@ -131,7 +250,8 @@ fn swiglu_after_a_norm() {
                 let mut expected = vec![0.0; batch * ffn];
                 swiglu(&products(&matrix, &normed), &mut expected);
                 let got = bench.run(batch, Slot::Gated, ffn, true);
-                assert_close(&format!("{hidden} to {ffn}, {batch} tokens"), &got, &expected, F32);
+                let tolerance = tolerance(&gpu, &bench.state, batch, Format::F16);
+                assert_close(&format!("{hidden} to {ffn}, {batch} tokens"), &got, &expected, tolerance);
             }
         }
     }
@@ -169,7 +289,7 @@ const HEADS: [(usize, usize, usize); 7] =
 fn rotary_and_cache_append() {
     for gpu in devices("rotary_and_cache_append") {
         for (heads, kv_heads, head_dim) in HEADS {
-            for (format, tolerance) in [(Format::F32, F32), (Format::F16, F16)] {
+            for (format, cache_tolerance) in [(Format::F32, F32), (Format::F16, F16)] {
                 let shape = Shape { hidden: 45, heads, kv_heads, head_dim, ..Shape::default() };
                 let network = shape.network(vec![project(
                     Projection::Qkv,
@@ -199,11 +319,12 @@ fn rotary_and_cache_append() {
                     let cached: Vec<_> = rows().flat_map(|row| &row[query_width..]).copied().collect();
                     let got = bench.run(batch, Slot::Query, query_width, true);
                     let what = format!("{heads}/{kv_heads} heads of {head_dim}, {batch} tokens");
-                    assert_close(&format!("{what}: queries"), &got, &queries, F32);
+                    let tolerance = tolerance(&gpu, &bench.state, batch, format);
+                    assert_close(&format!("{what}: queries"), &got, &queries, tolerance);
                     let cache = pollster::block_on(bench.state.read_cache(0, 128)).unwrap();
                     let width = 2 * config.kv_width();
                     let written = &cache[(position - batch) * width..position * width];
-                    assert_close(&format!("{what}: cache"), written, &cached, tolerance);
+                    assert_close(&format!("{what}: cache"), written, &cached, cache_tolerance.max(tolerance));
                     assert!(cache[position * width..].iter().all(|v| *v == 0.0), "{what}: beyond the batch");
                 }
             }

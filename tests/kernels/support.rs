@@ -15,17 +15,25 @@ pub(crate) const POISON: f32 = f32::from_bits(0x7fc0_beef);
 
 /// A device of each tier that this machine's adapter can run, or none: then the test says that it was skipped.
 pub(crate) fn devices(test: &str) -> Vec<Gpu> {
-    let open = |tier| {
-        let options = Options { tier: Some(tier), skip_self_test: true, ..Options::default() };
-        match pollster::block_on(Gpu::open(options)) {
-            Ok(gpu) => Some(gpu),
-            Err(error) => {
-                println!("skipped: {test} on tier {}: {error}", tier.name());
-                None
-            }
+    Tier::ALL.iter().filter_map(|tier| open(test, *tier, false)).collect()
+}
+
+/// The same, and each once more with tiles of integers, which all but the lowest tier can have.
+pub(crate) fn devices_both_ways(test: &str) -> Vec<Gpu> {
+    let with_tiles = Tier::ALL.iter().filter(|tier| **tier != Tier::Software);
+    devices(test).into_iter().chain(with_tiles.filter_map(|tier| open(test, *tier, true))).collect()
+}
+
+fn open(test: &str, tier: Tier, int8_tiles: bool) -> Option<Gpu> {
+    let int8_tiles = Some(int8_tiles);
+    let options = Options { tier: Some(tier), int8_tiles, skip_self_test: true, ..Options::default() };
+    match pollster::block_on(Gpu::open(options)) {
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            println!("skipped: {test} on tier {}: {error}", tier.name());
+            None
         }
-    };
-    Tier::ALL.iter().copied().filter_map(open).collect()
+    }
 }
 
 /// splitmix64: the same numbers on every machine.

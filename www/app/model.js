@@ -132,7 +132,7 @@ function showInfo(info) {
     ["Chat template", info.chat_template ? "yes" : "none: it continues text"],
     ["Runs on", gpu ? "WebGPU" : "CPU, in WebAssembly"],
     ["Adapter", gpu && (info.adapter.adapter || "not named by the browser")],
-    ["Kernels", gpu && `${info.adapter.tier} tier`],
+    ["Kernels", gpu && `${info.adapter.tier} tier${info.adapter.int8_tiles ? ", 8-bit integers for prompts" : ""}`],
   ].filter(([, value]) => value);
   byId("model-facts").replaceChildren(
     ...facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]),

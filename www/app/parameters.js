@@ -1,4 +1,4 @@
-// What the page's address asks for: ?model= ?backend= ?tier= ?weights=
+// What the page's address asks for: ?model= ?backend= ?tier= ?int8= ?weights=
 
 const query = new URLSearchParams(location.search);
 
@@ -16,4 +16,5 @@ export const engineOptions = {
   backend: choice("backend", ["auto", "gpu", "cpu"]) ?? "auto",
   weights: choice("weights", ["auto", "f32", "f16", "q8", "q4"]) ?? "auto",
   tier: query.get("tier") ?? undefined,
+  int8Tiles: { on: true, off: false }[choice("int8", ["on", "off"])],
 };

@@ -1,4 +1,4 @@
-// What to measure, from the form, which the page's address may fill: ?shape= ?backend= ?weights= ?tier= ...
+// What to measure, from the form, which the page's address may fill: ?shape= ?backend= ?weights= ?tier= ?int8= ...
 
 import { byId, element } from "../app/dom.js";
 import { count } from "../app/format.js";
@@ -72,6 +72,7 @@ export function settings() {
       backend: field("backend").value,
       weights: field("weights").value,
       tier: field("tier").value || undefined,
+      int8Tiles: { on: true, off: false }[field("int8").value],
       prefill: field("prefill").value.split(",").map(Number),
       decode: number("decode"),
       context: number("context"),

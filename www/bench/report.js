@@ -11,7 +11,8 @@ const some = (value) => value.toFixed(value < 10 && !Number.isInteger(value) ? 2
 
 /** What computed. */
 export function where({ backend, adapter, machine, fallback_reason: reason }) {
-  if (backend === "gpu") return `WebGPU on ${adapter.adapter || "an unnamed adapter"}, kernels: ${adapter.tier}`;
+  const integers = adapter?.int8_tiles ? ", prompts in 8-bit integers" : "";
+  if (backend === "gpu") return `WebGPU on ${adapter.adapter || "an unnamed adapter"}, kernels: ${adapter.tier}${integers}`;
   return `CPU, one of ${machine.threads} threads${reason ? `, because ${reason}` : ""}`;
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Which GPU kernels
     #[arg(long)]
     tier: Option<String>,
+    /// Whether prompts are multiplied in 8-bit integers; auto measures whether it is faster
+    #[arg(long, value_parser = ["auto", "on", "off"], default_value = "auto")]
+    int8_tiles: String,
     /// How to hold the weights
     #[arg(long, value_parser = ["q4", "q8", "f16", "f32"], default_value = "q4")]
     weights: String,
@@ -74,6 +77,7 @@ fn native(options: &Options) -> Command {
         ("--shape", options.shape.clone()),
         ("--backend", options.backend.clone()),
         ("--weights", options.weights.clone()),
+        ("--int8-tiles", options.int8_tiles.clone()),
         ("--prefill", lengths.join(",")),
         ("--decode", options.decode.to_string()),
         ("--context", options.context.to_string()),
@@ -107,6 +111,9 @@ fn in_browser(options: &Options) -> Result<Command> {
     });
     if let Some(tier) = &options.tier {
         settings["tier"] = Value::from(tier.as_str());
+    }
+    if options.int8_tiles != "auto" {
+        settings["int8Tiles"] = Value::from(options.int8_tiles == "on");
     }
     let mut command = process::command(node);
     command.args(["benches/browser.mjs", &settings.to_string()]);

@@ -12,7 +12,11 @@ use crate::load;
 pub(crate) fn run(flags: &Bench) -> Result<()> {
     let options = Options {
         backend: flags.backend.into(),
-        gpu: gpu::Options { tier: flags.tier, ..gpu::Options::default() },
+        gpu: gpu::Options {
+            tier: flags.tier,
+            int8_tiles: flags.int8_tiles.into(),
+            ..gpu::Options::default()
+        },
         weights: flags.weights.into(),
         prefill: flags.prefill.clone(),
         decode: flags.decode,
@@ -107,7 +111,9 @@ impl std::fmt::Display for Table<'_> {
         )?;
         match &report.adapter {
             Some(adapter) => {
-                writeln!(f, "on {} ({}, tier {})", adapter.adapter, adapter.backend, adapter.tier.name())?;
+                let (backend, tier) = (&adapter.backend, adapter.tier.name());
+                let tiles = if adapter.int8_tiles { ", prompts in 8-bit integers" } else { "" };
+                writeln!(f, "on {} ({backend}, tier {tier}{tiles})", adapter.adapter)?;
             }
             None => writeln!(f, "on the CPU: {}, {} threads", report.machine.name, report.machine.threads)?,
         }

@@ -65,6 +65,10 @@ pub(crate) struct ModelFlags {
     /// How to hold the weights; auto keeps what the checkpoint has, and 8 bits for large float checkpoints.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) weights: Weights,
+    /// Multiply prompts in 8-bit integers on the GPU where weights have 4 or 8 bits; auto measures whether it is faster,
+    /// so that only on and off give the same text on every start.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) int8_tiles: Int8Tiles,
     /// Tokens that the context holds [default: the model's, at most 4096].
     #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
     pub(crate) context: Option<usize>,
@@ -79,6 +83,14 @@ pub(crate) enum Backend {
     Auto,
     Cpu,
     Gpu,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Int8Tiles {
+    #[default]
+    Auto,
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -310,9 +322,12 @@ pub(crate) struct Bench {
     /// Where to compute; auto takes a hardware GPU where there is one.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Backend,
-    /// Force a tier of GPU kernels [default: the best that the adapter has].
+    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the adapter has].
     #[arg(long, value_name = "TIER", value_parser = tier)]
     pub(crate) tier: Option<Tier>,
+    /// Multiply prompts in 8-bit integers on the GPU where weights have 4 or 8 bits; auto measures whether it is faster.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub(crate) int8_tiles: Int8Tiles,
     /// How to hold the weights.
     #[arg(long, value_enum, default_value = "q4")]
     pub(crate) weights: Weights,
@@ -365,6 +380,16 @@ impl From<Backend> for BackendChoice {
             Backend::Auto => Self::Auto,
             Backend::Cpu => Self::Cpu,
             Backend::Gpu => Self::Gpu,
+        }
+    }
+}
+
+impl From<Int8Tiles> for Option<bool> {
+    fn from(when: Int8Tiles) -> Self {
+        match when {
+            Int8Tiles::Auto => None,
+            Int8Tiles::On => Some(true),
+            Int8Tiles::Off => Some(false),
         }
     }
 }

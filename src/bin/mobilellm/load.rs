@@ -13,6 +13,7 @@ use mobilellm::checkpoint::http::{HttpSource, PATIENCE, is_hub_name};
 use mobilellm::checkpoint::source::Source;
 use mobilellm::config::{self, Config};
 use mobilellm::engine::{Engine, LoadOptions, text_files};
+use mobilellm::gpu;
 use mobilellm::tokenizer::Tokenizer;
 
 use crate::flags::ModelFlags;
@@ -45,6 +46,7 @@ pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loade
     let options = LoadOptions {
         backend: flags.backend.into(),
         weights: flags.weights.into(),
+        gpu: gpu::Options { int8_tiles: flags.int8_tiles.into(), ..gpu::Options::default() },
         max_context: flags.context,
         needs_text,
         progress: Some(&mut |progress| show(&bar, &progress)),

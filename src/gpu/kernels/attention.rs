@@ -38,10 +38,10 @@ impl Division {
         let head_dim = context.network.config.head_dim;
         match (context.target.tier, lowering) {
             (Tier::Software, _) => Self::Thread,
-            (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => {
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::One | Lowering::Few) => {
                 if head_dim.is_multiple_of(8) && head_dim <= WIDEST { Self::Split } else { Self::Thread }
             }
-            (Tier::Portable | Tier::Subgroups, Lowering::Many) => {
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Many) => {
                 // Wider heads leave room for fewer queries.
                 let rows = [(64, 16), (128, 8), (256, 4)].into_iter().find(|(widest, _)| head_dim <= *widest);
                 rows.map_or(Self::Thread, |(_, rows)| Self::Tiled { rows, lanes: TILE_THREADS / rows })

@@ -3,9 +3,10 @@
 
 use super::attention::with_splits;
 use super::{stride, weight_resources, with_reduction, with_weights};
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource};
+use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource, Target};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::gpu::weights::Layout;
+use crate::matrix::{Affine, Format};
 use crate::network::{Epilogue, MatrixId, Slot, VectorId};
 
 /// Threads of a workgroup where every thread works alone.
@@ -16,6 +17,9 @@ const THREAD_TOKENS: usize = 4;
 
 /// Rows and tokens of a workgroup's tile in `matmul/tiled.wgsl`.
 const TILE: usize = 32;
+
+/// The same of `matmul/tiled_f16.wgsl` and `matmul/tiled_int8.wgsl`.
+const LARGE_TILE: (usize, usize) = (64, 32);
 
 /// Threads of a workgroup of `matmul/vector.wgsl`.
 const VECTOR_THREADS: usize = 64;
@@ -57,8 +61,8 @@ impl Division {
         match (tier, lowering) {
             (Tier::Software, Lowering::One | Lowering::Few) => Self::Thread { tokens: 1 },
             (Tier::Software, Lowering::Many) => Self::Thread { tokens: THREAD_TOKENS },
-            (Tier::Portable | Tier::Subgroups, Lowering::One | Lowering::Few) => Self::Vector,
-            (Tier::Portable | Tier::Subgroups, Lowering::Many) => Self::Tiled,
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::One | Lowering::Few) => Self::Vector,
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Many) => Self::Tiled,
         }
     }
 }
@@ -116,10 +120,7 @@ impl Matmul {
                     Grid { x: Extent::fixed(rows.div_ceil(2 * pairs * groups)), y: each_row },
                 )
             }
-            Division::Tiled => (
-                Shader::new(shader::MATMUL_TILED, max_batch),
-                Grid { x: Extent::fixed(rows.div_ceil(TILE)), y: Extent::rows(TILE) },
-            ),
+            Division::Tiled => tiled(context.target, layout.format, rows),
         }
     }
 
@@ -191,6 +192,31 @@ impl Matmul {
                     .piece(shader::EPILOGUE_ROTATE_AND_CACHE)
             }
         }
+    }
+}
+
+/// The kernel of [`Division::Tiled`]: the fastest that the target has for weights of this format.
+fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
+    let grid = |(tile_rows, tile_tokens)| Grid {
+        x: Extent::fixed(rows.div_ceil(tile_rows)),
+        y: Extent::rows(tile_tokens),
+    };
+    let kernel = |kernel| Shader::new(kernel, target.max_batch);
+    match (format, target.tier) {
+        (Format::Affine(Affine { bits, .. }), _) if target.int8_tiles => {
+            let integers = if bits == 4 { shader::INT8_AFFINE4 } else { shader::INT8_AFFINE8 };
+            (kernel(shader::MATMUL_TILED_INT8).piece(integers), grid(LARGE_TILE))
+        }
+        (Format::F16 | Format::Bf16 | Format::Affine(_), Tier::F16) => {
+            // What the stored integers lie around; floats lie around zero.
+            let (middle, floats) = match format {
+                Format::Affine(Affine { bits, .. }) => ((1 << (bits - 1)) as f32, false),
+                _ => (0.0, true),
+            };
+            let shader = kernel(shader::MATMUL_TILED_F16);
+            (shader.constant("MIDDLE", middle).constant("FLOAT_WEIGHTS", floats), grid(LARGE_TILE))
+        }
+        _ => (kernel(shader::MATMUL_TILED), grid((TILE, TILE))),
     }
 }
 

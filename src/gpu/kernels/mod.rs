@@ -90,7 +90,7 @@ fn with_weights(shader: Shader, layout: &Layout) -> Shader {
 fn with_reduction(shader: Shader, target: Target, threads: usize, lanes: usize) -> Shader {
     let shader = shader.constant("THREADS", threads).constant("LANES", lanes);
     match target.tier {
-        Tier::Subgroups => {
+        Tier::Subgroups | Tier::F16 => {
             shader.constant("SUBGROUP", target.subgroup_size.min(threads)).piece(shader::REDUCE_SUBGROUP)
         }
         Tier::Portable | Tier::Software => shader.piece(shader::REDUCE_TREE),

@@ -20,7 +20,7 @@ pub(in crate::gpu) fn call(context: &Context, norm: VectorId, input: Slot, wante
             Shader::new(shader::RMS_NORM_THREAD, max_batch).constant("WORKGROUP", THREAD_WORKGROUP),
             THREAD_WORKGROUP,
         ),
-        Tier::Portable | Tier::Subgroups => {
+        Tier::Portable | Tier::Subgroups | Tier::F16 => {
             let shader = Shader::new(shader::RMS_NORM_WORKGROUP, max_batch);
             let lanes = context.target.max_lanes();
             (with_reduction(shader, context.target, THREADS, lanes), 1)

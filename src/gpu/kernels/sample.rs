@@ -18,7 +18,7 @@ const THREAD_SLICE: usize = 4096;
 fn threads(tier: Tier) -> usize {
     match tier {
         Tier::Software => 1,
-        Tier::Portable | Tier::Subgroups => 256,
+        Tier::Portable | Tier::Subgroups | Tier::F16 => 256,
     }
 }
 

@@ -1,0 +1,234 @@
+//! Whether prompts are multiplied in 8-bit integers: where that is faster than the tier's own tiles.
+//!
+//! No feature says whether a device has instructions for it or takes them apart, so both are timed when it is opened, which takes
+//! tens of milliseconds.
+
+use std::collections::HashMap;
+
+use super::buffer::Buffer;
+use super::device::{Gpu, Options};
+use super::kernels::CacheFormat;
+use super::pipelines::Pipeline;
+use super::plan::{Activation, Call, Plan, Resource, Target};
+use super::profile::Stopwatch;
+use super::self_test::self_test;
+use super::shader::{Binding, Tier};
+use super::weights::{Layout, PartUniform};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::matrix::{Affine, Format, ScaleFormat};
+use crate::network::{Epilogue, MatrixId, Network, Op, Projection, Rows, Slot};
+
+/// How much faster they must be: less may be noise, and rounds activations for nothing.
+const WORTH_IT: f64 = 1.2;
+
+/// Tokens of the timed batch.
+const TOKENS: usize = 256;
+
+/// Seconds of a timed pass: long beside the 0.1 ms to which browsers round, and beside a round trip.
+const LONG_ENOUGH: f64 = 0.004;
+
+/// Timed passes of each kind, in turns, so that a clock that rises favours neither.
+const ROUNDS: usize = 3;
+
+/// The sizes of MobileLLM-125M; only the projection down is computed.
+const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 16}"#;
+
+const FORMAT: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
+
+impl Gpu {
+    /// Decides, as the options say or by measuring, and tests what was chosen.
+    pub(super) async fn choose_int8_tiles(&mut self, options: Options) -> Result<()> {
+        let info = self.info();
+        // What emulates a GPU multiplies floats as fast.
+        let possible = info.packed_dot && info.tier != Tier::Software;
+        let chosen = match options.int8_tiles {
+            Some(true) if !possible => return Err(impossible(self)),
+            Some(forced) => forced,
+            None => possible && !info.software && self.int8_is_worth_it().await,
+        };
+        if !chosen {
+            return Ok(());
+        }
+        self.set_int8_tiles(true, None);
+        if options.skip_self_test {
+            return Ok(());
+        }
+        if let Err(error) = self_test(self).await {
+            let degraded = format!("tiles of 8-bit integers failed their self-test: {error}");
+            tracing::warn!("{degraded}");
+            self.set_int8_tiles(false, Some(degraded));
+            self.forgive();
+        }
+        Ok(())
+    }
+
+    fn set_int8_tiles(&mut self, on: bool, degraded: Option<String>) {
+        if let Some(info) = self.info_mut() {
+            info.int8_tiles = on;
+            info.degraded = degraded.or(info.degraded.take());
+        }
+    }
+
+    /// A driver that cannot even run them has its answer too.
+    async fn int8_is_worth_it(&self) -> bool {
+        let gain = self.int8_gain().await.and_then(|gain| self.check().map(|()| gain));
+        gain.map_or_else(
+            |error| {
+                tracing::warn!("tiles of 8-bit integers could not be timed: {error}");
+                self.forgive();
+                false
+            },
+            |gain| gain >= WORTH_IT,
+        )
+    }
+
+    /// How many times as fast as the tier's own tiles they are.
+    async fn int8_gain(&self) -> Result<f64> {
+        let stopwatch = Stopwatch::new(self).await?;
+        let tiles = [Timed::new(self, false)?, Timed::new(self, true)?];
+        let mut repeats = [1; 2];
+        for (tile, repeats) in tiles.iter().zip(&mut repeats) {
+            // The first time pays for compilation, and wakes the device.
+            stopwatch.time(|pass| tile.record(pass, 1)).await?;
+            let once = stopwatch.time(|pass| tile.record(pass, 1)).await?;
+            *repeats = (LONG_ENOUGH / once.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize;
+        }
+        let mut seconds = [f64::INFINITY; 2];
+        for _ in 0..ROUNDS {
+            for ((tile, repeats), seconds) in tiles.iter().zip(repeats).zip(&mut seconds) {
+                let all = stopwatch.time(|pass| tile.record(pass, repeats)).await?;
+                *seconds = seconds.min(all / repeats as f64);
+            }
+        }
+        let [floats, integers] = seconds;
+        tracing::debug!("a tiled matmul takes {floats} s, with 8-bit integers {integers} s");
+        // A clock that stood still measured nothing.
+        Ok(if integers > 0.0 { floats / integers } else { 0.0 })
+    }
+}
+
+fn impossible(gpu: &Gpu) -> Error {
+    let info = gpu.info();
+    let why = if info.tier == Tier::Software {
+        "the tier software has no tiles; force another".to_owned()
+    } else {
+        format!("{} has no packed_4x8_integer_dot_product", info.adapter)
+    };
+    Error::request("int8_tiles", why)
+}
+
+/// A tiled matmul, ready to be recorded.
+struct Timed {
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    /// Bound, and given back when they are dropped.
+    _buffers: Vec<(Binding, Buffer)>,
+    workgroups: (u32, u32),
+}
+
+impl Timed {
+    fn new(gpu: &Gpu, int8_tiles: bool) -> Result<Self> {
+        let target = Target { int8_tiles, ..Target::of(gpu.info(), CacheFormat::F16) };
+        let config = Config::parse(CONFIG.as_bytes())?;
+        let (rows, cols) = (config.hidden_size, config.intermediate_size);
+        let weight = MatrixId::Block(0, Projection::Down);
+        let network = Network {
+            config,
+            ops: vec![Op::Project {
+                norm: None,
+                weight,
+                bias: None,
+                input: Slot::Gated,
+                epilogue: Epilogue::Write(Slot::Hidden),
+                rows: Rows::All,
+            }],
+        };
+        let layout = Layout::new(rows, cols, FORMAT, gpu.max_part_bytes())?;
+        let plan = Plan::new(&network, &HashMap::from([(weight, layout)]), target)?;
+        let call = plan.many.first().ok_or_else(|| Error::device("nothing to time", "Report this"))?;
+        let buffers = buffers(gpu, call, rows, cols, target)?;
+        let Pipeline { pipeline, layout } = gpu.pipeline(&call.shader);
+        let entries: Vec<_> = buffers
+            .iter()
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding: binding.number(),
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&call.label),
+            layout: &layout,
+            entries: &entries,
+        });
+        let workgroups = (call.grid.x.workgroups(TOKENS), call.grid.y.workgroups(TOKENS));
+        Ok(Self { pipeline, group, _buffers: buffers, workgroups })
+    }
+
+    fn record(&self, pass: &mut wgpu::ComputePass, times: usize) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        for _ in 0..times {
+            pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
+        }
+    }
+}
+
+/// What the call binds. Weights and activations are zeros: how long a product takes does not depend on its factors.
+fn buffers(
+    gpu: &Gpu,
+    call: &Call,
+    rows: usize,
+    cols: usize,
+    target: Target,
+) -> Result<Vec<(Binding, Buffer)>> {
+    let mut batch = vec![0u32; 4 + target.max_batch];
+    batch[1] = TOKENS as u32;
+    let mut bound = vec![(Binding::Batch, gpu.uniform_with("batch", bytemuck::cast_slice(&batch))?)];
+    for (binding, resource) in &call.resources {
+        let buffer = match resource {
+            Resource::Part(..) => {
+                let part = PartUniform { first_row: 0, num_rows: rows as u32, unused: [0; 2] };
+                gpu.uniform_with("part", bytemuck::bytes_of(&part))?
+            }
+            Resource::Words(..) => gpu.storage("words", 4 * (rows * FORMAT.row_words(cols)) as u64)?,
+            Resource::Scales(..) => {
+                gpu.storage("scales", 4 * (rows * FORMAT.row_scale_words(cols)) as u64)?
+            }
+            Resource::Activation(Activation::Slot(Slot::Gated)) => {
+                gpu.storage("input", 4 * (TOKENS * cols) as u64)?
+            }
+            _ => gpu.storage("output", 4 * (TOKENS * rows) as u64)?,
+        };
+        bound.push((*binding, buffer));
+    }
+    Ok(bound)
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    /// Elsewhere only hardware adapters are timed; what is measured is nobody's business here, only that it can be.
+    #[test]
+    fn any_adapter_can_be_timed() {
+        for tier in Tier::ALL.iter().copied().filter(|tier| *tier != Tier::Software) {
+            let options = Options {
+                tier: Some(tier),
+                int8_tiles: Some(false),
+                skip_self_test: true,
+                timestamps: tier == Tier::Portable,
+                ..Options::default()
+            };
+            match pollster::block_on(Gpu::open(options)) {
+                Ok(gpu) => {
+                    let gain = pollster::block_on(gpu.int8_gain());
+                    assert!(gain.as_ref().is_ok_and(|gain| gain.is_finite()), "{tier:?}: {gain:?}");
+                    assert_eq!(gpu.fault().map(|fault| fault.to_string()), None, "{tier:?}");
+                }
+                Err(error) => println!("skipped: timing on tier {}: {error}", tier.name()),
+            }
+        }
+    }
+}
