@@ -31,7 +31,15 @@ fn formats() -> Vec<Format> {
 /// Configs that between them have every epilogue, biases, and widths that fit into one tile and that do not.
 fn configs() -> Vec<Config> {
     let mut configs = Vec::new();
-    for (hidden, ffn, heads, kv_heads, vocab) in [(128, 128, 2, 1, 97), (1664, 4352, 26, 2, 32000)] {
+    for (hidden, ffn, heads, kv_heads, head_dim, vocab) in [
+        (128, 128, 2, 1, 64, 97),
+        (1664, 4352, 26, 2, 64, 32000),
+        (128, 128, 4, 2, 8, 97),
+        (128, 128, 4, 2, 96, 97),
+        (128, 128, 1, 1, 128, 97),
+        (128, 128, 1, 1, 256, 97),
+        (128, 128, 1, 1, 90, 97),
+    ] {
         for extra in [
             r#""tie_word_embeddings": true"#,
             r#""attention_bias": true, "mlp_bias": true"#,
@@ -39,7 +47,7 @@ fn configs() -> Vec<Config> {
         ] {
             let json = format!(
                 r#"{{"model_type": "llama", "hidden_size": {hidden}, "intermediate_size": {ffn}, "num_hidden_layers": 1,
-                    "num_attention_heads": {heads}, "num_key_value_heads": {kv_heads}, "head_dim": 64,
+                    "num_attention_heads": {heads}, "num_key_value_heads": {kv_heads}, "head_dim": {head_dim},
                     "vocab_size": {vocab}, {extra}}}"#
             );
             configs.push(Config::parse(json.as_bytes()).expect("a valid config"));

@@ -1,26 +1,29 @@
 // matmul: finish(weights . input[t] + bias) for each token t of a batch.
 //
 // Shapes: as in matmul/thread.wgsl.
-// Work: a workgroup computes a tile of 32 rows by 32 tokens: x over rows, y over tokens. Its 8 by 8 threads hold 4 rows
-// (two pairs of neighbours) by 4 tokens each in registers. In steps of 32 columns, weights (decoded once) and
-// inputs lie in workgroup memory, quads of columns together.
+// Work: a workgroup computes a tile of 32 rows by 32 tokens: x over rows, y over tokens. Each of its SLICES goes through every
+// SLICES-th step of 32 columns, because one alone would wait for memory at every step; at the end they are added up. The
+// 8 by 8 threads of a slice hold 4 rows (two pairs of neighbours) by 4 tokens each in registers. A step's weights (decoded
+// once) and inputs lie in workgroup memory, quads of columns together.
 
+const SLICES: u32 = 2u;
+const SLICE_THREADS: u32 = 64u;
 const TILE: u32 = 32u;
 const TILE_QUADS: u32 = 8u;
 const TILE_CHUNKS: u32 = TILE_QUADS / QUADS_PER_CHUNK;
-const THREADS: u32 = 64u;
+const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
-// [quad][even rows, then odd rows] and [quad][token].
-var<workgroup> weight_tile: array<vec4<f32>, TILE * TILE_QUADS>;
-var<workgroup> input_tile: array<vec4<f32>, TILE * TILE_QUADS>;
+// Of each slice: [quad][even rows, then odd rows] and [quad][token].
+var<workgroup> weight_tile: array<vec4<f32>, SLICES * TILE * TILE_QUADS>;
+var<workgroup> input_tile: array<vec4<f32>, SLICES * TILE * TILE_QUADS>;
 
-fn stage_weights(thread: u32, first_row: u32, step: u32) {
-    for (var i = thread; i < TILE * TILE_CHUNKS; i += THREADS) {
+fn stage_weights(thread: u32, tile: u32, first_row: u32, step: u32) {
+    for (var i = thread; i < TILE * TILE_CHUNKS; i += SLICE_THREADS) {
         let row = i / TILE_CHUNKS;
         let c = step * TILE_CHUNKS + i % TILE_CHUNKS;
-        let place = i % TILE_CHUNKS * QUADS_PER_CHUNK * TILE + row % 2u * (TILE / 2u) + row / 2u;
+        let place = tile + i % TILE_CHUNKS * QUADS_PER_CHUNK * TILE + row % 2u * (TILE / 2u) + row / 2u;
         let inside = first_row + row < part.num_rows && c < ROW_CHUNKS;
         let chunk = load_chunk(min(first_row + row, part.num_rows - 1u), min(c, ROW_CHUNKS - 1u));
         for (var q = 0u; q < QUADS_PER_CHUNK; q++) {
@@ -29,51 +32,65 @@ fn stage_weights(thread: u32, first_row: u32, step: u32) {
     }
 }
 
-fn stage_input(thread: u32, first_token: u32, step: u32) {
-    for (var i = thread; i < TILE * TILE_QUADS; i += THREADS) {
+fn stage_input(thread: u32, tile: u32, first_token: u32, step: u32) {
+    for (var i = thread; i < TILE * TILE_QUADS; i += SLICE_THREADS) {
         let token = first_token + i / TILE_QUADS;
         let q = step * TILE_QUADS + i % TILE_QUADS;
         var x = vec4(0.0);
         if token < batch.rows && q < INPUT_QUADS {
             x = input[token * INPUT_QUADS + q];
         }
-        input_tile[i % TILE_QUADS * TILE + i / TILE_QUADS] = x;
+        input_tile[tile + i % TILE_QUADS * TILE + i / TILE_QUADS] = x;
     }
 }
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(SLICES * SLICE_THREADS)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let first_row = workgroup.x * TILE;
     let first_token = workgroup.y * TILE;
+    let slice = local / SLICE_THREADS;
+    let thread = local % SLICE_THREADS;
+    let tile = slice * TILE * TILE_QUADS;
     // This thread's rows are 2 * column and its neighbour, and the two 16 further on.
     let column = thread % 8u;
     let line = thread / 8u;
 
     // One vector of four rows for each token.
     var products: array<vec4<f32>, 4>;
-    for (var step = 0u; step * TILE_CHUNKS < ROW_CHUNKS; step++) {
+    for (var first = 0u; first < STEPS; first += SLICES) {
         workgroupBarrier();
-        stage_weights(thread, first_row, step);
-        stage_input(thread, first_token, step);
+        stage_weights(thread, tile, first_row, first + slice);
+        stage_input(thread, tile, first_token, first + slice);
         workgroupBarrier();
         for (var q = 0u; q < TILE_QUADS; q++) {
-            let weights = q * TILE + column;
+            let weights = tile + q * TILE + column;
             let a = weight_tile[weights];
             let b = weight_tile[weights + TILE / 2u];
             let c = weight_tile[weights + 8u];
             let d = weight_tile[weights + TILE / 2u + 8u];
             for (var t = 0u; t < 4u; t++) {
-                let x = input_tile[q * TILE + line + 8u * t];
+                let x = input_tile[tile + q * TILE + line + 8u * t];
                 products[t] += vec4(dot(a, x), dot(b, x), dot(c, x), dot(d, x));
             }
         }
     }
+
+    // The slices share out the tokens that they add up and finish.
+    workgroupBarrier();
     for (var t = 0u; t < 4u; t++) {
+        weight_tile[(slice * 4u + t) * SLICE_THREADS + thread] = products[t];
+    }
+    workgroupBarrier();
+    for (var t = slice; t < 4u; t += SLICES) {
+        var sum = vec4(0.0);
+        for (var s = 0u; s < SLICES; s++) {
+            sum += weight_tile[(s * 4u + t) * SLICE_THREADS + thread];
+        }
         let token = first_token + line + 8u * t;
         for (var pair = 0u; pair < 2u; pair++) {
             let row = first_row + 2u * column + 16u * pair;
             if token < batch.rows && row < part.num_rows {
-                let both = select(products[t].xy, products[t].zw, pair == 1u);
+                let both = select(sum.xy, sum.zw, pair == 1u);
                 finish(token, part.first_row + row, add_bias(part.first_row + row, both));
             }
         }

@@ -19,8 +19,14 @@ const SPLIT_TILE: usize = 256;
 /// The widest head whose values a workgroup holds.
 const WIDEST: usize = 256;
 
-/// Threads of a tile's workgroup.
-const TILE_THREADS: usize = 64;
+/// Threads that share a query of a tile, where there are so many positions.
+const TILE_LANES: usize = 8;
+
+/// Positions of a tile: more would keep too many scores in registers.
+const MAX_TILE_POSITIONS: usize = 32;
+
+/// Words of keys and values that a tile holds at most: half of the workgroup memory that every device has.
+const TILE_WORDS: usize = 2048;
 
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +35,8 @@ enum Division {
     Thread,
     /// A workgroup computes a split of the positions, for a head of a token.
     Split,
-    /// A workgroup computes a tile of queries that share keys and values: `rows` queries, `lanes` threads each.
-    Tiled { rows: usize, lanes: usize },
+    /// A workgroup computes a tile of queries that share keys and values.
+    Tiled,
 }
 
 impl Division {
@@ -38,14 +44,9 @@ impl Division {
         let head_dim = context.network.config.head_dim;
         match (context.target.tier, lowering) {
             (Tier::Software, _) => Self::Thread,
-            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::One | Lowering::Few) => {
-                if head_dim.is_multiple_of(8) && head_dim <= WIDEST { Self::Split } else { Self::Thread }
-            }
-            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Many) => {
-                // Wider heads leave room for fewer queries.
-                let rows = [(64, 16), (128, 8), (256, 4)].into_iter().find(|(widest, _)| head_dim <= *widest);
-                rows.map_or(Self::Thread, |(_, rows)| Self::Tiled { rows, lanes: TILE_THREADS / rows })
-            }
+            _ if !head_dim.is_multiple_of(8) || head_dim > WIDEST => Self::Thread,
+            (_, Lowering::One | Lowering::Few) => Self::Split,
+            (_, Lowering::Many) => Self::Tiled,
         }
     }
 }
@@ -54,7 +55,7 @@ impl Division {
 pub(in crate::gpu) fn output(context: &Context, lowering: Lowering) -> Activation {
     match Division::of(context, lowering) {
         Division::Split => Activation::Splits,
-        Division::Thread | Division::Tiled { .. } => Activation::Slot(Slot::Context),
+        Division::Thread | Division::Tiled => Activation::Slot(Slot::Context),
     }
 }
 
@@ -94,26 +95,37 @@ pub(in crate::gpu) fn call(context: &Context, lowering: Lowering, cache: usize) 
             let x = Extent::fixed(config.num_heads * SPLITS);
             (with_splits(shader, config), Grid { x, y: Extent::rows(1) })
         }
-        Division::Tiled { rows, lanes } => (
-            Shader::new(shader::ATTENTION_TILED, max_batch)
-                .constant("HEAD_DIM", config.head_dim)
-                .constant("ROWS", rows)
-                .constant("LANES", lanes),
-            Grid {
-                x: Extent::fixed(config.num_kv_heads),
-                y: Extent::Rows { units: heads_per_kv as u32, per: rows as u32 },
-            },
-        ),
+        Division::Tiled => {
+            // Wider heads leave room for fewer queries and positions.
+            let rows = match config.head_dim {
+                0..=64 => 16,
+                65..=128 => 8,
+                _ => 4,
+            };
+            let positions = 1 << (TILE_WORDS / context.target.cache.row_words(config.head_dim)).ilog2();
+            let positions = positions.min(MAX_TILE_POSITIONS);
+            (
+                Shader::new(shader::ATTENTION_TILED, max_batch)
+                    .constant("HEAD_DIM", config.head_dim)
+                    .constant("ROWS", rows)
+                    .constant("LANES", positions.min(TILE_LANES))
+                    .constant("TILE", positions),
+                Grid {
+                    x: Extent::fixed(config.num_kv_heads),
+                    y: Extent::Rows { units: heads_per_kv as u32, per: rows as u32 },
+                },
+            )
+        }
     };
     let shader = shader
         .constant("HEADS_PER_KV", heads_per_kv)
         .constant("KV_WIDTH", config.kv_width())
         .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt());
     let stride = stride(context.network, Activation::Slot(Slot::Context));
-    let shader = if division == Division::Split {
-        shader.constant("OUTPUT_QUADS", stride / 4).piece(context.target.cache.octets_piece())
-    } else {
+    let shader = if division == Division::Thread {
         shader.constant("OUTPUT_PAIRS", stride / 2).piece(context.target.cache.read_piece())
+    } else {
+        shader.constant("OUTPUT_QUADS", stride / 4).piece(context.target.cache.octets_piece())
     };
     Call::new(format!("attention {cache}"), shader, resources, grid)
 }
