@@ -4,8 +4,9 @@
 // multiple of 8.
 // Work: a workgroup computes ROWS queries that share a key/value head: x over those heads, y over tokens and the
 // HEADS_PER_KV heads of each. It goes through the positions in tiles of TILE, whose keys and values lie in workgroup
-// memory as they do in the cache. LANES threads share a query and deal out the positions of a tile, each with sums and a
-// running maximum of its own, which are added up at the end: scores leave no thread (FlashAttention, arXiv 2205.14135).
+// memory as they do in the cache; LANES threads share a query, first the positions of the tile, then the octets of the
+// values. Scores are never stored beyond a tile: a running maximum keeps the sums in range (FlashAttention, arXiv
+// 2205.14135).
 
 const THREADS: u32 = ROWS * LANES;
 const OCTETS: u32 = HEAD_DIM / 8u;
@@ -13,20 +14,19 @@ const QUADS: u32 = 2u * OCTETS;
 // Rows do not all begin in the same bank.
 const STRIDE: u32 = OCTETS + 1u;
 const QUERY_STRIDE: u32 = QUADS + 1u;
-// Positions of a thread.
+const SCORE_STRIDE: u32 = TILE + 1u;
+// Positions and octets of values of a thread.
 const EACH: u32 = TILE / LANES;
+const OWN: u32 = (OCTETS + LANES - 1u) / LANES;
 const HIDDEN: f32 = -3.4e38;
-// At the end a quad a thread lies where the queries were.
-const QUERY_PLACES: u32 = max(ROWS * QUERY_STRIDE, THREADS);
 
 @group(0) @binding(6) var<storage, read> query: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<f32>>;
 
-var<workgroup> queries: array<vec4<f32>, QUERY_PLACES>;
+var<workgroup> queries: array<vec4<f32>, ROWS * QUERY_STRIDE>;
 var<workgroup> keys: array<Octet, TILE * STRIDE>;
 var<workgroup> values: array<Octet, TILE * STRIDE>;
-// Of each thread: the largest score, and the sum of its weights.
-var<workgroup> stats: array<vec2<f32>, THREADS>;
+var<workgroup> scores: array<f32, ROWS * SCORE_STRIDE>;
 
 // Where row `row` of all queries of a key/value head begins, in quads.
 fn head_of(kv_head: u32, row: u32) -> u32 {
@@ -64,67 +64,59 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let visible = batch.position + (first_row + row) / HEADS_PER_KV + 1u;
 
     stage_queries(thread, kv_head, first_row);
-    // Sums so far, as if the largest score so far were zero.
-    var sums: array<vec4<f32>, QUADS>;
+    // Sums so far, as if the largest score so far were zero. Position 0 is visible to all, so there is one soon.
+    var low: array<vec4<f32>, OWN>;
+    var high: array<vec4<f32>, OWN>;
     var weight = 0.0;
     var largest = HIDDEN;
     for (var first = 0u; first < end; first += TILE) {
         workgroupBarrier();
         stage_positions(thread, kv_head, first, end);
         workgroupBarrier();
-        var scores = array<f32, EACH>();
+        var dots = array<f32, EACH>();
         for (var i = 0u; i < OCTETS; i++) {
-            let low = queries[row * QUERY_STRIDE + 2u * i];
-            let high = queries[row * QUERY_STRIDE + 2u * i + 1u];
+            let query_low = queries[row * QUERY_STRIDE + 2u * i];
+            let query_high = queries[row * QUERY_STRIDE + 2u * i + 1u];
             for (var e = 0u; e < EACH; e++) {
                 let octet = keys[(lane + e * LANES) * STRIDE + i];
-                scores[e] += dot(low, octet_low(octet)) + dot(high, octet_high(octet));
+                dots[e] += dot(query_low, octet_low(octet)) + dot(query_high, octet_high(octet));
             }
         }
-        var tile_largest = largest;
         for (var e = 0u; e < EACH; e++) {
-            scores[e] = select(HIDDEN, scores[e], first + lane + e * LANES < visible);
-            tile_largest = max(tile_largest, scores[e]);
+            let place = lane + e * LANES;
+            scores[row * SCORE_STRIDE + place] = select(HIDDEN, dots[e], first + place < visible);
+        }
+        workgroupBarrier();
+        var tile_largest = largest;
+        for (var i = 0u; i < TILE; i++) {
+            tile_largest = max(tile_largest, scores[row * SCORE_STRIDE + i]);
         }
         let shrink = exp(largest - tile_largest);
         largest = tile_largest;
         weight *= shrink;
-        for (var i = 0u; i < QUADS; i++) {
-            sums[i] *= shrink;
+        for (var o = 0u; o < OWN; o++) {
+            low[o] *= shrink;
+            high[o] *= shrink;
         }
-        for (var e = 0u; e < EACH; e++) {
-            let w = select(0.0, exp(scores[e] - largest), scores[e] != HIDDEN);
+        for (var i = 0u; i < TILE; i++) {
+            let w = exp(scores[row * SCORE_STRIDE + i] - largest);
             weight += w;
-            for (var i = 0u; i < OCTETS; i++) {
-                let octet = values[(lane + e * LANES) * STRIDE + i];
-                sums[2u * i] += w * octet_low(octet);
-                sums[2u * i + 1u] += w * octet_high(octet);
+            for (var o = 0u; o < OWN; o++) {
+                let octet = values[i * STRIDE + min(lane + o * LANES, OCTETS - 1u)];
+                low[o] += w * octet_low(octet);
+                high[o] += w * octet_high(octet);
             }
         }
     }
-
-    stats[thread] = vec2(largest, weight);
-    workgroupBarrier();
-    var all = HIDDEN;
-    for (var l = 0u; l < LANES; l++) {
-        all = max(all, stats[row * LANES + l].x);
+    if first_row + row >= rows {
+        return;
     }
-    var all_weight = 0.0;
-    for (var l = 0u; l < LANES; l++) {
-        all_weight += exp(stats[row * LANES + l].x - all) * stats[row * LANES + l].y;
-    }
-    let share = exp(largest - all) / all_weight;
-    // Quad by quad the lanes put down their part, and one of them adds up.
-    for (var i = 0u; i < QUADS; i++) {
-        workgroupBarrier();
-        queries[thread] = sums[i] * share;
-        workgroupBarrier();
-        if lane == i % LANES && first_row + row < rows {
-            var sum = vec4(0.0);
-            for (var l = 0u; l < LANES; l++) {
-                sum += queries[row * LANES + l];
-            }
-            output[head_of(kv_head, first_row + row) + i] = sum;
+    let place = head_of(kv_head, first_row + row);
+    for (var o = 0u; o < OWN; o++) {
+        let octet = lane + o * LANES;
+        if octet < OCTETS {
+            output[place + 2u * octet] = low[o] / weight;
+            output[place + 2u * octet + 1u] = high[o] / weight;
         }
     }
 }

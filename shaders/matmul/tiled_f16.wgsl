@@ -1,8 +1,9 @@
 // matmul: finish(weights . input[t] + bias) for each token t of a batch, multiplied in f16.
 //
 // Shapes: as in matmul/thread.wgsl.
-// Work: a workgroup computes a tile of 64 rows by 32 tokens: x over rows, y over tokens. Its 16 by 4 threads hold 4
-// neighbouring rows by 8 tokens each in registers. In steps of 32 columns weights and inputs lie in workgroup memory.
+// Work: a workgroup computes a tile of 64 rows by 32 tokens: x over rows, y over tokens, in SLICES of the columns as
+// matmul/tiled.wgsl does. The 16 by 4 threads of a slice hold 4 neighbouring rows by 8 tokens each in registers. In steps of
+// 32 columns weights and inputs lie in workgroup memory.
 //
 // f16 has 11 bits and ends at 65504. What a step multiplies therefore lies in a range that does not depend on the model:
 // a token's inputs are divided by a power of two, so that the largest of the step is below 2 (or 4, where it is above
@@ -15,20 +16,23 @@ const TOKENS: u32 = 32u;
 const THREAD_TOKENS: u32 = 8u;
 const TILE_QUADS: u32 = 8u;
 const TILE_CHUNKS: u32 = TILE_QUADS / QUADS_PER_CHUNK;
-const THREADS: u32 = 64u;
+const SLICES: u32 = 2u;
+const SLICE_THREADS: u32 = 64u;
+const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 // Neighbouring threads that share the largest value of 32 columns, no more than the smallest subgroup has.
 const LANES: u32 = 4u;
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
-// [column][quad of rows] and [quad of columns][token].
-var<workgroup> weight_tile: array<vec4<f16>, 4u * TILE_QUADS * ROW_QUADS>;
-var<workgroup> input_tile: array<vec4<f16>, TILE_QUADS * TOKENS>;
+// Of each slice: [column][quad of rows] and [quad of columns][token].
+var<workgroup> weight_tile: array<vec4<f16>, SLICES * 4u * TILE_QUADS * ROW_QUADS>;
+var<workgroup> input_tile: array<vec4<f16>, SLICES * TILE_QUADS * TOKENS>;
 // What takes a step's products back to weights and inputs: of each row a scale and a bias, of each token a scale and the
 // sum of its inputs.
-var<workgroup> row_scales: array<vec4<f32>, ROW_QUADS>;
-var<workgroup> row_biases: array<vec4<f32>, ROW_QUADS>;
-var<workgroup> token_scales: array<vec2<f32>, TOKENS>;
+var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
+var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
+var<workgroup> token_scales: array<vec2<f32>, SLICES * TOKENS>;
+var<workgroup> sums: array<vec4<f32>, SLICES * SLICE_THREADS>;
 
 // The power of two that is left of positive values without their fractions, at most 2^126 so that it has an inverse.
 // Zero for zero, and for what is so small that it is as good as zero.
@@ -50,12 +54,13 @@ fn largest_of_lanes(value: vec4<f32>) -> vec4<f32> {
 }
 
 // A thread stages four rows of eight columns.
-fn stage_weights(thread: u32, first_row: u32, step: u32) {
+fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     let lane = thread % LANES;
     let rows = thread / LANES;
     let q = step * TILE_QUADS + 2u * lane;
     // Beyond the last chunk inputs are zero, so that any weights will do.
     let c = min(q / QUADS_PER_CHUNK, ROW_CHUNKS - 1u);
+    let tile = slice * 4u * TILE_QUADS * ROW_QUADS + rows;
     var low: mat4x4<f32>;
     var high: mat4x4<f32>;
     var scale: vec4<f32>;
@@ -81,12 +86,12 @@ fn stage_weights(thread: u32, first_row: u32, step: u32) {
         }
     }
     for (var col = 0u; col < 4u; col++) {
-        weight_tile[(8u * lane + col) * ROW_QUADS + rows] = vec4<f16>(low[col]);
-        weight_tile[(8u * lane + 4u + col) * ROW_QUADS + rows] = vec4<f16>(high[col]);
+        weight_tile[tile + (8u * lane + col) * ROW_QUADS] = vec4<f16>(low[col]);
+        weight_tile[tile + (8u * lane + 4u + col) * ROW_QUADS] = vec4<f16>(high[col]);
     }
     if lane == 0u {
-        row_scales[rows] = scale;
-        row_biases[rows] = bias;
+        row_scales[slice * ROW_QUADS + rows] = scale;
+        row_biases[slice * ROW_QUADS + rows] = bias;
     }
 }
 
@@ -98,9 +103,9 @@ fn read_input(token: u32, q: u32) -> vec4<f32> {
 }
 
 // A thread stages eight columns of two tokens.
-fn stage_input(thread: u32, first_token: u32, step: u32) {
+fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let lane = thread % LANES;
-    for (var first = 0u; first < TOKENS; first += THREADS / LANES) {
+    for (var first = 0u; first < TOKENS; first += SLICE_THREADS / LANES) {
         let token = first + thread / LANES;
         let low = read_input(first_token + token, step * TILE_QUADS + lane);
         let high = read_input(first_token + token, step * TILE_QUADS + LANES + lane);
@@ -109,58 +114,76 @@ fn stage_input(thread: u32, first_token: u32, step: u32) {
         let scale = power_of_two(largest_of_lanes(vec4(max(pairs.x, pairs.y))));
         let low_half = vec4<f16>(low * inverse(scale));
         let high_half = vec4<f16>(high * inverse(scale));
-        input_tile[lane * TOKENS + token] = low_half;
-        input_tile[(LANES + lane) * TOKENS + token] = high_half;
+        input_tile[(slice * TILE_QUADS + lane) * TOKENS + token] = low_half;
+        input_tile[(slice * TILE_QUADS + LANES + lane) * TOKENS + token] = high_half;
         // Of what is multiplied, not of what it was rounded from.
         var sum = dot(vec4<f32>(low_half) + vec4<f32>(high_half), vec4(1.0));
         for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
             sum += subgroupShuffleXor(sum, reach);
         }
         if lane == 0u {
-            token_scales[token] = scale.x * vec2(1.0, sum);
+            token_scales[slice * TOKENS + token] = scale.x * vec2(1.0, sum);
         }
     }
 }
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+// Four neighbouring rows of a token, where there are so many.
+fn finish_four(token: u32, row: u32, products: vec4<f32>) {
+    if token < batch.rows && row < part.num_rows {
+        finish(token, part.first_row + row, add_bias(part.first_row + row, products.xy));
+    }
+    if token < batch.rows && row + 2u < part.num_rows {
+        finish(token, part.first_row + row + 2u, add_bias(part.first_row + row + 2u, products.zw));
+    }
+}
+
+@compute @workgroup_size(SLICES * SLICE_THREADS)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let first_row = workgroup.x * ROWS;
     let first_token = workgroup.y * TOKENS;
+    let slice = local / SLICE_THREADS;
+    let thread = local % SLICE_THREADS;
     let rows = thread % ROW_QUADS;
     let line = thread / ROW_QUADS * THREAD_TOKENS;
 
     // One vector of four rows for each token.
     var products: array<vec4<f32>, THREAD_TOKENS>;
-    for (var step = 0u; step * TILE_CHUNKS < ROW_CHUNKS; step++) {
+    for (var first = 0u; first < STEPS; first += SLICES) {
         workgroupBarrier();
-        stage_weights(thread, first_row, step);
-        stage_input(thread, first_token, step);
+        stage_weights(thread, slice, first_row, first + slice);
+        stage_input(thread, slice, first_token, first + slice);
         workgroupBarrier();
         var halves = array<vec4<f16>, THREAD_TOKENS>();
         for (var q = 0u; q < TILE_QUADS; q++) {
-            let weights = 4u * q * ROW_QUADS + rows;
+            let weights = 4u * (slice * TILE_QUADS + q) * ROW_QUADS + rows;
             let a = weight_tile[weights];
             let b = weight_tile[weights + ROW_QUADS];
             let c = weight_tile[weights + 2u * ROW_QUADS];
             let d = weight_tile[weights + 3u * ROW_QUADS];
             for (var t = 0u; t < THREAD_TOKENS; t++) {
-                let x = input_tile[q * TOKENS + line + t];
+                let x = input_tile[(slice * TILE_QUADS + q) * TOKENS + line + t];
                 halves[t] = fma(a, vec4(x.x), fma(b, vec4(x.y), fma(c, vec4(x.z), fma(d, vec4(x.w), halves[t]))));
             }
         }
+        let scale = row_scales[slice * ROW_QUADS + rows];
+        let bias = row_biases[slice * ROW_QUADS + rows];
         for (var t = 0u; t < THREAD_TOKENS; t++) {
-            let x = token_scales[line + t];
-            products[t] += x.x * row_scales[rows] * vec4<f32>(halves[t]) + x.y * row_biases[rows];
+            let x = token_scales[slice * TOKENS + line + t];
+            products[t] += x.x * scale * vec4<f32>(halves[t]) + x.y * bias;
         }
     }
+
+    // Token by token the slices put down their part, and one of them adds up.
     for (var t = 0u; t < THREAD_TOKENS; t++) {
-        let token = first_token + line + t;
-        for (var pair = 0u; pair < 2u; pair++) {
-            let row = first_row + 4u * rows + 2u * pair;
-            if token < batch.rows && row < part.num_rows {
-                let both = select(products[t].xy, products[t].zw, pair == 1u);
-                finish(token, part.first_row + row, add_bias(part.first_row + row, both));
+        workgroupBarrier();
+        sums[local] = products[t];
+        workgroupBarrier();
+        if slice == t % SLICES {
+            var sum = vec4(0.0);
+            for (var s = 0u; s < SLICES; s++) {
+                sum += sums[s * SLICE_THREADS + thread];
             }
+            finish_four(first_token + line + t, first_row + 4u * rows, sum);
         }
     }
 }

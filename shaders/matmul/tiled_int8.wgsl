@@ -1,9 +1,9 @@
 // matmul: finish(weights . input[t] + bias) for each token t of a batch, multiplied in 8-bit integers.
 //
 // Shapes: as in matmul/thread.wgsl; weights are affine.
-// Work: a workgroup computes a tile of 64 rows by 32 tokens: x over rows, y over tokens. Its 16 by 4 threads hold 4
-// neighbouring rows by 8 tokens each in registers. In steps of 32 columns weights and inputs lie in workgroup memory, four
-// columns a word.
+// Work: a workgroup computes a tile of 64 rows by 32 tokens: x over rows, y over tokens, in SLICES of the columns as
+// matmul/tiled.wgsl does. The 16 by 4 threads of a slice hold 4 neighbouring rows by 8 tokens each in registers. In steps of
+// 32 columns weights and inputs lie in workgroup memory, four columns a word.
 //
 // A token's inputs are rounded step by step, to whole multiples of a 127th of the largest: x ~ scale * x8. A step never
 // spans two quantisation groups, so that with w = s * (q + MIDDLE) + b its products are
@@ -15,26 +15,29 @@ const TOKENS: u32 = 32u;
 const THREAD_TOKENS: u32 = 8u;
 const TILE_QUADS: u32 = 8u;
 const TILE_CHUNKS: u32 = TILE_QUADS / QUADS_PER_CHUNK;
-const THREADS: u32 = 64u;
+const SLICES: u32 = 4u;
+const SLICE_THREADS: u32 = 64u;
+const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 // Threads that stage four rows.
 const LANES: u32 = 4u;
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
-// Words of four columns: [word][quad of rows], and [half of the step][token] with the half's four words.
-var<workgroup> weight_tile: array<vec4<u32>, TILE_QUADS * ROW_QUADS>;
-var<workgroup> input_tile: array<vec4<u32>, 2u * TOKENS>;
+// Of each slice, words of four columns: [word][quad of rows], and [half of the step][token] with the half's four words.
+var<workgroup> weight_tile: array<vec4<u32>, SLICES * TILE_QUADS * ROW_QUADS>;
+var<workgroup> input_tile: array<vec4<u32>, SLICES * 2u * TOKENS>;
 // Scales and biases of rows; scales of tokens, and the sums of what their halves were rounded to.
-var<workgroup> row_scales: array<vec4<f32>, ROW_QUADS>;
-var<workgroup> row_biases: array<vec4<f32>, ROW_QUADS>;
-var<workgroup> token_scales: array<f32, TOKENS>;
-var<workgroup> token_sums: array<i32, 2u * TOKENS>;
+var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
+var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
+var<workgroup> token_scales: array<f32, SLICES * TOKENS>;
+var<workgroup> token_sums: array<i32, SLICES * 2u * TOKENS>;
 
-// A thread stages four rows of eight columns.
-fn stage_weights(thread: u32, first_row: u32, step: u32) {
+// A thread stages four rows of eight columns; beyond the last step inputs are zero, so that any weights will do.
+fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     let lane = thread % LANES;
     let rows = thread / LANES;
-    let q = step * TILE_QUADS + 2u * lane;
+    let q = min(step, STEPS - 1u) * TILE_QUADS + 2u * lane;
+    let tile = slice * TILE_QUADS * ROW_QUADS + rows;
     var words: array<vec2<u32>, 4>;
     var scale: vec4<f32>;
     var bias: vec4<f32>;
@@ -44,11 +47,11 @@ fn stage_weights(thread: u32, first_row: u32, step: u32) {
         scale[r] = weigh(chunk, 1.0, 0.0);
         bias[r] = weigh(chunk, MIDDLE, 1.0);
     }
-    weight_tile[2u * lane * ROW_QUADS + rows] = vec4(words[0].x, words[1].x, words[2].x, words[3].x);
-    weight_tile[(2u * lane + 1u) * ROW_QUADS + rows] = vec4(words[0].y, words[1].y, words[2].y, words[3].y);
+    weight_tile[tile + 2u * lane * ROW_QUADS] = vec4(words[0].x, words[1].x, words[2].x, words[3].x);
+    weight_tile[tile + (2u * lane + 1u) * ROW_QUADS] = vec4(words[0].y, words[1].y, words[2].y, words[3].y);
     if lane == 0u {
-        row_scales[rows] = scale;
-        row_biases[rows] = bias;
+        row_scales[slice * ROW_QUADS + rows] = scale;
+        row_biases[slice * ROW_QUADS + rows] = bias;
     }
 }
 
@@ -64,7 +67,7 @@ fn round_quad(x: vec4<f32>, inverse: f32) -> vec4<i32> {
 }
 
 // A thread stages half a step of one token, and looks at the other half too, for the largest value.
-fn stage_input(thread: u32, first_token: u32, step: u32) {
+fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let token = thread % TOKENS;
     let half = thread / TOKENS;
     let first = step * TILE_QUADS + 4u * half;
@@ -84,10 +87,10 @@ fn stage_input(thread: u32, first_token: u32, step: u32) {
     for (var i = 0u; i < 2u; i++) {
         sum += dot4I8Packed(low[i], 0x01010101u) + dot4I8Packed(high[i], 0x01010101u);
     }
-    input_tile[thread] = vec4(low, high);
-    token_sums[thread] = sum;
+    input_tile[slice * 2u * TOKENS + thread] = vec4(low, high);
+    token_sums[slice * 2u * TOKENS + thread] = sum;
     if half == 0u {
-        token_scales[token] = largest / 127.0;
+        token_scales[slice * TOKENS + token] = largest / 127.0;
     }
 }
 
@@ -101,46 +104,64 @@ fn four_rows(weights: vec4<u32>, x: u32) -> vec4<i32> {
     );
 }
 
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+// Four neighbouring rows of a token, where there are so many.
+fn finish_four(token: u32, row: u32, products: vec4<f32>) {
+    if token < batch.rows && row < part.num_rows {
+        finish(token, part.first_row + row, add_bias(part.first_row + row, products.xy));
+    }
+    if token < batch.rows && row + 2u < part.num_rows {
+        finish(token, part.first_row + row + 2u, add_bias(part.first_row + row + 2u, products.zw));
+    }
+}
+
+@compute @workgroup_size(SLICES * SLICE_THREADS)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let first_row = workgroup.x * ROWS;
     let first_token = workgroup.y * TOKENS;
+    let slice = local / SLICE_THREADS;
+    let thread = local % SLICE_THREADS;
     let rows = thread % ROW_QUADS;
     let line = thread / ROW_QUADS * THREAD_TOKENS;
 
     // One vector of four rows for each token.
     var products: array<vec4<f32>, THREAD_TOKENS>;
-    for (var step = 0u; step * TILE_CHUNKS < ROW_CHUNKS; step++) {
+    for (var first = 0u; first < STEPS; first += SLICES) {
         workgroupBarrier();
-        stage_weights(thread, first_row, step);
-        stage_input(thread, first_token, step);
+        stage_weights(thread, slice, first_row, first + slice);
+        stage_input(thread, slice, first_token, first + slice);
         workgroupBarrier();
         var whole = array<vec4<i32>, THREAD_TOKENS>();
         for (var half = 0u; half < 2u; half++) {
-            let weights = 4u * half * ROW_QUADS + rows;
+            let weights = (slice * TILE_QUADS + 4u * half) * ROW_QUADS + rows;
             let a = weight_tile[weights];
             let b = weight_tile[weights + ROW_QUADS];
             let c = weight_tile[weights + 2u * ROW_QUADS];
             let d = weight_tile[weights + 3u * ROW_QUADS];
             for (var t = 0u; t < THREAD_TOKENS; t++) {
-                let x = input_tile[half * TOKENS + line + t];
+                let x = input_tile[(2u * slice + half) * TOKENS + line + t];
                 whole[t] += four_rows(a, x.x) + four_rows(b, x.y) + four_rows(c, x.z) + four_rows(d, x.w);
             }
         }
+        let scale = row_scales[slice * ROW_QUADS + rows];
+        let bias = row_biases[slice * ROW_QUADS + rows];
+        let tokens = slice * TOKENS + line;
         for (var t = 0u; t < THREAD_TOKENS; t++) {
-            let sum = f32(token_sums[line + t] + token_sums[TOKENS + line + t]);
-            let weighed = row_scales[rows] * vec4<f32>(whole[t]) + sum * row_biases[rows];
-            products[t] += token_scales[line + t] * weighed;
+            let sum = f32(token_sums[tokens + slice * TOKENS + t] + token_sums[tokens + slice * TOKENS + TOKENS + t]);
+            products[t] += token_scales[tokens + t] * (scale * vec4<f32>(whole[t]) + sum * bias);
         }
     }
+
+    // Token by token the slices put down their part, and one of them adds up.
     for (var t = 0u; t < THREAD_TOKENS; t++) {
-        let token = first_token + line + t;
-        for (var pair = 0u; pair < 2u; pair++) {
-            let row = first_row + 4u * rows + 2u * pair;
-            if token < batch.rows && row < part.num_rows {
-                let both = select(products[t].xy, products[t].zw, pair == 1u);
-                finish(token, part.first_row + row, add_bias(part.first_row + row, both));
+        workgroupBarrier();
+        weight_tile[local] = bitcast<vec4<u32>>(products[t]);
+        workgroupBarrier();
+        if slice == t % SLICES {
+            var sum = vec4(0.0);
+            for (var s = 0u; s < SLICES; s++) {
+                sum += bitcast<vec4<f32>>(weight_tile[s * SLICE_THREADS + thread]);
             }
+            finish_four(first_token + line + t, first_row + 4u * rows, sum);
         }
     }
 }
