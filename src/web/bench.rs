@@ -74,7 +74,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
     };
     let options = Options {
         backend,
-        gpu: gpu_options(settings.tier.as_deref()).await?,
+        gpu: gpu_options(backend, settings.tier.as_deref()).await?,
         weights,
         prefill: settings.prefill,
         decode: settings.decode,

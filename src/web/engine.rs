@@ -220,7 +220,7 @@ async fn load(
     let mut progress = throttled(report);
     let options = LoadOptions {
         backend,
-        gpu: gpu_options(settings.tier.as_deref()).await?,
+        gpu: gpu_options(backend, settings.tier.as_deref()).await?,
         weights: parse_weights(&settings.weights)?,
         max_context: settings.max_context,
         // All that a page can ask for is text.
@@ -252,11 +252,11 @@ pub(super) async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Optio
     }
 }
 
-/// The tier that was asked for, and what a browser needs besides.
-pub(super) async fn gpu_options(tier: Option<&str>) -> Result<gpu::Options> {
+/// The tier that was asked for, and what a browser needs besides; a GPU that will not compute is not woken up.
+pub(super) async fn gpu_options(backend: BackendChoice, tier: Option<&str>) -> Result<gpu::Options> {
     Ok(gpu::Options {
         tier: tier.map(parse_tier).transpose()?,
-        assume_subgroups: webgpu::offers_subgroups().await,
+        assume_subgroups: backend != BackendChoice::Cpu && webgpu::offers_subgroups().await,
         compile_ahead: Some(webgpu::compile_ahead),
         ..gpu::Options::default()
     })
