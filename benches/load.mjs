@@ -103,7 +103,7 @@ function load(page, options) {
 
 /**
  * Reads the same files in a worker, as the engine reads them, and does nothing with them. `cached` are the bytes that
- * came from the browser's cache: Chromium keeps no file there that is larger than an eighth of it.
+ * came from the browser's cache: Chromium keeps no file there that is too large for it.
  */
 function readPlainly(page) {
   const names = readdirSync(folder).filter((name) => /\.(json|safetensors)$/.test(name));
