@@ -38,7 +38,7 @@ function words({ shape, weights, backend, adapter, load, prefill, decode, kernel
   const where = backend === "gpu" ? `${adapter.adapter || "an unnamed adapter"}, ${adapter.tier}` : "CPU";
   return [
     `${shape.name}, ${weights}, in ${browser.version()} on ${where}`,
-    `load ${Object.values(load).reduce((sum, part) => sum + part, 0).toFixed(0)} ms to the first token`,
+    starting(load),
     ...prefill.map(({ tokens, tokens_per_s }) => `prefill ${tokens}: ${tokens_per_s.toFixed(1)} tokens/s`),
     ...decode.map(({ context, tokens_per_s, bound }) => {
       const reached = bound ? `, ${(100 * bound.reached).toFixed(0)} % of possible` : "";
@@ -47,4 +47,11 @@ function words({ shape, weights, backend, adapter, load, prefill, decode, kernel
     ...kernels.map(({ rows, context, us }) => `${rows} token(s) after ${context}: ${(us / 1000).toFixed(2)} ms on the GPU`),
     ...leftOut.map((what) => `left out: ${what}`),
   ].join("\n");
+}
+
+/** The steps to the first token, and their sum; downloads are not part of it, because the weights are made on the spot. */
+function starting({ init_ms: init, load_ms: load, prepare_ms: prepare, first_token_ms: first }) {
+  const steps = [["open and test the device", init], ["make and load weights", load], ["caches and pipelines", prepare]];
+  const words = [...steps, ["first token", first]].map(([step, time]) => `${step} ${time.toFixed(0)} ms`);
+  return `first token after ${(init + load + prepare + first).toFixed(0)} ms: ${words.join(", ")}`;
 }

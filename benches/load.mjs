@@ -1,16 +1,21 @@
-// How long a checkpoint takes to load in Chromium, and how much memory its processes take at most.
+// How long a checkpoint takes to load in Chromium - from the server, and again from the browser's cache, beside plain
+// reading of the same bytes from there - and how much memory its processes take at most.
 //
 //   cargo bench --bench load              writes target/bench/mobilellm-125m
 //   cargo xtask build
 //   node benches/load.mjs [FOLDER]        prints one JSON line for each backend and weight format
 
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { chromium } from "playwright-core";
 
 import { flags } from "../tests/browser/support/browser.mjs";
 import { root } from "../tests/browser/support/models.mjs";
 import { startSite } from "../tests/browser/support/site.mjs";
+
+/** Second loads and plain readings, by turns; the median counts. */
+const ROUNDS = 5;
 
 const folder = process.argv[2] ?? join(root, "target/bench/mobilellm-125m");
 const runs = [
@@ -27,52 +32,128 @@ try {
   site.stop();
 }
 
-/** Loads once in a fresh browser. */
+/** Loads in a browser with a profile of its own: one without a profile would keep its cache in memory. */
 async function measure({ backend, weights }) {
+  const profile = mkdtempSync(join(tmpdir(), "mobilellm-profile-"));
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const server = await chromium.launchServer({ executablePath, args: flags() });
-  const browser = await chromium.connect(server.wsEndpoint());
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    args: flags(),
+    // The thread that reads plainly is made from text.
+    bypassCSP: true,
+  });
   try {
-    const page = await browser.newPage();
-    await page.goto(`${site.address}/pkg/README.md`);
-    const empty = peaks(server.process().pid);
-    const result = await page.evaluate(
-      async ({ name, ...options }) => {
-        const { Engine } = await import("/pkg/index.js");
-        const start = performance.now();
-        const engine = await Engine.load(`/models/${name}/`, options);
-        const seconds = (performance.now() - start) / 1000;
-        const info = engine.info();
-        engine.close();
-        return { seconds, parameters: info.parameters, bytes: info.weight_bytes };
-      },
-      { name: folder.split("/").filter(Boolean).pop(), backend, weights },
-    );
-    const full = peaks(server.process().pid);
-    const megabytes = (bytes) => Math.round(bytes / 1e5) / 10;
+    const page = context.pages()[0] ?? (await context.newPage());
+    const empty = await open(page, profile);
+    const first = await load(page, { backend, weights });
+    const full = peaks(profile);
+    const again = [];
+    const reads = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      await open(page, profile);
+      again.push((await load(page, { backend, weights })).seconds);
+      await open(page, profile);
+      reads.push(await readPlainly(page));
+    }
+    const [secondLoad, plainRead] = [median(again), median(reads.map(({ seconds }) => seconds))];
+    const { bytes, cached } = reads.at(-1);
     return {
       backend,
       weights,
-      parameters: result.parameters,
-      load_s: Math.round(result.seconds * 1000) / 1000,
-      weights_mb: megabytes(result.bytes),
+      parameters: first.parameters,
+      load_s: thousandths(first.seconds),
+      second_load_s: thousandths(secondLoad),
+      plain_read_s: thousandths(plainRead),
+      second_load_to_plain_read: Math.round((100 * secondLoad) / plainRead) / 100,
+      files_mb: megabytes(bytes),
+      cached_mb: megabytes(cached),
+      second_load_mb_per_s: Math.round(bytes / 1e6 / secondLoad),
+      plain_read_mb_per_s: Math.round(bytes / 1e6 / plainRead),
+      weights_mb: megabytes(first.bytes),
       tab_peak_extra_mb: megabytes(full.renderer - empty.renderer),
       gpu_process_peak_extra_mb: megabytes(full["gpu-process"] - empty["gpu-process"]),
     };
   } finally {
-    await browser.close();
-    await server.close();
+    await context.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-/** The largest peak of resident memory among the browser's processes, by type; Linux keeps it. */
-function peaks(browserPid) {
+/** An empty page of the site; nothing of what ran before is left in it. */
+async function open(page, profile) {
+  await page.goto(`${site.address}/pkg/README.md`);
+  return peaks(profile);
+}
+
+/** Loads the engine as a page does, from the first import to where it can be asked. */
+function load(page, options) {
+  return page.evaluate(
+    async ({ name, ...options }) => {
+      const start = performance.now();
+      const { Engine } = await import("/pkg/index.js");
+      const engine = await Engine.load(`/models/${name}/`, options);
+      const seconds = (performance.now() - start) / 1000;
+      const info = engine.info();
+      engine.close();
+      return { seconds, parameters: info.parameters, bytes: info.weight_bytes };
+    },
+    { name: basename(folder), ...options },
+  );
+}
+
+/**
+ * Reads the same files in a worker, as the engine reads them, and does nothing with them. `cached` are the bytes that
+ * came from the browser's cache: Chromium keeps no file there that is too large for it.
+ */
+function readPlainly(page) {
+  const names = readdirSync(folder).filter((name) => /\.(json|safetensors)$/.test(name));
+  const urls = names.map((name) => `${site.address}/models/${basename(folder)}/${name}`);
+  const script = `onmessage = async ({ data: urls }) => {
+    const start = performance.now();
+    let bytes = 0;
+    for (const url of urls) {
+      const reader = (await fetch(url)).body.getReader();
+      for (let piece; !(piece = await reader.read()).done; ) bytes += piece.value.length;
+    }
+    const seconds = (performance.now() - start) / 1000;
+    const isCached = ({ transferSize, encodedBodySize }) => transferSize < encodedBodySize;
+    const cached = performance.getEntriesByType("resource").filter(isCached);
+    postMessage({ seconds, bytes, cached: cached.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0) });
+  };`;
+  return page.evaluate(
+    ({ script, urls }) =>
+      new Promise((resolve, reject) => {
+        const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = ({ message }) => reject(new Error(message));
+        worker.postMessage(urls);
+      }),
+    { script, urls },
+  );
+}
+
+function median(values) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+function thousandths(seconds) {
+  return Math.round(seconds * 1000) / 1000;
+}
+
+function megabytes(bytes) {
+  return Math.round(bytes / 1e5) / 10;
+}
+
+/** The largest peak of resident memory among the processes of the browser with this profile, by type; Linux keeps it. */
+function peaks(profile) {
   const parents = new Map();
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     const stat = read(`/proc/${pid}/stat`);
     parents.set(Number(pid), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
   }
-  const isOurs = (pid) => pid === browserPid || (parents.has(pid) && isOurs(parents.get(pid)));
+  const isBrowser = (pid) => read(`/proc/${pid}/cmdline`).split("\0").includes(`--user-data-dir=${profile}`);
+  const browsers = new Set([...parents.keys()].filter(isBrowser));
+  const isOurs = (pid) => browsers.has(pid) || (parents.has(pid) && isOurs(parents.get(pid)));
   const most = { renderer: 0, "gpu-process": 0 };
   for (const pid of [...parents.keys()].filter(isOurs)) {
     const [, type] = read(`/proc/${pid}/cmdline`).match(/--type=([\w-]+)/) ?? [];

@@ -415,7 +415,7 @@ export interface BenchmarkReport {
   backend: "gpu" | "cpu";
   adapter: Adapter | null;
   fallback_reason: string | null;
-  /** Milliseconds, in order: they add up to the time from nothing to the first token. */
+  /** Milliseconds, in order: they add up to the time from a running engine to the first token. */
   load: { init_ms: number; load_ms: number; prepare_ms: number; first_token_ms: number };
   prefill: { tokens: number; ms: number; tokens_per_s: number; runs: number }[];
   decode: {

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use futures_util::future::try_join_all;
+use futures_util::FutureExt;
+use futures_util::future::{try_join, try_join_all};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -117,16 +118,12 @@ impl Engine {
     /// Anything that [`Error`] lists; the message names the file and the remedy.
     pub async fn load(source: &dyn Source, options: LoadOptions<'_>) -> Result<Self> {
         let LoadOptions { backend, gpu, weights, max_context, needs_text, progress, cancel } = options;
-        let checkpoint = Checkpoint::open(source, &cancel).await?;
-        let max_context = context(&checkpoint.config, max_context)?;
-        let files = text_files(source, &cancel).await?;
-        let generation = GenerationConfig::parse(files.generation_config.as_deref(), &checkpoint.config)?;
-        let tokenizer = tokenizer(&files, checkpoint.config.vocab_size)?;
-        if let (true, Err(missing)) = (needs_text, &tokenizer) {
-            return Err(missing.clone());
-        }
-
-        let target = Target::choose(backend, gpu).await?;
+        // The GPU compiles and computes for its self-test while the files arrive. What is wrong with them is said at
+        // once, and before what is wrong with the device.
+        let opened = Opened::read(source, max_context, needs_text, &cancel);
+        let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
+        let target = target?;
+        let Opened { checkpoint, max_context, generation, tokenizer } = opened;
         let network = Network::new(checkpoint.config.clone());
         let mut sink = target.weights(&network);
         let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
@@ -202,6 +199,36 @@ impl Engine {
         // Both write their special tokens themselves.
         let tokens = tokenizer.encode(&text, false)?;
         Ok(Prompt { tokens, stop: format.stop_strings().iter().map(ToString::to_string).collect() })
+    }
+}
+
+/// All of a checkpoint but its weights, read and checked.
+struct Opened<'a> {
+    checkpoint: Checkpoint<'a>,
+    max_context: usize,
+    generation: GenerationConfig,
+    tokenizer: Result<Rc<Tokenizer>>,
+}
+
+impl<'a> Opened<'a> {
+    async fn read(
+        source: &'a dyn Source,
+        max_context: Option<usize>,
+        needs_text: bool,
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        // Side by side, because each file costs a way to the server and back. What is wrong with the checkpoint itself
+        // is said at once, and before what is wrong with its texts.
+        let texts = text_files(source, cancel).map(Ok);
+        let (checkpoint, files) = try_join(Checkpoint::open(source, cancel), texts).await?;
+        let files = files?;
+        let max_context = context(&checkpoint.config, max_context)?;
+        let generation = GenerationConfig::parse(files.generation_config.as_deref(), &checkpoint.config)?;
+        let tokenizer = tokenizer(&files, checkpoint.config.vocab_size)?;
+        match tokenizer {
+            Err(missing) if needs_text => Err(missing),
+            tokenizer => Ok(Self { checkpoint, max_context, generation, tokenizer }),
+        }
     }
 }
 
@@ -321,6 +348,95 @@ impl Target {
             chat_template: tokenizer.is_some_and(|tokenizer| tokenizer.has_chat_template()),
             generation,
             warnings: report.warnings.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+    use std::task::Poll;
+
+    use futures_util::future::{LocalBoxFuture, poll_fn};
+
+    use super::*;
+    use crate::checkpoint::memory::MemorySource;
+    use crate::checkpoint::source::ByteStream;
+    use crate::config;
+
+    /// A folder with a broken configuration, on a server that answers some things late or never.
+    struct Slow {
+        files: MemorySource,
+        /// How often the configuration lets others go first, unless a file of the tokenizer was asked for.
+        turns: usize,
+        texts_never_answer: bool,
+        texts_asked: Cell<bool>,
+    }
+
+    impl Slow {
+        fn new(turns: usize, texts_never_answer: bool) -> Self {
+            let files = MemorySource::new().with(config::FILE, "{").with("tokenizer.json", "{");
+            Self { files, turns, texts_never_answer, texts_asked: Cell::new(false) }
+        }
+    }
+
+    impl Source for Slow {
+        fn location(&self) -> String {
+            self.files.location()
+        }
+
+        fn open<'a>(
+            &'a self,
+            file: &'a str,
+            cancel: &'a Cancel,
+        ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+            async move {
+                if file == config::FILE {
+                    let mut left = self.turns;
+                    poll_fn(|context| {
+                        if left == 0 || self.texts_asked.get() {
+                            return Poll::Ready(());
+                        }
+                        left -= 1;
+                        context.waker().wake_by_ref();
+                        Poll::Pending
+                    })
+                    .await;
+                } else {
+                    self.texts_asked.set(true);
+                    if self.texts_never_answer {
+                        pending::<()>().await;
+                    }
+                }
+                self.files.open(file, cancel).await
+            }
+            .boxed_local()
+        }
+    }
+
+    fn load_error(source: &Slow, backend: BackendChoice) -> String {
+        let options = LoadOptions { backend, ..LoadOptions::default() };
+        pollster::block_on(Engine::load(source, options))
+            .err()
+            .map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[test]
+    fn the_tokenizer_is_asked_for_while_the_configuration_is_on_its_way() {
+        let source = Slow::new(1000, false);
+        load_error(&source, BackendChoice::Cpu);
+        assert!(source.texts_asked.get());
+    }
+
+    #[test]
+    fn a_broken_configuration_is_said_at_once_and_before_anything_else() {
+        let silent_texts = Slow::new(0, true);
+        // Whether or not there is a GPU here, and although it answers first.
+        let slow_files = Slow::new(1000, false);
+        for (source, backend) in [(silent_texts, BackendChoice::Cpu), (slow_files, BackendChoice::Gpu)] {
+            let error = load_error(&source, backend);
+            assert!(error.contains(config::FILE), "{error}");
         }
     }
 }

@@ -75,7 +75,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
     };
     let options = Options {
         backend,
-        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles).await?,
+        gpu: gpu_options(backend, settings.tier.as_deref(), settings.int8_tiles).await?,
         weights,
         prefill: settings.prefill,
         decode: settings.decode,

@@ -221,7 +221,7 @@ async fn load(
     let mut progress = throttled(report);
     let options = LoadOptions {
         backend,
-        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles).await?,
+        gpu: gpu_options(backend, settings.tier.as_deref(), settings.int8_tiles).await?,
         weights: parse_weights(&settings.weights)?,
         max_context: settings.max_context,
         // All that a page can ask for is text.
@@ -253,13 +253,17 @@ pub(super) async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Optio
     }
 }
 
-/// The kernels that were asked for, and what a browser needs besides.
-pub(super) async fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::Options> {
+/// The kernels that were asked for, and what a browser needs besides; a GPU that will not compute is not woken up.
+pub(super) async fn gpu_options(
+    backend: BackendChoice,
+    tier: Option<&str>,
+    int8_tiles: Option<bool>,
+) -> Result<gpu::Options> {
     Ok(gpu::Options {
         tier: tier.map(parse_tier).transpose()?,
         int8_tiles,
         assume_packed_dot: webgpu::has_packed_dot(),
-        assume_subgroups: webgpu::offers_subgroups().await,
+        assume_subgroups: backend != BackendChoice::Cpu && webgpu::offers_subgroups().await,
         compile_ahead: Some(webgpu::compile_ahead),
         ..gpu::Options::default()
     })

@@ -128,17 +128,18 @@ function asked({ decode }) {
   );
 }
 
-function loading({ load }) {
+function loading({ load, backend }) {
   const parts = [
-    ["Open and test the device", load.init_ms],
-    ["Load the weights", load.load_ms],
+    [backend === "gpu" ? "Open and test the device" : "Open", load.init_ms],
+    ["Make random weights and load them", load.load_ms],
     ["Make caches and pipelines", load.prepare_ms],
     ["First token", load.first_token_ms],
   ].map(([label, value]) => ({ label, value, text: milliseconds(value) }));
   const total = parts.reduce((sum, { value }) => sum + value, 0);
   return figure(
     "Starting",
-    `From nothing to the first token in ${milliseconds(total)}.`,
+    `From a running engine to the first token in ${milliseconds(total)}. What a page downloads, the engine and a model, ` +
+      "is not part of it: these weights are made on the spot.",
     stack("Milliseconds until the first token", parts),
     table("Starting", ["Step", "Time"], parts.map(({ label, text }) => [label, text]), { legend: true }),
   );
