@@ -6,7 +6,6 @@
 
 mod buffer;
 mod device;
-mod int8_tiles;
 mod kernels;
 mod loops;
 mod open;
@@ -17,6 +16,7 @@ mod readback;
 mod self_test;
 pub mod shader;
 mod state;
+mod tiles;
 mod weights;
 
 pub use device::{Gpu, Info, Options};

@@ -22,7 +22,7 @@ impl Gpu {
         {
             gpu.step_down(&error)?;
         }
-        gpu.choose_int8_tiles(options).await?;
+        gpu.choose_tiles(options).await?;
         Ok(gpu)
     }
 

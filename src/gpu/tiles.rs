@@ -1,7 +1,7 @@
-//! Whether prompts are multiplied in 8-bit integers: where that is faster than the tier's own tiles.
+//! Which tiles prompts are multiplied in: floats, halves or 8-bit integers, whichever are fastest here.
 //!
-//! No feature says whether a device has instructions for it or takes them apart, so both are timed when it is opened, which takes
-//! tens of milliseconds.
+//! No feature says whether a device has instructions for the last two or takes them apart, so all are timed when it is
+//! opened, which takes tens of milliseconds.
 
 use std::collections::HashMap;
 
@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::matrix::{Affine, Format, ScaleFormat};
 use crate::network::{Epilogue, MatrixId, Network, Op, Projection, Rows, Slot};
 
-/// How much faster they must be: less may be noise, and rounds activations for nothing.
+/// How much faster rounded factors must be: less may be noise, and rounds for nothing.
 const WORTH_IT: f64 = 1.2;
 
 /// Tokens of the timed batch.
-const TOKENS: usize = 256;
+const TOKENS: usize = 512;
 
 /// Seconds of a timed pass: long beside the 0.1 ms to which browsers round, and beside a round trip.
 const LONG_ENOUGH: f64 = 0.004;
@@ -31,22 +31,43 @@ const LONG_ENOUGH: f64 = 0.004;
 /// Timed passes of each kind, in turns, so that a clock that rises favours neither.
 const ROUNDS: usize = 3;
 
-/// The sizes of MobileLLM-125M; only the projection down is computed.
+/// The sizes of MobileLLM-125M; only the projection to gate and up is computed, where a prompt spends most of its time.
 const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 16}"#;
 
 const FORMAT: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
 
+/// A kind of tiles.
+#[derive(Debug, Clone, Copy)]
+enum Tiles {
+    /// Those of a tier.
+    Of(Tier),
+    /// Those of 8-bit integers.
+    Int8,
+}
+
 impl Gpu {
     /// Decides, as the options say or by measuring, and tests what was chosen.
-    pub(super) async fn choose_int8_tiles(&mut self, options: Options) -> Result<()> {
+    pub(super) async fn choose_tiles(&mut self, options: Options) -> Result<()> {
+        if self.info().tier == Tier::F16
+            && options.tier.is_none()
+            && !self.is_worth_it(Tiles::Of(Tier::F16), Tiles::Of(Tier::Subgroups)).await
+            && let Some(info) = self.info_mut()
+        {
+            // Half precision is for tiles alone.
+            info.tier = Tier::Subgroups;
+        }
+        self.choose_int8_tiles(options).await
+    }
+
+    async fn choose_int8_tiles(&mut self, options: Options) -> Result<()> {
         let info = self.info();
         // What emulates a GPU multiplies floats as fast.
         let possible = info.packed_dot && info.tier != Tier::Software;
         let chosen = match options.int8_tiles {
             Some(true) if !possible => return Err(impossible(self)),
             Some(forced) => forced,
-            None => possible && !info.software && self.int8_is_worth_it().await,
+            None => possible && !info.software && self.is_worth_it(Tiles::Int8, Tiles::Of(info.tier)).await,
         };
         if !chosen {
             return Ok(());
@@ -71,12 +92,12 @@ impl Gpu {
         }
     }
 
-    /// A driver that cannot even run them has its answer too.
-    async fn int8_is_worth_it(&self) -> bool {
-        let gain = self.int8_gain().await.and_then(|gain| self.check().map(|()| gain));
+    /// Whether some tiles are so much faster than exact ones. A driver that cannot even run them has its answer too.
+    async fn is_worth_it(&self, rounded: Tiles, exact: Tiles) -> bool {
+        let gain = self.gain(rounded, exact).await.and_then(|gain| self.check().map(|()| gain));
         gain.map_or_else(
             |error| {
-                tracing::warn!("tiles of 8-bit integers could not be timed: {error}");
+                tracing::warn!("tiles {rounded:?} could not be timed: {error}");
                 self.forgive();
                 false
             },
@@ -84,10 +105,10 @@ impl Gpu {
         )
     }
 
-    /// How many times as fast as the tier's own tiles they are.
-    async fn int8_gain(&self) -> Result<f64> {
+    /// How many times as fast as others some tiles are.
+    async fn gain(&self, some: Tiles, others: Tiles) -> Result<f64> {
         let stopwatch = Stopwatch::new(self).await?;
-        let tiles = [Timed::new(self, false)?, Timed::new(self, true)?];
+        let tiles = [Timed::new(self, some)?, Timed::new(self, others)?];
         let mut repeats = [1; 2];
         for (tile, repeats) in tiles.iter().zip(&mut repeats) {
             // The first time pays for compilation, and wakes the device.
@@ -102,10 +123,10 @@ impl Gpu {
                 *seconds = seconds.min(all / repeats as f64);
             }
         }
-        let [floats, integers] = seconds;
-        tracing::debug!("a tiled matmul takes {floats} s, with 8-bit integers {integers} s");
+        tracing::debug!("a matmul in tiles {some:?} and {others:?} takes {seconds:?} s");
+        let [some, others] = seconds;
         // A clock that stood still measured nothing.
-        Ok(if integers > 0.0 { floats / integers } else { 0.0 })
+        Ok(if some > 0.0 { others / some } else { 0.0 })
     }
 }
 
@@ -129,19 +150,23 @@ struct Timed {
 }
 
 impl Timed {
-    fn new(gpu: &Gpu, int8_tiles: bool) -> Result<Self> {
-        let target = Target { int8_tiles, ..Target::of(gpu.info(), CacheFormat::F16) };
+    fn new(gpu: &Gpu, tiles: Tiles) -> Result<Self> {
+        let chosen = Target::of(gpu.info(), CacheFormat::F16);
+        let target = match tiles {
+            Tiles::Of(tier) => Target { tier, int8_tiles: false, ..chosen },
+            Tiles::Int8 => Target { int8_tiles: true, ..chosen },
+        };
         let config = Config::parse(CONFIG.as_bytes())?;
-        let (rows, cols) = (config.hidden_size, config.intermediate_size);
-        let weight = MatrixId::Block(0, Projection::Down);
+        let (rows, cols) = (2 * config.intermediate_size, config.hidden_size);
+        let weight = MatrixId::Block(0, Projection::GateUp);
         let network = Network {
             config,
             ops: vec![Op::Project {
                 norm: None,
                 weight,
                 bias: None,
-                input: Slot::Gated,
-                epilogue: Epilogue::Write(Slot::Hidden),
+                input: Slot::Hidden,
+                epilogue: Epilogue::SwiGlu(Slot::Gated),
                 rows: Rows::All,
             }],
         };
@@ -196,7 +221,7 @@ fn buffers(
             Resource::Scales(..) => {
                 gpu.storage("scales", 4 * (rows * FORMAT.row_scale_words(cols)) as u64)?
             }
-            Resource::Activation(Activation::Slot(Slot::Gated)) => {
+            Resource::Activation(Activation::Slot(Slot::Hidden)) => {
                 gpu.storage("input", 4 * (TOKENS * cols) as u64)?
             }
             _ => gpu.storage("output", 4 * (TOKENS * rows) as u64)?,
@@ -223,7 +248,7 @@ mod tests {
             };
             match pollster::block_on(Gpu::open(options)) {
                 Ok(gpu) => {
-                    let gain = pollster::block_on(gpu.int8_gain());
+                    let gain = pollster::block_on(gpu.gain(Tiles::Int8, Tiles::Of(tier)));
                     assert!(gain.as_ref().is_ok_and(|gain| gain.is_finite()), "{tier:?}: {gain:?}");
                     assert_eq!(gpu.fault().map(|fault| fault.to_string()), None, "{tier:?}");
                 }
