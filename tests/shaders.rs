@@ -12,7 +12,7 @@ use mobilellm::gpu::plan::{Call, Plan, Target};
 use mobilellm::gpu::shader::{Access, Binding, PIECES, Shader};
 use mobilellm::gpu::{CacheFormat, Dialect, Layout, Tier};
 use mobilellm::matrix::{Affine, Format, ScaleFormat};
-use mobilellm::network::Network;
+use mobilellm::network::{MatrixId, Network};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Every weight format.
@@ -244,8 +244,37 @@ fn a_layer_is_five_dispatches_in_decode() {
     let plan = plan(&config, q4, target);
     // And four a token: embedding, head, and two that choose.
     assert_eq!(plan.few.len() + plan.head_one.len() + plan.sample_one.len(), 5 * 30 + 4);
-    // The text of a shader is what is compiled: few, because people wait for them.
-    assert!(shaders(&[plan]).len() <= 20);
+}
+
+/// The text of a shader is what is compiled: few, because people wait for them.
+#[test]
+fn a_model_compiles_few_pipelines() {
+    let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+        "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
+    let network = Network::new(Config::parse(json.as_bytes()).unwrap());
+    let affine = |bits| Format::Affine(Affine { bits, group_size: 64, scales: ScaleFormat::F16 });
+    // As quantised checkpoints are: 8 bits at both ends, 4 between.
+    let layout = |(id, rows, cols)| {
+        let bits = match id {
+            MatrixId::Block(1..=28, _) => 4,
+            _ => 8,
+        };
+        (id, Layout::new(rows, cols, affine(bits), 128 << 20).unwrap())
+    };
+    let layouts: HashMap<_, _> = network.matrices().into_iter().map(layout).collect();
+    for int8_tiles in [false, true] {
+        for tier in Tier::ALL {
+            let plan = Plan::new(&network, &layouts, target(*tier, int8_tiles)).unwrap();
+            // What logits of all rows need is compiled when somebody asks for them.
+            let head = plan.head_one.iter().chain(&plan.sample_one);
+            let texts: BTreeSet<_> = plan.few.iter().chain(&plan.many).chain(head).map(text).collect();
+            assert!(texts.len() <= 20, "{tier:?} {int8_tiles}: {}", texts.len());
+        }
+    }
+}
+
+fn text(call: &Call) -> String {
+    call.shader.wgsl(Dialect::Naga)
 }
 
 #[test]

@@ -4,6 +4,8 @@
 struct Part {
     first_row: u32,
     num_rows: u32,
+    // Of a stored integer, where weights are such.
+    bits: u32,
 }
 
 @group(0) @binding(1) var<uniform> part: Part;

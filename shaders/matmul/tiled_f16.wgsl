@@ -7,7 +7,7 @@
 //
 // f16 has 11 bits and ends at 65504. What a step multiplies therefore lies in a range that does not depend on the model:
 // a token's inputs are divided by a power of two, so that the largest of the step is below 2 (or 4, where it is above
-// 2^127); so are the weights of a row, where they are floats; integers of 8 bits lie, less MIDDLE, between -128 and 127.
+// 2^127); so are the weights of a row, where they are floats; integers of 8 bits lie, less their middle, between -128 and 127.
 // So the 32 products of a step sum to at most 32 * 128 * 4 = 16384. Across steps sums are f32: no rounding piles up.
 
 const ROWS: u32 = 64u;
@@ -67,10 +67,10 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     var bias: vec4<f32>;
     for (var r = 0u; r < 4u; r++) {
         let chunk = load_chunk(min(first_row + 4u * rows + r, part.num_rows - 1u), c);
-        low[r] = quad(chunk, q % QUADS_PER_CHUNK) - MIDDLE;
-        high[r] = quad(chunk, q % QUADS_PER_CHUNK + 1u) - MIDDLE;
+        low[r] = quad(chunk, q % QUADS_PER_CHUNK) - middle();
+        high[r] = quad(chunk, q % QUADS_PER_CHUNK + 1u) - middle();
         scale[r] = weigh(chunk, 1.0, 0.0);
-        bias[r] = weigh(chunk, MIDDLE, 1.0);
+        bias[r] = weigh(chunk, middle(), 1.0);
     }
     low = transpose(low);
     high = transpose(high);

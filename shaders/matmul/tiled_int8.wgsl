@@ -6,8 +6,8 @@
 // 32 columns weights and inputs lie in workgroup memory, four columns a word.
 //
 // A token's inputs are rounded step by step, to whole multiples of a 127th of the largest: x ~ scale * x8. A step never
-// spans two quantisation groups, so that with w = s * (q + MIDDLE) + b its products are
-// scale * (s * sum(q * x8) + (b + s * MIDDLE) * sum(x8)). Both sums are exact.
+// spans two quantisation groups, so that with w = s * (q + taken) + b its products are
+// scale * (s * sum(q * x8) + (b + s * taken) * sum(x8)). Both sums are exact.
 
 const ROWS: u32 = 64u;
 const ROW_QUADS: u32 = ROWS / 4u;
@@ -45,7 +45,7 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
         let chunk = load_chunk(min(first_row + 4u * rows + r, part.num_rows - 1u), q / QUADS_PER_CHUNK);
         words[r] = eight_weights(chunk, q % QUADS_PER_CHUNK / 2u);
         scale[r] = weigh(chunk, 1.0, 0.0);
-        bias[r] = weigh(chunk, MIDDLE, 1.0);
+        bias[r] = weigh(chunk, taken(), 1.0);
     }
     weight_tile[tile + 2u * lane * ROW_QUADS] = vec4(words[0].x, words[1].x, words[2].x, words[3].x);
     weight_tile[tile + (2u * lane + 1u) * ROW_QUADS] = vec4(words[0].y, words[1].y, words[2].y, words[3].y);

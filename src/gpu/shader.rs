@@ -37,10 +37,10 @@ pieces! {
     WEIGHTS_F32 = "lib/weights_f32";
     WEIGHTS_F16 = "lib/weights_f16";
     WEIGHTS_BF16 = "lib/weights_bf16";
+    WEIGHTS_AFFINE = "lib/weights_affine";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
-    INT8_AFFINE4 = "lib/int8_affine4";
-    INT8_AFFINE8 = "lib/int8_affine8";
+    INT8_AFFINE = "lib/int8_affine";
     SCALES_F32 = "lib/scales_f32";
     SCALES_F16 = "lib/scales_f16";
     SCALES_BF16 = "lib/scales_bf16";

@@ -214,8 +214,7 @@ fn buffers(
     for (binding, resource) in &call.resources {
         let buffer = match resource {
             Resource::Part(..) => {
-                let part = PartUniform { first_row: 0, num_rows: rows as u32, unused: [0; 2] };
-                gpu.uniform_with("part", bytemuck::bytes_of(&part))?
+                gpu.uniform_with("part", bytemuck::bytes_of(&PartUniform::new(&(0..rows), FORMAT)))?
             }
             Resource::Words(..) => gpu.storage("words", 4 * (rows * FORMAT.row_words(cols)) as u64)?,
             Resource::Scales(..) => {

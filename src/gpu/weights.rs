@@ -11,7 +11,7 @@ use super::kernels::{CacheFormat, STRIDE_ALIGN};
 use super::plan::{Target, missing, shaders_of};
 use crate::backend::WeightSink;
 use crate::error::{Error, Result};
-use crate::matrix::{Format, Matrix};
+use crate::matrix::{Affine, Format, Matrix};
 use crate::network::{MatrixId, Network, VectorId};
 
 /// How a matrix lies on the device: whole, or in parts where it is larger than a binding may be.
@@ -53,9 +53,21 @@ impl Layout {
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 pub(super) struct PartUniform {
-    pub(super) first_row: u32,
-    pub(super) num_rows: u32,
-    pub(super) unused: [u32; 2],
+    first_row: u32,
+    num_rows: u32,
+    bits: u32,
+    unused: u32,
+}
+
+impl PartUniform {
+    /// Of some rows of a matrix.
+    pub(super) fn new(rows: &Range<usize>, format: Format) -> Self {
+        let bits = match format {
+            Format::Affine(Affine { bits, .. }) => bits,
+            Format::F32 | Format::F16 | Format::Bf16 => 0,
+        };
+        Self { first_row: rows.start as u32, num_rows: rows.len() as u32, bits, unused: 0 }
+    }
 }
 
 /// The buffers of one part of a matrix.
@@ -131,8 +143,7 @@ impl WeightSink for Weights {
         let mut parts = Vec::with_capacity(layout.parts.len());
         for rows in &layout.parts {
             let label = format!("{id:?} rows {rows:?}");
-            let uniform =
-                PartUniform { first_row: rows.start as u32, num_rows: rows.len() as u32, unused: [0; 2] };
+            let uniform = PartUniform::new(rows, layout.format);
             let words = self.upload(&label, &matrix.words[rows.start * row_words..rows.end * row_words])?;
             let scales = &matrix.scales[rows.start * row_scales..rows.end * row_scales];
             let scales = if scales.is_empty() { None } else { Some(self.upload(&label, scales)?) };

@@ -1,6 +1,6 @@
 //! Token embedding: `shaders/embed/thread.wgsl`, twin [`crate::cpu::embed`].
 
-use super::{stride, weight_resources, with_weights};
+use super::{Widths, stride, weight_resources, with_weights};
 use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
 use crate::gpu::shader::{self, Binding, Shader};
 use crate::network::{MatrixId, Slot};
@@ -14,10 +14,11 @@ pub(in crate::gpu) fn calls(context: &Context, calls: &mut Vec<Call>) -> crate::
     let output = Activation::Slot(Slot::Hidden);
     let quads = layout.cols.div_ceil(4);
     for part in 0..layout.parts.len() {
-        let shader = with_weights(Shader::new(shader::EMBED_THREAD, context.target.max_batch), layout)
-            .constant("WORKGROUP", WORKGROUP)
-            .constant("COLS_QUADS", quads)
-            .constant("OUTPUT_QUADS", stride(context.network, output) / 4);
+        let shader =
+            with_weights(Shader::new(shader::EMBED_THREAD, context.target.max_batch), layout, Widths::Own)
+                .constant("WORKGROUP", WORKGROUP)
+                .constant("COLS_QUADS", quads)
+                .constant("OUTPUT_QUADS", stride(context.network, output) / 4);
         let mut resources = weight_resources(id, layout, part);
         resources.push((Binding::Output, Resource::Activation(output)));
         let grid = Grid { x: Extent::fixed(quads.div_ceil(WORKGROUP)), y: Extent::rows(1) };

@@ -2,11 +2,11 @@
 //! [`crate::cpu::rotary`] and [`crate::cpu::swiglu`].
 
 use super::attention::with_splits;
-use super::{stride, weight_resources, with_reduction, with_weights};
+use super::{Widths, stride, weight_resources, with_reduction, with_weights};
 use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource, Target};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
 use crate::gpu::weights::Layout;
-use crate::matrix::{Affine, Format};
+use crate::matrix::Format;
 use crate::network::{Epilogue, MatrixId, Slot, VectorId};
 
 /// Threads of a workgroup where every thread works alone.
@@ -80,7 +80,12 @@ impl Matmul {
             let mut resources = weight_resources(self.weight, layout, part);
             resources.push((Binding::Input, Resource::Activation(self.input)));
             let (shader, grid) = self.divide(context, layout, range.end.min(rows) - range.start);
-            let shader = with_weights(shader, layout)
+            let widths = match Division::of(context.target.tier, self.lowering) {
+                Division::Thread { .. } | Division::Tiled => Widths::Any,
+                // It unpacks a weight for a single use.
+                Division::Vector => Widths::Own,
+            };
+            let shader = with_weights(shader, layout, widths)
                 .constant("INPUT_QUADS", stride(context.network, self.input) / 4)
                 .constant("WANTED_ROWS", self.wanted_rows);
             let shader = self.with_bias(shader, &mut resources);
@@ -203,18 +208,12 @@ fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
     };
     let kernel = |kernel| Shader::new(kernel, target.max_batch);
     match (format, target.tier) {
-        (Format::Affine(Affine { bits, .. }), _) if target.int8_tiles => {
-            let integers = if bits == 4 { shader::INT8_AFFINE4 } else { shader::INT8_AFFINE8 };
-            (kernel(shader::MATMUL_TILED_INT8).piece(integers), grid(LARGE_TILE))
+        (Format::Affine(_), _) if target.int8_tiles => {
+            (kernel(shader::MATMUL_TILED_INT8).piece(shader::INT8_AFFINE), grid(LARGE_TILE))
         }
         (Format::F16 | Format::Bf16 | Format::Affine(_), Tier::F16) => {
-            // What the stored integers lie around; floats lie around zero.
-            let (middle, floats) = match format {
-                Format::Affine(Affine { bits, .. }) => ((1 << (bits - 1)) as f32, false),
-                _ => (0.0, true),
-            };
-            let shader = kernel(shader::MATMUL_TILED_F16);
-            (shader.constant("MIDDLE", middle).constant("FLOAT_WEIGHTS", floats), grid(LARGE_TILE))
+            let floats = !matches!(format, Format::Affine(_));
+            (kernel(shader::MATMUL_TILED_F16).constant("FLOAT_WEIGHTS", floats), grid(LARGE_TILE))
         }
         _ => (kernel(shader::MATMUL_TILED), grid((TILE, TILE))),
     }

@@ -67,22 +67,40 @@ pub(super) fn stride(network: &Network, activation: Activation) -> usize {
     network.width(activation.slot()).next_multiple_of(STRIDE_ALIGN)
 }
 
+/// Which integers a kernel unpacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Widths {
+    /// Those of its matrix.
+    Own,
+    /// Those of 4 and of 8 bits, so that matrices of both have it in common.
+    Any,
+}
+
 /// Completes a shader with what decodes a matrix: its format, and which part of it is bound.
-fn with_weights(shader: Shader, layout: &Layout) -> Shader {
+fn with_weights(shader: Shader, layout: &Layout, widths: Widths) -> Shader {
+    let shader = shader.piece(shader::PART);
     let row_chunks = layout.format.row_words(layout.cols) / 4;
-    let shader = shader.piece(shader::PART).constant("ROW_CHUNKS", row_chunks);
+    let (row_chunks, piece) = match layout.format {
+        Format::F32 => (row_chunks, shader::WEIGHTS_F32),
+        Format::F16 => (row_chunks, shader::WEIGHTS_F16),
+        Format::Bf16 => (row_chunks, shader::WEIGHTS_BF16),
+        Format::Affine(Affine { bits, .. }) => match (widths, bits) {
+            // A chunk of 8 bits is twice as long then.
+            (Widths::Any, _) => (4 * row_chunks / bits as usize, shader::WEIGHTS_AFFINE),
+            (Widths::Own, 4) => (row_chunks, shader::WEIGHTS_AFFINE4),
+            (Widths::Own, _) => (row_chunks, shader::WEIGHTS_AFFINE8),
+        },
+    };
+    let shader = shader.constant("ROW_CHUNKS", row_chunks).piece(piece);
     match layout.format {
-        Format::F32 => shader.piece(shader::WEIGHTS_F32),
-        Format::F16 => shader.piece(shader::WEIGHTS_F16),
-        Format::Bf16 => shader.piece(shader::WEIGHTS_BF16),
-        Format::Affine(Affine { bits, group_size, scales }) => shader
-            .constant("GROUP_SIZE", group_size as usize)
-            .piece(if bits == 4 { shader::WEIGHTS_AFFINE4 } else { shader::WEIGHTS_AFFINE8 })
-            .piece(match scales {
+        Format::F32 | Format::F16 | Format::Bf16 => shader,
+        Format::Affine(Affine { group_size, scales, .. }) => {
+            shader.constant("GROUP_SIZE", group_size as usize).piece(match scales {
                 ScaleFormat::F32 => shader::SCALES_F32,
                 ScaleFormat::F16 => shader::SCALES_F16,
                 ScaleFormat::Bf16 => shader::SCALES_BF16,
-            }),
+            })
+        }
     }
 }
 
