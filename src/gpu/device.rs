@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use super::buffer::Buffer;
+use super::counts::Counts;
 use super::pipelines::{CompileAhead, Pipeline, Pipelines};
-use super::profile::Counts;
 use super::shader::{Dialect, MIN_SUBGROUP, Shader, Tier};
 use crate::error::{Error, Result};
 

@@ -2,8 +2,8 @@
 //! together, without a word; kernels in which a thread works alone then miss the end of a long context.
 
 use super::device::Gpu;
-use super::profile::Probe;
 use super::readback;
+use super::stopwatch::Probe;
 use crate::error::Result;
 
 /// Turns that any adapter is known to run.

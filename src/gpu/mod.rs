@@ -5,8 +5,13 @@
 //! This module knows nothing of JavaScript.
 
 mod buffer;
+mod cache_format;
+mod call;
+mod ceiling;
+mod counts;
 mod device;
 mod kernels;
+mod layout;
 mod loops;
 mod open;
 mod pipelines;
@@ -16,12 +21,15 @@ mod readback;
 mod self_test;
 pub mod shader;
 mod state;
+mod stopwatch;
+mod target;
 mod tiles;
 mod weights;
 
+pub use cache_format::CacheFormat;
 pub use device::{Gpu, Info, Options};
-pub use kernels::CacheFormat;
+pub use layout::Layout;
 pub use pipelines::CompileAhead;
 pub use shader::{Dialect, Tier};
 pub use state::State;
-pub use weights::{Layout, Weights};
+pub use weights::Weights;

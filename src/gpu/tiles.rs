@@ -6,14 +6,17 @@
 use std::collections::HashMap;
 
 use super::buffer::Buffer;
+use super::cache_format::CacheFormat;
+use super::call::{Activation, Call, Resource};
 use super::device::{Gpu, Options};
-use super::kernels::CacheFormat;
+use super::layout::Layout;
 use super::pipelines::Pipeline;
-use super::plan::{Activation, Call, Plan, Resource, Target};
-use super::profile::Stopwatch;
+use super::plan::Plan;
 use super::self_test::self_test;
 use super::shader::{Binding, Tier};
-use super::weights::{Layout, PartUniform};
+use super::stopwatch::Stopwatch;
+use super::target::Target;
+use super::weights::PartUniform;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::matrix::{Affine, Format, ScaleFormat};

@@ -1,9 +1,9 @@
 //! Attention over a cache: `shaders/attention/*.wgsl`, twin [`crate::cpu::attention`].
 
-use super::stride;
 use crate::config::Config;
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource};
+use crate::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
+use crate::gpu::target::{Context, Lowering};
 use crate::network::Slot;
 
 /// One thread a head; workgroups are small, because there are few heads and a CPU core takes one at a time.

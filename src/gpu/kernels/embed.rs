@@ -1,8 +1,9 @@
 //! Token embedding: `shaders/embed/thread.wgsl`, twin [`crate::cpu::embed`].
 
-use super::{Widths, stride, weight_resources, with_weights};
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
+use super::{Widths, weight_resources, with_weights};
+use crate::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::gpu::shader::{self, Binding, Shader};
+use crate::gpu::target::Context;
 use crate::network::{MatrixId, Slot};
 
 const WORKGROUP: usize = 32;

@@ -2,10 +2,11 @@
 //! [`crate::cpu::rotary`] and [`crate::cpu::swiglu`].
 
 use super::attention::with_splits;
-use super::{Widths, stride, weight_resources, with_reduction, with_weights};
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Lowering, Resource, Target};
+use super::{Widths, weight_resources, with_reduction, with_weights};
+use crate::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
+use crate::gpu::layout::Layout;
 use crate::gpu::shader::{self, Binding, Shader, Tier};
-use crate::gpu::weights::Layout;
+use crate::gpu::target::{Context, Lowering, Target};
 use crate::matrix::Format;
 use crate::network::{Epilogue, MatrixId, Slot, VectorId};
 

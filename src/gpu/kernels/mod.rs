@@ -7,65 +7,12 @@ pub(super) mod matmul;
 pub(super) mod rms_norm;
 pub(super) mod sample;
 
-use super::plan::{Activation, Resource, Target};
-use super::shader::{self, Binding, Piece, Shader, Tier};
-use super::weights::Layout;
+use super::call::Resource;
+use super::layout::Layout;
+use super::shader::{self, Binding, Shader, Tier};
+use super::target::Target;
 use crate::matrix::{Affine, Format, ScaleFormat};
-use crate::network::{MatrixId, Network};
-
-/// Values that every row of an activation is padded to a multiple of, so that it can be read in the chunks
-/// of eight that f16 weights come in.
-pub(super) const STRIDE_ALIGN: usize = 8;
-
-/// How keys and values are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheFormat {
-    /// One word a value: exact, for f32 weights.
-    F32,
-    /// Two values a word.
-    F16,
-}
-
-impl CacheFormat {
-    /// Exact caches for exact weights; otherwise half the size.
-    pub(super) fn for_weights(formats: impl IntoIterator<Item = Format>) -> Self {
-        if formats.into_iter().all(|format| format == Format::F32) { Self::F32 } else { Self::F16 }
-    }
-
-    /// Words of a position's keys and values.
-    pub(super) fn row_words(self, kv_width: usize) -> usize {
-        match self {
-            Self::F32 => 2 * kv_width,
-            Self::F16 => kv_width,
-        }
-    }
-
-    fn read_piece(self) -> Piece {
-        match self {
-            Self::F32 => shader::CACHE_READ_F32,
-            Self::F16 => shader::CACHE_READ_F16,
-        }
-    }
-
-    fn octets_piece(self) -> Piece {
-        match self {
-            Self::F32 => shader::CACHE_OCTETS_F32,
-            Self::F16 => shader::CACHE_OCTETS_F16,
-        }
-    }
-
-    fn write_piece(self) -> Piece {
-        match self {
-            Self::F32 => shader::CACHE_WRITE_F32,
-            Self::F16 => shader::CACHE_WRITE_F16,
-        }
-    }
-}
-
-/// Values from one row of an activation to the next.
-pub(super) fn stride(network: &Network, activation: Activation) -> usize {
-    network.width(activation.slot()).next_multiple_of(STRIDE_ALIGN)
-}
+use crate::network::MatrixId;
 
 /// Which integers a kernel unpacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! RMSNorm as a call of its own: `shaders/rms_norm/*.wgsl`, twin [`crate::cpu::rms_norm`].
 
-use super::{stride, with_reduction};
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
+use super::with_reduction;
+use crate::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
+use crate::gpu::target::Context;
 use crate::network::{Slot, VectorId};
 
 /// One thread a token; workgroups are small, because a CPU core takes one at a time.

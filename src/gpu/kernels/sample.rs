@@ -1,8 +1,8 @@
 //! Choosing tokens: `shaders/sample/*.wgsl`, twin [`crate::cpu::sample`].
 
-use super::stride;
-use crate::gpu::plan::{Activation, Call, Context, Extent, Grid, Resource};
+use crate::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::gpu::shader::{self, Binding, Shader, Tier};
+use crate::gpu::target::Context;
 use crate::network::Slot;
 
 /// Tokens of the ring that holds what was chosen, until it is read.
