@@ -41,7 +41,7 @@ impl Plan {
     /// Lowers a network whose matrices lie as `layouts` says.
     ///
     /// # Errors
-    /// [`Error::Missing`] for a matrix without a layout.
+    /// [`crate::Error::Missing`] for a matrix without a layout.
     pub fn new(network: &Network, layouts: &HashMap<MatrixId, Layout>, target: Target) -> Result<Self> {
         let context = Context { network, layouts, target };
         let is_head = |op: &&Op| matches!(op, Op::Project { rows: Rows::Wanted, .. });
@@ -81,7 +81,7 @@ impl Plan {
 /// The shaders that can be known once a matrix is, except those for what is seldom asked for.
 ///
 /// # Errors
-/// [`Error::Missing`] where `layouts` lacks the matrix.
+/// [`crate::Error::Missing`] where `layouts` lacks the matrix.
 pub(super) fn shaders_of(
     network: &Network,
     layouts: &HashMap<MatrixId, Layout>,
