@@ -8,7 +8,8 @@
 // f16 has 11 bits and ends at 65504. What a step multiplies therefore lies in a range that does not depend on the model:
 // a token's inputs are divided by a power of two, so that the largest of the step is below 2 (or 4, where it is above
 // 2^127); so are the weights of a row, where they are floats; integers of 8 bits lie, less their middle, between -128 and 127.
-// So the 32 products of a step sum to at most 32 * 128 * 4 = 16384. Across steps sums are f32: no rounding piles up.
+// So even the 32 products of a step would sum to at most 32 * 128 * 4 = 16384. Sums of more than eight are f32, so that
+// rounding does not pile up.
 
 const ROWS: u32 = 64u;
 const ROW_QUADS: u32 = ROWS / 4u;
@@ -17,6 +18,8 @@ const THREAD_TOKENS: u32 = 8u;
 const TILE_QUADS: u32 = 8u;
 const TILE_CHUNKS: u32 = TILE_QUADS / QUADS_PER_CHUNK;
 const SLICES: u32 = 2u;
+// Quads of columns that are summed in f16.
+const RUN: u32 = 2u;
 const SLICE_THREADS: u32 = 64u;
 const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 // Neighbouring threads that share the largest value of 32 columns, no more than the smallest subgroup has.
@@ -153,23 +156,29 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         stage_weights(thread, slice, first_row, first + slice);
         stage_input(thread, slice, first_token, first + slice);
         workgroupBarrier();
-        var halves = array<vec4<f16>, THREAD_TOKENS>();
-        for (var q = 0u; q < TILE_QUADS; q++) {
-            let weights = 4u * (slice * TILE_QUADS + q) * ROW_QUADS + rows;
-            let a = weight_tile[weights];
-            let b = weight_tile[weights + ROW_QUADS];
-            let c = weight_tile[weights + 2u * ROW_QUADS];
-            let d = weight_tile[weights + 3u * ROW_QUADS];
+        var whole = array<vec4<f32>, THREAD_TOKENS>();
+        for (var first_quad = 0u; first_quad < TILE_QUADS; first_quad += RUN) {
+            var halves = array<vec4<f16>, THREAD_TOKENS>();
+            for (var q = first_quad; q < first_quad + RUN; q++) {
+                let weights = 4u * (slice * TILE_QUADS + q) * ROW_QUADS + rows;
+                let a = weight_tile[weights];
+                let b = weight_tile[weights + ROW_QUADS];
+                let c = weight_tile[weights + 2u * ROW_QUADS];
+                let d = weight_tile[weights + 3u * ROW_QUADS];
+                for (var t = 0u; t < THREAD_TOKENS; t++) {
+                    let x = input_tile[(slice * TILE_QUADS + q) * TOKENS + line + t];
+                    halves[t] = fma(a, vec4(x.x), fma(b, vec4(x.y), fma(c, vec4(x.z), fma(d, vec4(x.w), halves[t]))));
+                }
+            }
             for (var t = 0u; t < THREAD_TOKENS; t++) {
-                let x = input_tile[(slice * TILE_QUADS + q) * TOKENS + line + t];
-                halves[t] = fma(a, vec4(x.x), fma(b, vec4(x.y), fma(c, vec4(x.z), fma(d, vec4(x.w), halves[t]))));
+                whole[t] += vec4<f32>(halves[t]);
             }
         }
         let scale = row_scales[slice * ROW_QUADS + rows];
         let bias = row_biases[slice * ROW_QUADS + rows];
         for (var t = 0u; t < THREAD_TOKENS; t++) {
             let x = token_scales[slice * TOKENS + line + t];
-            products[t] += x.x * scale * vec4<f32>(halves[t]) + x.y * bias;
+            products[t] += x.x * scale * whole[t] + x.y * bias;
         }
     }
 
