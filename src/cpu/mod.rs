@@ -11,6 +11,7 @@ pub mod embed;
 mod exp;
 pub mod int8;
 pub mod matmul;
+mod memory;
 mod parallel;
 mod pass;
 pub mod rms_norm;

@@ -1,11 +1,10 @@
-//! One conversation's caches, and the buffers that its passes use again and again.
+//! One conversation, and the passes that extend it.
 
 use std::rc::Rc;
 
-use super::int8::Activations;
+use super::memory::Memory;
 use super::parallel::on_pool;
 use super::pass::Pass;
-use super::rotary::rotary_table;
 use super::weights::Weights;
 use crate::backend::{Wanted, check_batch};
 use crate::error::Result;
@@ -22,45 +21,13 @@ pub struct State {
     max_positions: usize,
 }
 
-/// What passes leave behind: keys and values for their successors, buffers for nobody's eyes.
-pub(super) struct Memory {
-    pub(super) caches: Vec<Cache>,
-    /// By [`Slot`].
-    slots: [Vec<f32>; 5],
-    pub(super) scratch: Scratch,
-    pub(super) rotary_table: Vec<[f32; 2]>,
-    /// Positions filled.
-    pub(super) len: usize,
-}
-
-/// Keys and values of every position so far, `[positions, kv_width]` each.
-#[derive(Default, Clone)]
-pub(super) struct Cache {
-    pub(super) keys: Vec<f32>,
-    pub(super) values: Vec<f32>,
-}
-
-/// Buffers of one projection.
-#[derive(Default)]
-pub(super) struct Scratch {
-    pub(super) normed: Vec<f32>,
-    pub(super) rounded: Activations,
-    pub(super) products: Vec<f32>,
-}
-
 impl State {
     /// An empty state with room for `max_positions` tokens.
     ///
     /// # Errors
     /// None today; the GPU's twin can run out of memory.
     pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
-        let memory = Memory {
-            caches: vec![Cache::default(); network.num_caches()],
-            slots: Default::default(),
-            scratch: Scratch::default(),
-            rotary_table: rotary_table(&network.config.rotary_frequencies(), max_positions),
-            len: 0,
-        };
+        let memory = Memory::new(&network, max_positions);
         Ok(Self { network, weights, memory, max_positions })
     }
 
@@ -113,22 +80,5 @@ impl State {
         run.map(|()| {
             if wanted == Wanted::None { Vec::new() } else { std::mem::take(self.memory.slot(Slot::Logits)) }
         })
-    }
-}
-
-impl Memory {
-    /// The rows of a slot.
-    pub(super) fn slot(&mut self, slot: Slot) -> &mut Vec<f32> {
-        &mut self.slots[slot as usize]
-    }
-
-    /// Takes a slot's rows, to be put back: two slots are borrowed at once in most calls.
-    pub(super) fn take(&mut self, slot: Slot) -> Vec<f32> {
-        std::mem::take(self.slot(slot))
-    }
-
-    /// Puts rows into a slot.
-    pub(super) fn put(&mut self, slot: Slot, rows: Vec<f32>) {
-        *self.slot(slot) = rows;
     }
 }
