@@ -11,21 +11,11 @@
 // So even the 32 products of a step would sum to at most 32 * 128 * 4 = 16384. Sums of more than eight are f32, so that
 // rounding does not pile up.
 
-const ROWS: u32 = 64u;
-const ROW_QUADS: u32 = ROWS / 4u;
-const TOKENS: u32 = 32u;
-const THREAD_TOKENS: u32 = 8u;
-const TILE_QUADS: u32 = 8u;
-const TILE_CHUNKS: u32 = TILE_QUADS / QUADS_PER_CHUNK;
 const SLICES: u32 = 2u;
 // Quads of columns that are summed in f16.
 const RUN: u32 = 2u;
-const SLICE_THREADS: u32 = 64u;
-const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 // Neighbouring threads that share the largest value of 32 columns, no more than the smallest subgroup has.
 const LANES: u32 = 4u;
-
-@group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
 // Of each slice: [column][quad of rows] and [quad of columns][token].
 var<workgroup> weight_tile: array<vec4<f16>, SLICES * 4u * TILE_QUADS * ROW_QUADS>;
@@ -98,13 +88,6 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     }
 }
 
-fn read_input(token: u32, q: u32) -> vec4<f32> {
-    if token < batch.rows && q < INPUT_QUADS {
-        return input[token * INPUT_QUADS + q];
-    }
-    return vec4(0.0);
-}
-
 // A thread stages eight columns of two tokens.
 fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let lane = thread % LANES;
@@ -127,16 +110,6 @@ fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
         if lane == 0u {
             token_scales[slice * TOKENS + token] = scale.x * vec2(1.0, sum);
         }
-    }
-}
-
-// Four neighbouring rows of a token, where there are so many.
-fn finish_four(token: u32, row: u32, products: vec4<f32>) {
-    if token < batch.rows && row < part.num_rows {
-        finish(token, part.first_row + row, add_bias(part.first_row + row, products.xy));
-    }
-    if token < batch.rows && row + 2u < part.num_rows {
-        finish(token, part.first_row + row + 2u, add_bias(part.first_row + row + 2u, products.zw));
     }
 }
 

@@ -9,19 +9,9 @@
 // spans two quantisation groups, so that with w = s * (q + taken) + b its products are
 // scale * (s * sum(q * x8) + (b + s * taken) * sum(x8)). Both sums are exact.
 
-const ROWS: u32 = 64u;
-const ROW_QUADS: u32 = ROWS / 4u;
-const TOKENS: u32 = 32u;
-const THREAD_TOKENS: u32 = 8u;
-const TILE_QUADS: u32 = 8u;
-const TILE_CHUNKS: u32 = TILE_QUADS / QUADS_PER_CHUNK;
 const SLICES: u32 = 4u;
-const SLICE_THREADS: u32 = 64u;
-const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 // Threads that stage four rows.
 const LANES: u32 = 4u;
-
-@group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
 // Of each slice, words of four columns: [word][quad of rows], and [half of the step][token] with the half's four words.
 var<workgroup> weight_tile: array<vec4<u32>, SLICES * TILE_QUADS * ROW_QUADS>;
@@ -53,13 +43,6 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
         row_scales[slice * ROW_QUADS + rows] = scale;
         row_biases[slice * ROW_QUADS + rows] = bias;
     }
-}
-
-fn read_input(token: u32, q: u32) -> vec4<f32> {
-    if token < batch.rows && q < INPUT_QUADS {
-        return input[token * INPUT_QUADS + q];
-    }
-    return vec4(0.0);
 }
 
 fn round_quad(x: vec4<f32>, inverse: f32) -> vec4<i32> {
@@ -102,16 +85,6 @@ fn four_rows(weights: vec4<u32>, x: u32) -> vec4<i32> {
         dot4I8Packed(weights.z, x),
         dot4I8Packed(weights.w, x),
     );
-}
-
-// Four neighbouring rows of a token, where there are so many.
-fn finish_four(token: u32, row: u32, products: vec4<f32>) {
-    if token < batch.rows && row < part.num_rows {
-        finish(token, part.first_row + row, add_bias(part.first_row + row, products.xy));
-    }
-    if token < batch.rows && row + 2u < part.num_rows {
-        finish(token, part.first_row + row + 2u, add_bias(part.first_row + row + 2u, products.zw));
-    }
 }
 
 @compute @workgroup_size(SLICES * SLICE_THREADS)

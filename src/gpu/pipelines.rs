@@ -5,13 +5,37 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use super::buffer::Buffer;
 use super::shader::{Access, Binding, Dialect, Shader};
 
 /// A compute pipeline and the layout of its one bind group.
 #[derive(Clone)]
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
-    pub(super) layout: wgpu::BindGroupLayout,
+    layout: wgpu::BindGroupLayout,
+}
+
+impl Pipeline {
+    /// A bind group of these buffers.
+    pub(super) fn bind<'a>(
+        &self,
+        device: &wgpu::Device,
+        label: &str,
+        buffers: impl IntoIterator<Item = (Binding, &'a Buffer)>,
+    ) -> wgpu::BindGroup {
+        let entries: Vec<_> = buffers
+            .into_iter()
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding: binding.number(),
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(label),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
 }
 
 /// Begins to compile a text in the background, where the host can: name, text and bindings. What it returns is kept until

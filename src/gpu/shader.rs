@@ -41,6 +41,7 @@ pieces! {
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
     INT8_AFFINE = "lib/int8_affine";
+    LARGE_TILE = "lib/large_tile";
     SCALES_F32 = "lib/scales_f32";
     SCALES_F16 = "lib/scales_f16";
     SCALES_BF16 = "lib/scales_bf16";

@@ -10,7 +10,6 @@ use super::device::Gpu;
 use super::kernels::attention::SPLITS;
 use super::kernels::sample::RING;
 use super::loops::SAFE_TURNS;
-use super::pipelines::Pipeline;
 use super::plan::Plan;
 use super::readback::{self, Readbacks};
 use super::shader::{ATTENTION_THREAD, Binding, Shader, Tier};
@@ -603,21 +602,9 @@ impl Recorder<'_> {
     }
 
     fn dispatch(&self, call: &Call) -> Result<Dispatch> {
-        let Pipeline { pipeline, layout } = self.gpu.pipeline(&call.shader);
-        let buffers = self.bind(call)?;
-        let entries: Vec<_> = buffers
-            .iter()
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding: binding.number(),
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let group = self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&call.label),
-            layout: &layout,
-            entries: &entries,
-        });
-        Ok(Dispatch { label: call.label.clone(), pipeline, group, grid: call.grid })
+        let pipeline = self.gpu.pipeline(&call.shader);
+        let group = pipeline.bind(self.gpu.device(), &call.label, self.bind(call)?);
+        Ok(Dispatch { label: call.label.clone(), pipeline: pipeline.pipeline, group, grid: call.grid })
     }
 
     fn bind(&self, call: &Call) -> Result<Vec<(Binding, &Buffer)>> {

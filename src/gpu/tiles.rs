@@ -10,7 +10,6 @@ use super::cache_format::CacheFormat;
 use super::call::{Activation, Call, Resource};
 use super::device::{Gpu, Options};
 use super::layout::Layout;
-use super::pipelines::Pipeline;
 use super::plan::Plan;
 use super::self_test::self_test;
 use super::shader::{Binding, Tier};
@@ -177,21 +176,11 @@ impl Timed {
         let plan = Plan::new(&network, &HashMap::from([(weight, layout)]), target)?;
         let call = plan.many.first().ok_or_else(|| Error::device("nothing to time", "Report this"))?;
         let buffers = buffers(gpu, call, rows, cols, target)?;
-        let Pipeline { pipeline, layout } = gpu.pipeline(&call.shader);
-        let entries: Vec<_> = buffers
-            .iter()
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
-                binding: binding.number(),
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let group = gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&call.label),
-            layout: &layout,
-            entries: &entries,
-        });
+        let pipeline = gpu.pipeline(&call.shader);
+        let bound = buffers.iter().map(|(binding, buffer)| (*binding, buffer));
+        let group = pipeline.bind(gpu.device(), &call.label, bound);
         let workgroups = (call.grid.x.workgroups(TOKENS), call.grid.y.workgroups(TOKENS));
-        Ok(Self { pipeline, group, _buffers: buffers, workgroups })
+        Ok(Self { pipeline: pipeline.pipeline, group, _buffers: buffers, workgroups })
     }
 
     fn record(&self, pass: &mut wgpu::ComputePass, times: usize) {

@@ -19,7 +19,7 @@ const THREAD_TOKENS: usize = 4;
 /// Rows and tokens of a workgroup's tile in `matmul/tiled.wgsl`.
 const TILE: usize = 32;
 
-/// The same of `matmul/tiled_f16.wgsl` and `matmul/tiled_int8.wgsl`.
+/// The same of `lib/large_tile.wgsl`.
 const LARGE_TILE: (usize, usize) = (64, 32);
 
 /// Threads of a workgroup of `matmul/vector.wgsl`.
@@ -208,13 +208,14 @@ fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
         y: Extent::rows(tile_tokens),
     };
     let kernel = |kernel| Shader::new(kernel, target.max_batch);
+    let large = |shader: Shader| (shader.piece(shader::LARGE_TILE), grid(LARGE_TILE));
     match (format, target.tier) {
         (Format::Affine(_), _) if target.int8_tiles => {
-            (kernel(shader::MATMUL_TILED_INT8).piece(shader::INT8_AFFINE), grid(LARGE_TILE))
+            large(kernel(shader::MATMUL_TILED_INT8).piece(shader::INT8_AFFINE))
         }
         (Format::F16 | Format::Bf16 | Format::Affine(_), Tier::F16) => {
             let floats = !matches!(format, Format::Affine(_));
-            (kernel(shader::MATMUL_TILED_F16).constant("FLOAT_WEIGHTS", floats), grid(LARGE_TILE))
+            large(kernel(shader::MATMUL_TILED_F16).constant("FLOAT_WEIGHTS", floats))
         }
         _ => (kernel(shader::MATMUL_TILED), grid((TILE, TILE))),
     }
