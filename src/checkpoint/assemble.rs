@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::floats::{decode, u32s};
+use super::floats::{all_finite, decode, extend_words};
 use super::fuse::{fuse_matrices, fuse_vectors, num_parts};
 use super::names::{Field, Module, Name};
 use super::rows::{RowWriter, convert, reserved};
@@ -33,8 +33,9 @@ pub(crate) struct Incoming {
 enum Values {
     Vector(Vec<f32>),
     Rows(RowWriter),
-    Packed { words: Vec<u32>, row_words: usize, format: BitsAndGroup },
-    Groups(Vec<f32>),
+    Packed(Vec<u32>, BitsAndGroup),
+    /// Scales or biases, as stored.
+    Groups(Vec<u8>),
 }
 
 impl Incoming {
@@ -50,9 +51,9 @@ impl Incoming {
                 (cols * dtype.bitsize() / 8, Values::Rows(RowWriter::new(rows, cols, format)?))
             }
             Spec::Packed(format) => {
-                let row_words = stored_affine(format, ScaleFormat::F32).row_words(cols);
-                let words = reserved(rows, row_words)?;
-                (cols * format.bits as usize / 8, Values::Packed { words, row_words, format })
+                // Whole groups fill their words, and those need no padding.
+                let words = reserved(rows, stored_affine(format, ScaleFormat::F32).row_words(cols))?;
+                (cols * format.bits as usize / 8, Values::Packed(words, format))
             }
             Spec::Groups(_) => (4, Values::Groups(Vec::new())),
         };
@@ -66,24 +67,24 @@ impl Incoming {
 
     /// Takes the next band.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Values::Packed { words, row_words, .. } = &mut self.values {
-            for row in bytes.chunks_exact(self.row_len as usize) {
-                words.extend(u32s(row));
-                words.resize(words.len().next_multiple_of(*row_words), 0);
-            }
-            return Ok(());
-        }
-        self.floats.clear();
-        decode(self.dtype, bytes, &mut self.floats);
-        self.non_finite |= !self.floats.iter().all(|value| value.is_finite());
         match &mut self.values {
-            Values::Vector(values) | Values::Groups(values) => {
-                values.extend_from_slice(&self.floats);
-                Ok(())
+            Values::Packed(words, _) => extend_words(words, bytes),
+            Values::Groups(stored) => {
+                self.non_finite |= !all_finite(self.dtype, bytes);
+                stored.extend_from_slice(bytes);
             }
-            Values::Rows(rows) => rows.push(&self.floats),
-            Values::Packed { .. } => Ok(()),
+            Values::Vector(values) => {
+                self.non_finite |= !all_finite(self.dtype, bytes);
+                decode(self.dtype, bytes, values);
+            }
+            Values::Rows(rows) => {
+                self.non_finite |= !all_finite(self.dtype, bytes);
+                self.floats.clear();
+                decode(self.dtype, bytes, &mut self.floats);
+                return rows.push(&self.floats);
+            }
         }
+        Ok(())
     }
 }
 
@@ -91,8 +92,22 @@ impl Incoming {
 #[derive(Default)]
 struct QuantizedParts {
     packed: Option<(Vec<u32>, BitsAndGroup)>,
-    scales: Option<(Vec<f32>, ScaleFormat)>,
-    biases: Option<(Vec<f32>, ScaleFormat)>,
+    scales: Option<Stored>,
+    biases: Option<Stored>,
+}
+
+/// Floats as they lie in a file.
+struct Stored {
+    bytes: Vec<u8>,
+    dtype: Dtype,
+}
+
+impl Stored {
+    fn decoded(&self) -> Vec<f32> {
+        let mut values = Vec::new();
+        decode(self.dtype, &self.bytes, &mut values);
+        values
+    }
 }
 
 /// What is on its way to a backend.
@@ -146,14 +161,14 @@ impl<'a> Assembly<'a> {
                 }
                 self.put_part(module, matrix)
             }
-            Values::Packed { words, format, .. } => {
+            Values::Packed(words, format) => {
                 self.quantized.entry(module).or_default().packed = Some((words, format));
                 self.put_quantized(module)
             }
-            Values::Groups(values) => {
+            Values::Groups(bytes) => {
                 let parts = self.quantized.entry(module).or_default();
                 let slot = if field == Field::Scales { &mut parts.scales } else { &mut parts.biases };
-                *slot = Some((values, scale_format(dtype)));
+                *slot = Some(Stored { bytes, dtype });
                 self.put_quantized(module)
             }
         }
@@ -228,25 +243,30 @@ fn quantized_matrix(
     rows: usize,
     cols: usize,
     (words, format): (Vec<u32>, BitsAndGroup),
-    (scales, scales_as): &(Vec<f32>, ScaleFormat),
-    (biases, biases_as): &(Vec<f32>, ScaleFormat),
+    scales: &Stored,
+    biases: &Stored,
 ) -> Matrix {
-    let format_of_pairs = if scales_as == biases_as { *scales_as } else { ScaleFormat::F32 };
-    let mut pairs = Vec::with_capacity(scales.len() * format_of_pairs.words());
-    for (scale, bias) in scales.iter().zip(biases) {
-        format_of_pairs.push((*scale, *bias), &mut pairs);
-    }
-    Matrix { rows, cols, format: stored_affine(format, format_of_pairs), words, scales: pairs }
+    let (scale_format, scales) = pairs(scales, biases);
+    Matrix { rows, cols, format: stored_affine(format, scale_format), words, scales }
+}
+
+/// Each group's scale and bias side by side: halves as they are where both are of one kind, else in single precision.
+fn pairs(scales: &Stored, biases: &Stored) -> (ScaleFormat, Vec<u32>) {
+    let format = match (scales.dtype, biases.dtype) {
+        (Dtype::F16, Dtype::F16) => ScaleFormat::F16,
+        (Dtype::BF16, Dtype::BF16) => ScaleFormat::Bf16,
+        _ => ScaleFormat::F32,
+    };
+    let pairs = if format == ScaleFormat::F32 {
+        let each = scales.decoded().into_iter().zip(biases.decoded());
+        each.flat_map(|(scale, bias)| [scale.to_bits(), bias.to_bits()]).collect()
+    } else {
+        let each = scales.bytes.as_chunks().0.iter().zip(biases.bytes.as_chunks().0);
+        each.map(|([s0, s1], [b0, b1])| u32::from_le_bytes([*s0, *s1, *b0, *b1])).collect()
+    };
+    (format, pairs)
 }
 
 fn stored_affine(format: BitsAndGroup, scales: ScaleFormat) -> Format {
     Format::Affine(Affine { bits: format.bits, group_size: format.group_size, scales })
-}
-
-fn scale_format(dtype: Dtype) -> ScaleFormat {
-    match dtype {
-        Dtype::F16 => ScaleFormat::F16,
-        Dtype::BF16 => ScaleFormat::Bf16,
-        _ => ScaleFormat::F32,
-    }
 }

@@ -1,5 +1,6 @@
-//! Stored floats to f32, without loss.
+//! Stored numbers to numbers in memory, without loss.
 
+use bytemuck::Pod;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 
@@ -16,21 +17,40 @@ pub(crate) fn decode(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
             let start = extend_zeros(out, bytes.len() / 2);
             u16s(bytes).reinterpret_cast::<bf16>().convert_to_f32_slice(&mut out[start..]);
         }
-        _ => out.extend(u32s(bytes).map(f32::from_bits)),
+        _ => extend_words(out, bytes),
     }
 }
 
-/// The little-endian words in `bytes`.
-pub(crate) fn u32s(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word))
+/// Appends the little-endian words in `bytes` to `out`.
+pub(crate) fn extend_words<T: Pod>(out: &mut Vec<T>, bytes: &[u8]) {
+    let start = extend_zeros(out, bytes.len() / 4);
+    let words: &mut [u8] = bytemuck::cast_slice_mut(&mut out[start..]);
+    let whole = words.len();
+    words.copy_from_slice(&bytes[..whole]);
+    if cfg!(target_endian = "big") {
+        words.as_chunks_mut::<4>().0.iter_mut().for_each(|word| word.reverse());
+    }
+}
+
+/// Whether no little-endian float in `bytes` is infinite or not a number. Types other than F16 and BF16 are read as F32.
+pub(crate) fn all_finite(dtype: Dtype, bytes: &[u8]) -> bool {
+    // An exponent of ones alone stands for neither.
+    let halves = |exponent: u16| {
+        bytes.as_chunks().0.iter().all(|half| u16::from_le_bytes(*half) & exponent != exponent)
+    };
+    match dtype {
+        Dtype::F16 => halves(0x7c00),
+        Dtype::BF16 => halves(0x7f80),
+        _ => bytes.as_chunks().0.iter().all(|word| f32::from_le_bytes(*word).is_finite()),
+    }
 }
 
 fn u16s(bytes: &[u8]) -> Vec<u16> {
     bytes.as_chunks::<2>().0.iter().map(|half| u16::from_le_bytes(*half)).collect()
 }
 
-fn extend_zeros(out: &mut Vec<f32>, n: usize) -> usize {
+fn extend_zeros<T: Pod>(out: &mut Vec<T>, n: usize) -> usize {
     let start = out.len();
-    out.resize(start + n, 0.0);
+    out.resize(start + n, T::zeroed());
     start
 }

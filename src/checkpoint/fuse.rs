@@ -16,7 +16,7 @@ pub(crate) fn num_parts(id: MatrixId) -> usize {
 }
 
 /// Where row `row` of part `part` goes.
-pub(crate) fn fused_row(id: MatrixId, part: usize, row: usize, config: &Config) -> usize {
+fn fused_row(id: MatrixId, part: usize, row: usize, config: &Config) -> usize {
     match (id, part) {
         (MatrixId::Block(_, Projection::Qkv), 0) => paired_row(row, config.head_dim),
         (MatrixId::Block(_, Projection::Qkv), 1) => config.query_width() + paired_row(row, config.head_dim),
@@ -43,27 +43,32 @@ pub(crate) fn fuse_matrices(id: MatrixId, parts: Vec<Matrix>, config: &Config) -
     let cols = parts.first().map_or(0, |part| part.cols);
     let (row_words, row_scales) = (format.row_words(cols), format.row_scale_words(cols));
     let mut words = reserved(rows, row_words)?;
-    words.resize(rows * row_words, 0);
     let mut scales = reserved(rows, row_scales)?;
-    scales.resize(rows * row_scales, 0);
-    for (index, part) in parts.into_iter().enumerate() {
-        let part = convert(part, format)?;
-        for row in 0..part.rows {
-            let to = fused_row(id, index, row, config);
-            words[to * row_words..(to + 1) * row_words].copy_from_slice(part.row_words(row));
-            scales[to * row_scales..(to + 1) * row_scales].copy_from_slice(part.row_scales(row));
-        }
+    let parts = parts.into_iter().map(|part| convert(part, format)).collect::<Result<Vec<_>>>()?;
+    for (part, row) in sources(id, parts.iter().map(|part| part.rows), config) {
+        words.extend_from_slice(parts[part].row_words(row));
+        scales.extend_from_slice(parts[part].row_scales(row));
     }
     Ok(Some(Matrix { rows, cols, format, words, scales }))
 }
 
-/// One bias vector of all parts.
-pub(crate) fn fuse_vectors(id: MatrixId, parts: &[Vec<f32>], config: &Config) -> Vec<f32> {
-    let mut fused = vec![0.0; parts.iter().map(Vec::len).sum()];
-    for (index, part) in parts.iter().enumerate() {
-        for (row, value) in part.iter().enumerate() {
-            fused[fused_row(id, index, row, config)] = *value;
+/// The part and its row that each fused row comes from.
+fn sources(
+    id: MatrixId,
+    part_rows: impl Iterator<Item = usize> + Clone,
+    config: &Config,
+) -> Vec<(usize, usize)> {
+    let mut sources = vec![(0, 0); part_rows.clone().sum()];
+    for (part, rows) in part_rows.enumerate() {
+        for row in 0..rows {
+            sources[fused_row(id, part, row, config)] = (part, row);
         }
     }
-    fused
+    sources
+}
+
+/// One bias vector of all parts.
+pub(crate) fn fuse_vectors(id: MatrixId, parts: &[Vec<f32>], config: &Config) -> Vec<f32> {
+    let sources = sources(id, parts.iter().map(Vec::len), config);
+    sources.into_iter().map(|(part, row)| parts[part][row]).collect()
 }

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::cpu::simd::{Bytes, LANES, UNIT};
+use crate::cpu::simd::{Bytes, LANES};
 use crate::matrix::{Affine, Format, Matrix};
 
 /// Bytes of [`Head`].
@@ -49,29 +49,13 @@ impl Panels {
         let Format::Affine(affine) = matrix.format else { return None };
         let (rows, cols) = (matrix.rows, matrix.cols);
         let mut panels = Self { rows, cols, affine, lines: Vec::new() };
-        let lines = rows.div_ceil(LANES) * panels.panel_bytes() / HEAD;
-        panels.lines = vec![Line::zeroed(); lines];
-        for row in 0..rows {
-            panels.put_row(row, matrix.row_words(row), matrix.row_scales(row));
+        let panel_bytes = panels.panel_bytes();
+        panels.lines = bytemuck::zeroed_vec(rows.div_ceil(LANES) * panel_bytes / size_of::<Line>());
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels.lines);
+        for (index, panel) in bytes.chunks_exact_mut(panel_bytes).enumerate() {
+            fill(panel, affine, matrix, LANES * index);
         }
         Some(panels)
-    }
-
-    fn put_row(&mut self, row: usize, words: &[u32], scales: &[u32]) {
-        let (affine, lane) = (self.affine, row % LANES);
-        let (panel_bytes, record_bytes) = (self.panel_bytes(), self.record_bytes());
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.lines);
-        let panel = &mut bytes[row / LANES * panel_bytes..][..panel_bytes];
-        let words = words.chunks_exact((affine.group_size * affine.bits / 32) as usize);
-        for ((group, record), words) in panel.chunks_exact_mut(record_bytes).enumerate().zip(words) {
-            let (head, vectors) = record.split_at_mut(HEAD);
-            let head: &mut Head = bytemuck::from_bytes_mut(head);
-            (head.scales[lane], head.biases[lane]) = affine.scales.get(scales, group);
-            for (vector, word) in vectors.as_chunks_mut::<UNIT>().0.iter_mut().zip(words) {
-                let word = if affine.bits == 4 { split_halves(*word) } else { *word };
-                vector[4 * lane..4 * lane + 4].copy_from_slice(&word.to_le_bytes());
-            }
-        }
     }
 
     /// Bytes of the weights.
@@ -109,7 +93,7 @@ impl Panels {
     }
 
     fn record_bytes(&self) -> usize {
-        HEAD + (self.affine.group_size * self.affine.bits) as usize * LANES / 8
+        record_bytes(self.affine)
     }
 
     fn panel_bytes(&self) -> usize {
@@ -117,11 +101,51 @@ impl Panels {
     }
 }
 
+fn record_bytes(affine: Affine) -> usize {
+    HEAD + (affine.group_size * affine.bits) as usize * LANES / 8
+}
+
+/// Fills a panel with the rows from `first_row` on; where the matrix has fewer than eight, zeros stay.
+///
+/// A browser makes fast code of what is called often, not of a loop that runs long: this is called often.
+#[inline(never)]
+fn fill(panel: &mut [u8], affine: Affine, matrix: &Matrix, first_row: usize) {
+    let record_bytes = record_bytes(affine);
+    for (lane, row) in (first_row..matrix.rows.min(first_row + LANES)).enumerate() {
+        let scales = matrix.row_scales(row);
+        let words = matrix.row_words(row).chunks_exact((affine.group_size * affine.bits / 32) as usize);
+        for ((group, record), words) in panel.chunks_exact_mut(record_bytes).enumerate().zip(words) {
+            let (head, vectors) = parts_mut(record);
+            (head.scales[lane], head.biases[lane]) = affine.scales.get(scales, group);
+            for (vector, word) in vectors.iter_mut().zip(words) {
+                vector[lane] = word.to_le();
+            }
+        }
+    }
+    if affine.bits == 4 {
+        // Not while they are scattered: side by side, a register takes several.
+        for record in panel.chunks_exact_mut(record_bytes) {
+            let words = parts_mut(record).1.as_flattened_mut();
+            for word in words {
+                *word = split_halves(u32::from_le(*word)).to_le();
+            }
+        }
+    }
+}
+
+fn parts_mut(record: &mut [u8]) -> (&mut Head, &mut [[u32; LANES]]) {
+    let (head, vectors) = record.split_at_mut(HEAD);
+    (bytemuck::from_bytes_mut(head), bytemuck::cast_slice_mut(vectors))
+}
+
 /// Eight nibbles in order become four bytes: nibble `j` below nibble `4 + j`.
+#[inline]
 fn split_halves(word: u32) -> u32 {
-    let spread = |half: u32| {
-        let bytes = (half | half << 8) & 0x00ff_00ff;
-        (bytes | bytes << 4) & 0x0f0f_0f0f
-    };
-    spread(word & 0xffff) | spread(word >> 16) << 4
+    // 0 1 2 3 4 5 6 7, the lowest first.
+    let pairs = (word ^ word >> 8) & 0xff00;
+    // 0 1 4 5 2 3 6 7.
+    let word = word ^ pairs ^ pairs << 8;
+    let single = (word ^ word >> 4) & 0x00f0_00f0;
+    // 0 4 1 5 2 6 3 7.
+    word ^ single ^ single << 4
 }
