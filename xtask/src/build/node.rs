@@ -44,6 +44,9 @@ pub(super) fn optimise(wasm: &Path) -> Result<()> {
     }
     // -O3, not -Oz: the CPU fallback runs in this module, and loops matter more to it than the last kilobytes.
     let mut args = vec!["-O3".to_owned(), "--strip-debug".to_owned(), "--strip-producers".to_owned()];
+    // Else whatever has one caller becomes part of it, whole files' worth: browsers compile a function that is called
+    // often once more in the background, and one of 100 kB took half a second of a core at every load.
+    args.push("--one-caller-inline-max-function-size=500".to_owned());
     args.extend(FEATURES.iter().map(|feature| format!("--enable-{feature}")));
     process::run(
         process::command(node)
