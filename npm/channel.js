@@ -1,6 +1,6 @@
 // Calls into the worker: each has an id, may send events while it runs, and can be cancelled.
 
-import { MobileLLMError, cancelled } from "./errors.js";
+import { MobileLLMError, cancelled, workerFailed } from "./errors.js";
 
 /** The main thread's end. */
 export class Channel {
@@ -13,26 +13,23 @@ export class Channel {
     // This form is what bundlers look for; it is also plain JavaScript.
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "mobilellm" });
     this.#worker.onmessage = ({ data }) => this.#receive(data);
-    this.#worker.onerror = (event) => {
-      const detail = event.message ? `: ${event.message}` : " (its files may be missing, or a policy forbids it)";
-      this.end(new MobileLLMError("worker", `the engine's worker failed${detail}`));
-    };
+    this.#worker.onerror = (event) => this.end(workerFailed("engine", event));
   }
 
   /**
    * Calls a method of the worker.
    *
    * `onEvent` gets what the call reports while it runs. When `signal` aborts, the worker is told, and the promise
-   * settles when it has stopped.
+   * settles when it has stopped. `transfer` lists the parts of `params` that the worker gets for itself.
    */
-  call(method, params, { onEvent, signal } = {}) {
+  call(method, params, { onEvent, signal, transfer = [] } = {}) {
     if (this.#ended) return Promise.reject(this.#ended);
     if (signal?.aborted) return Promise.reject(cancelled());
     const id = this.#nextId++;
     const abort = () => this.#worker.postMessage({ id, method: "cancel" });
     signal?.addEventListener("abort", abort, { once: true });
     const promise = new Promise((resolve, reject) => this.#calls.set(id, { resolve, reject, onEvent }));
-    this.#worker.postMessage({ id, method, params });
+    this.#worker.postMessage({ id, method, params }, transfer);
     return promise.finally(() => signal?.removeEventListener("abort", abort));
   }
 

@@ -2,7 +2,7 @@
 
 import { Channel } from "./channel.js";
 import { ChatCompletions, TextCompletions } from "./completions.js";
-import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
+import { MobileLLMError, cancelled, invalid, show, workerFailed } from "./errors.js";
 import { tokenIds, wellFormed } from "./requests.js";
 import { resolveSource } from "./source.js";
 
@@ -26,18 +26,20 @@ export class Engine {
     const resolved = await resolveSource(source);
     if (signal?.aborted) throw cancelled();
     const channel = new Channel();
+    const reader = startReader(channel);
     // Ending the worker frees everything at once: the connection, the memory and the GPU.
     const abort = () => channel.end(cancelled());
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      const params = { source: resolved, options: engineOptions };
-      const info = await channel.call("load", params, { onEvent: onProgress });
+      const params = { source: resolved, options: engineOptions, reader: reader.port };
+      const info = await channel.call("load", params, { onEvent: onProgress, transfer: [reader.port] });
       return new Engine(channel, info);
     } catch (error) {
       channel.end(error);
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
+      reader.end();
     }
   }
 
@@ -61,6 +63,15 @@ export class Engine {
   [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
     this.close();
   }
+}
+
+/** A thread that reads files while the engine computes; one that breaks ends the channel. */
+function startReader(channel) {
+  const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module", name: "mobilellm-reader" });
+  worker.onerror = (event) => channel.end(workerFailed("reader", event));
+  const { port1, port2 } = new MessageChannel();
+  worker.postMessage(null, [port1]);
+  return { port: port2, end: () => worker.terminate() };
 }
 
 /** The load options that the worker needs, checked by name and value. */

@@ -19,6 +19,12 @@ export function cancelled() {
   return new MobileLLMError("cancelled", "cancelled");
 }
 
+/** What a worker's error event says. */
+export function workerFailed(whose, { message }) {
+  const detail = message ? `: ${message}` : " (its files may be missing, or a policy forbids it)";
+  return new MobileLLMError("worker", `the ${whose}'s worker failed${detail}`);
+}
+
 /** How a value looks in an error message. */
 export function show(value) {
   if (typeof value === "function") return "a function";

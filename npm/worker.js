@@ -1,6 +1,7 @@
 // The engine's thread. It holds one engine, and answers the calls of channel.js.
 
 import init, { Canceller, WebEngine, benchmark, benchmarkChoices, onPanic } from "./mobilellm.js";
+import { ReadAhead } from "./read-ahead.js";
 
 let engine = null;
 let lastGeneration = Promise.resolve();
@@ -15,9 +16,9 @@ async function start() {
 }
 
 const methods = {
-  async load({ source, options }, report) {
+  async load({ source, options, reader }, report) {
     await start();
-    engine = await WebEngine.load(source, options, report);
+    engine = await WebEngine.load(source, new ReadAhead(reader), options, report);
     return engine.info();
   },
 

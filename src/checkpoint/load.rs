@@ -81,7 +81,11 @@ impl Weights {
             Err(error) => return Err(error),
         };
         match read_optional(source, INDEX_FILE, INDEX_LIMIT, cancel).await? {
-            Some(json) => Ok(Self::Sharded(Index::parse(&path_of(source, INDEX_FILE), &json)?)),
+            Some(json) => {
+                let index = Index::parse(&path_of(source, INDEX_FILE), &json)?;
+                source.expect(&index.files.keys().map(String::as_str).collect::<Vec<_>>());
+                Ok(Self::Sharded(index))
+            }
             None => Err(absent),
         }
     }

@@ -10,6 +10,9 @@ pub trait Source {
     /// The folder as a person would name it: a path or a URL.
     fn location(&self) -> String;
 
+    /// Names files that will be opened, in that order: a source may begin to read them.
+    fn expect(&self, _files: &[&str]) {}
+
     /// Opens a file of the folder for reading from its beginning; `None` where there is no such file.
     ///
     /// A source that may have to wait looks at `cancel` while it does, here and in the stream.

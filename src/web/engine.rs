@@ -13,7 +13,7 @@ use web_time::Instant;
 
 use super::errors::{message, to_js};
 use super::event_loop::Breather;
-use super::fetch::FetchSource;
+use super::fetch::{FetchSource, ReadAhead};
 use super::files::FilesSource;
 use super::log;
 use super::request::{Prepared, Request};
@@ -62,13 +62,18 @@ struct NamedInfo<'a> {
 
 #[wasm_bindgen]
 impl WebEngine {
-    /// Loads a checkpoint; `report` is called with progress.
-    pub async fn load(source: JsValue, settings: JsValue, report: Function) -> Result<WebEngine, JsValue> {
+    /// Loads a checkpoint, whose files `ahead` fetches where they lie on a server; `report` is called with progress.
+    pub async fn load(
+        source: JsValue,
+        ahead: ReadAhead,
+        settings: JsValue,
+        report: Function,
+    ) -> Result<WebEngine, JsValue> {
         log::start();
         let settings: LoadSettings = from_js("options", settings)?;
         let name = text_field(&source, "name");
         let patience = Duration::from_millis(settings.stall_timeout.into());
-        let source = open_source(&source, patience)?;
+        let source = open_source(&source, ahead, patience)?;
         load(source.as_ref(), settings, name, &report).await.map_err(|error| to_js(&error))
     }
 
@@ -308,10 +313,10 @@ fn throttled(report: &Function) -> impl FnMut(Progress) + '_ {
 }
 
 /// `{ kind: "url", url }` or `{ kind: "files", files: { name: File } }`, as `npm/source.js` makes them.
-fn open_source(source: &JsValue, patience: Duration) -> Result<Box<dyn Source>, JsValue> {
+fn open_source(source: &JsValue, ahead: ReadAhead, patience: Duration) -> Result<Box<dyn Source>, JsValue> {
     let url = text_field(source, "url");
     if !url.is_empty() {
-        return Ok(Box::new(FetchSource::new(&url, patience)));
+        return Ok(Box::new(FetchSource::new(&url, patience, ahead)));
     }
     let files: Object = Reflect::get(source, &"files".into())?.dyn_into()?;
     let mut by_name = BTreeMap::new();

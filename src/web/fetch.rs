@@ -18,8 +18,12 @@ use crate::error::{Error, Result};
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_name = fetch)]
-    fn js_fetch(url: &str) -> Promise;
+    /// The class of that name in `npm/read-ahead.js`.
+    pub type ReadAhead;
+    #[wasm_bindgen(method)]
+    fn fetch(this: &ReadAhead, url: &str) -> Promise;
+    #[wasm_bindgen(method)]
+    fn expect(this: &ReadAhead, urls: Vec<String>);
 }
 
 /// A folder behind an http(s) URL.
@@ -30,14 +34,16 @@ pub(super) struct FetchSource {
     query: String,
     /// How long the server may stay silent.
     patience: Duration,
+    /// Reads the files.
+    ahead: ReadAhead,
 }
 
 impl FetchSource {
     /// The folder at `url`, with or without a slash at its end; a query is kept for every file.
-    pub(super) fn new(url: &str, patience: Duration) -> Self {
+    pub(super) fn new(url: &str, patience: Duration, ahead: ReadAhead) -> Self {
         let url = url.split('#').next().unwrap_or_default();
         let (path, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
-        Self { base: format!("{}/", path.trim_end_matches('/')), query: query.to_owned(), patience }
+        Self { base: format!("{}/", path.trim_end_matches('/')), query: query.to_owned(), patience, ahead }
     }
 
     fn url(&self, file: &str) -> String {
@@ -46,7 +52,7 @@ impl FetchSource {
 
     async fn fetch(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
         let url = self.url(file);
-        let response = within(js_fetch(&url), self.patience).await.ok_or_else(|| {
+        let response = within(self.ahead.fetch(&url), self.patience).await.ok_or_else(|| {
             let problem = format!("the server did not answer for {} seconds", self.patience.as_secs_f32());
             Error::fetch(&url, problem, "Check the connection and load again")
         })?;
@@ -71,6 +77,10 @@ impl FetchSource {
 impl Source for FetchSource {
     fn location(&self) -> String {
         self.base.clone()
+    }
+
+    fn expect(&self, files: &[&str]) {
+        self.ahead.expect(files.iter().map(|file| self.url(file)).collect());
     }
 
     fn open<'a>(

@@ -1,0 +1,81 @@
+// The reader's thread: it fetches files while the engine is busy with what came before. read-ahead.js is the other end.
+
+/** Bytes that may wait for the engine: of a file that it has opened, and of all together for one that it will open. */
+const WINDOW = 32 << 20;
+
+class Reader {
+  #port;
+  #files = new Map();
+  #queue = Promise.resolve();
+
+  constructor(port) {
+    this.#port = port;
+    port.onmessage = ({ data: { type, ...message } }) => this[type](message);
+  }
+
+  /** The engine waits for this file. */
+  open({ id, url }) {
+    const file = this.#files.get(id) ?? this.#add(id, url);
+    file.isOpen = true;
+    file.wake();
+    this.#read(file);
+  }
+
+  /** The engine will open this file, after those that it named before. */
+  expect({ id, url }) {
+    const file = this.#add(id, url);
+    this.#queue = this.#queue.then(() => this.#read(file));
+  }
+
+  /** The engine has taken so many bytes. */
+  took({ id, bytes }) {
+    this.#files.get(id).waiting -= bytes;
+    for (const file of this.#files.values()) file.wake();
+  }
+
+  /** The engine wants no more of it. */
+  cancel({ id }) {
+    const file = this.#files.get(id);
+    file.abort.abort();
+    file.wake();
+  }
+
+  #add(id, url) {
+    const file = { id, url, isOpen: false, isRead: false, waiting: 0, abort: new AbortController(), wake: () => {} };
+    this.#files.set(id, file);
+    return file;
+  }
+
+  async #read(file) {
+    if (file.isRead) return;
+    file.isRead = true;
+    const { id, url, abort } = file;
+    const post = (message, transfer) => this.#port.postMessage({ id, ...message }, transfer);
+    try {
+      await this.#room(file);
+      const response = await fetch(url, { signal: abort.signal });
+      const { status, statusText, headers, body } = response;
+      post({ type: "answer", status, statusText, headers: [...headers], hasBody: body !== null });
+      const reader = body?.getReader();
+      for (let piece; reader && !(piece = await reader.read()).done; ) {
+        const bytes = piece.value;
+        file.waiting += bytes.length;
+        post({ type: "piece", bytes }, [bytes.buffer]);
+        await this.#room(file);
+      }
+      post({ type: "end" });
+    } catch (error) {
+      post({ type: "failure", message: error.message });
+    }
+  }
+
+  /** Waits until more of a file may be read. */
+  async #room(file) {
+    const waiting = () => [...this.#files.values()].reduce((sum, { waiting }) => sum + waiting, 0);
+    while (!file.abort.signal.aborted && (file.isOpen ? file.waiting : waiting()) >= WINDOW) {
+      await new Promise((resolve) => (file.wake = resolve));
+    }
+  }
+}
+
+onmessage = ({ ports: [port] }) => new Reader(port);
