@@ -3,16 +3,17 @@
 // Shapes: bests as in sample/slices.wgsl; chosen [RING], the token of step i at i % RING. Where ADVANCES, the token
 // becomes the next batch: the next pass needs nothing from the host.
 // Work: one workgroup of THREADS threads a row (y). A cut is the smallest distance from the best within which
-// enough tokens or probability lie. It is found digit by digit: a histogram over the first eight bits of all
-// distances, then over the next eight of those that begin alike, then over the last. After the first digit
-// the few tokens that still matter are put aside, in any order, because whole numbers add up the same in every order.
+// enough tokens or probability lie. It is found digit by digit: a histogram over the first DIGIT_BITS bits of all
+// distances, then over the next of those that begin alike, and so on to the last of 24. Once eight or more are known
+// the tokens that still matter are put aside where they are no more than FEW, in any order, because whole numbers add
+// up the same in every order.
 
 const STEPS: f32 = 524288.0;
+const STEP_BITS: u32 = 24u;
 const ONE: f32 = 16777216.0;
 const TOP_P_SLACK: f32 = 1.0 - 1.0 / 262144.0;
-const FEW: u32 = 1024u;
-const BINS: u32 = 256u;
-const GROUPS: u32 = 16u;
+const BINS: u32 = 1u << DIGIT_BITS;
+const GROUPS: u32 = 1u << (DIGIT_BITS / 2u);
 
 struct Few {
     token: u32,
@@ -175,17 +176,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             var enough = f32(sampling.top_k);
             var before = vec2(0u);
             var prefix = 0u;
-            for (var digit = 0u; digit < 3u; digit++) {
-                let shift = 16u - 8u * digit;
+            for (var known = 0u; known < STEP_BITS; known += DIGIT_BITS) {
+                let shift = STEP_BITS - DIGIT_BITS - known;
                 clear(thread);
                 for (var i = thread; i < count; i += THREADS) {
                     let steps = member(row, largest, is_few, i).steps;
-                    if steps <= end && steps >> (shift + 8u) == prefix {
-                        count_in((steps >> shift) & 255u, steps, by_likelihood);
+                    if steps <= end && steps >> (shift + DIGIT_BITS) == prefix {
+                        count_in((steps >> shift) & (BINS - 1u), steps, by_likelihood);
                     }
                 }
                 sum_groups(thread);
-                if digit == 0u && by_likelihood {
+                if known == 0u && by_likelihood {
                     var total = vec2(0u);
                     for (var group = 0u; group < GROUPS; group++) {
                         total += group_sums[group];
@@ -194,9 +195,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 }
                 let place = find(before, enough);
                 before = place.before;
-                prefix = (prefix << 8u) | place.bin;
-                if digit == 0u && !is_few {
-                    let aside = put_aside(thread, row, largest, min(end, (prefix << 16u) | 0xffffu));
+                prefix = (prefix << DIGIT_BITS) | place.bin;
+                if known < 8u && known + DIGIT_BITS >= 8u && !is_few {
+                    let aside = put_aside(thread, row, largest, min(end, ((prefix + 1u) << shift) - 1u));
                     is_few = aside != NOBODY;
                     count = select(VOCAB_SIZE, aside, is_few);
                 }

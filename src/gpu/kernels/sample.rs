@@ -22,6 +22,17 @@ fn threads(tier: Tier) -> usize {
     }
 }
 
+/// Bits of a distance that are looked at together. SwiftShader unrolls the clearing of workgroup memory: with the
+/// 256 bins of a workgroup that shares the work it compiles this one kernel for a second.
+fn digit_bits(tier: Tier) -> usize {
+    if tier == Tier::Software { 6 } else { 8 }
+}
+
+/// Tokens that are put aside at most; for the same reason.
+fn few(tier: Tier) -> usize {
+    if tier == Tier::Software { 64 } else { 1024 }
+}
+
 /// Slices of a row.
 pub(in crate::gpu) fn slices(context: &Context) -> usize {
     context.network.config.vocab_size.div_ceil(slice(context))
@@ -53,6 +64,8 @@ pub(in crate::gpu) fn calls(context: &Context, every_row: bool) -> [Call; 2] {
     let slices_shader =
         complete(Shader::new(shader::SAMPLE_SLICES, max_batch)).constant("SLICE", slice(context));
     let choose_shader = complete(Shader::advancing(shader::SAMPLE_CHOOSE, max_batch))
+        .constant("DIGIT_BITS", digit_bits(context.target.tier))
+        .constant("FEW", few(context.target.tier))
         .constant("RING", RING)
         .constant("ADVANCES", !every_row);
     [
