@@ -127,6 +127,9 @@ impl Engine {
         let network = Network::new(checkpoint.config.clone());
         let mut sink = target.weights(&network);
         let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
+        if let Target::Gpu(gpu) = &target {
+            gpu.compiled().await;
+        }
         let info = target.info(source, &network, max_context, &report, tokenizer.as_ref().ok(), generation);
         let model = Model::new(network, sink);
         Ok(Self { model, tokenizer, info })
@@ -297,18 +300,28 @@ impl Target {
         match choice {
             BackendChoice::Cpu => Ok(Self::Cpu { fallback_reason: None }),
             BackendChoice::Gpu => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
-            BackendChoice::Auto => Ok(match Gpu::open(options).await {
-                Ok(gpu) if gpu.info().software => Self::Cpu {
-                    // Browsers keep the adapter's name to themselves.
-                    fallback_reason: Some(match gpu.info().adapter.as_str() {
-                        "" => "the only GPU is emulated in software".to_owned(),
-                        name => format!("the only GPU, {name}, is emulated in software"),
-                    }),
-                },
+            BackendChoice::Auto => Ok(match Self::hardware(options).await {
                 Ok(gpu) => Self::Gpu(Box::new(gpu)),
+                // What to do about it is done.
+                Err(Error::Device { problem, .. }) => Self::Cpu { fallback_reason: Some(problem) },
                 Err(error) => Self::Cpu { fallback_reason: Some(error.to_string()) },
             }),
         }
+    }
+
+    /// A GPU that is one; others are not even tested, which takes them seconds.
+    async fn hardware(options: gpu::Options) -> Result<Gpu> {
+        let mut gpu = Gpu::connect(options).await?;
+        if gpu.info().software {
+            // Some browsers keep the adapter's name to themselves.
+            let problem = match gpu.info().adapter.as_str() {
+                "" => "the only GPU is emulated in software".to_owned(),
+                name => format!("the only GPU, {name}, is emulated in software"),
+            };
+            return Err(Error::device(problem, ""));
+        }
+        gpu.prove(options).await?;
+        Ok(gpu)
     }
 
     fn weights(&self, network: &Network) -> Loading {

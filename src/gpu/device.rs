@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 
 use super::buffer::Buffer;
 use super::counts::Counts;
 use super::pipelines::{CompileAhead, Pipeline, Pipelines};
-use super::shader::{Dialect, MIN_SUBGROUP, Shader, Tier};
+use super::shader::{MIN_SUBGROUP, Shader, Tier};
 use crate::error::{Error, Result};
 
 /// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.
@@ -17,6 +18,20 @@ const UPLOAD_WINDOW: u64 = 32 << 20;
 
 /// Bytes a write.
 const UPLOAD_PIECE: usize = 8 << 20;
+
+/// What the host knows of its GPU and wgpu does not.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    /// The adapter's name, for people, where wgpu has none.
+    pub adapter: String,
+    /// Devices have subgroups.
+    pub subgroups: bool,
+    /// WGSL has `packed_4x8_integer_dot_product`.
+    pub packed_dot: bool,
+}
+
+/// Asks for [`Hints`]; an error says why there is no GPU.
+pub type AskHost = fn() -> LocalBoxFuture<'static, Result<Hints>>;
 
 /// How to choose and use a device.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,13 +45,10 @@ pub struct Options {
     pub software_adapter: bool,
     /// Matrices are split into parts of at most this size, even where the device would bind larger ones: tests use it.
     pub max_part_bytes: Option<u64>,
-    /// The device has subgroups although wgpu cannot say so: in a browser, when `requestDevice` was made to ask for
-    /// them.
-    pub assume_subgroups: bool,
     /// Whether prompts are multiplied in 8-bit integers where weights are affine; `None` measures on hardware adapters whether it is faster.
     pub int8_tiles: Option<bool>,
-    /// WGSL has `packed_4x8_integer_dot_product`: in a browser, when it says so; natively it always has.
-    pub assume_packed_dot: bool,
+    /// Asked before a device is: in a browser, where wgpu does not see everything.
+    pub ask_host: Option<AskHost>,
     /// Trust the device: tests that compare every kernel anyway do.
     pub skip_self_test: bool,
     /// How to compile kernels while the weights are on their way; natively threads do, where this is `None`.
@@ -131,8 +143,13 @@ impl Drop for Inner {
 pub struct Gpu(Rc<Inner>);
 
 impl Gpu {
-    /// Opens the adapter that the options ask for, untested.
-    pub(super) async fn connect(options: Options) -> Result<Self> {
+    /// Opens the adapter that the options ask for; [`Gpu::prove`] is still to come.
+    pub(crate) async fn connect(options: Options) -> Result<Self> {
+        let hints = match options.ask_host {
+            Some(ask) => ask().await?,
+            // Outside of browsers wgpu sees subgroups by itself, and unpacks what is packed where the device cannot.
+            None => Hints { packed_dot: true, ..Hints::default() },
+        };
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::PRIMARY,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -154,7 +171,7 @@ impl Gpu {
         let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
         let features = adapter.features() & wanted;
-        let info = describe(&adapter.get_info(), &limits, features, options)?;
+        let info = describe(&adapter.get_info(), &limits, features, &hints, options)?;
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("mobilellm"),
@@ -331,6 +348,12 @@ impl Gpu {
         self.0.pipelines.compile_ahead(&self.0.device, shader);
     }
 
+    /// Waits until everything is compiled that will be needed, as far as that is known. Natively threads do it, and whoever
+    /// needs a pipeline waits for it.
+    pub(crate) async fn compiled(&self) {
+        self.0.pipelines.compiled().await;
+    }
+
     /// Pipelines compiled so far.
     pub fn num_pipelines(&self) -> usize {
         self.0.pipelines.len()
@@ -350,21 +373,23 @@ fn describe(
     adapter: &wgpu::AdapterInfo,
     limits: &wgpu::Limits,
     features: wgpu::Features,
+    hints: &Hints,
     options: Options,
 ) -> Result<Info> {
-    let software = is_software(adapter);
-    let subgroups = features.contains(wgpu::Features::SUBGROUP) || options.assume_subgroups;
+    let name = if adapter.name.is_empty() { &hints.adapter } else { &adapter.name };
+    let software = adapter.device_type == wgpu::DeviceType::Cpu || is_software(name);
+    let subgroups = features.contains(wgpu::Features::SUBGROUP) || hints.subgroups;
     let subgroup_size = if subgroups { adapter.subgroup_min_size } else { 0 };
     let shader_f16 = features.contains(wgpu::Features::SHADER_F16);
     let highest = highest_tier(subgroup_size, shader_f16);
     if let Some(tier) = options.tier.filter(|tier| *tier > highest) {
         return Err(Error::request(
             "tier",
-            format!("{} is more than {} has; its highest is {}", tier.name(), adapter.name, highest.name()),
+            format!("{} is more than {name} has; its highest is {}", tier.name(), highest.name()),
         ));
     }
     Ok(Info {
-        adapter: adapter.name.clone(),
+        adapter: name.clone(),
         vendor: adapter.vendor,
         driver: format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned(),
         backend: match adapter.backend {
@@ -385,7 +410,7 @@ fn describe(
         short_loops: false,
         subgroup_size,
         int8_tiles: false,
-        packed_dot: Dialect::CURRENT == Dialect::Naga || options.assume_packed_dot,
+        packed_dot: hints.packed_dot,
         shader_f16,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_buffer_bytes: limits.max_buffer_size,
@@ -405,13 +430,10 @@ pub(super) fn highest_tier(subgroup_size: u32, shader_f16: bool) -> Tier {
     }
 }
 
-/// Whether a CPU does the work. Drivers say so by type, or are known by name.
-fn is_software(adapter: &wgpu::AdapterInfo) -> bool {
-    let name = adapter.name.to_lowercase();
-    adapter.device_type == wgpu::DeviceType::Cpu
-        || ["swiftshader", "llvmpipe", "lavapipe", "basic render driver"]
-            .iter()
-            .any(|part| name.contains(part))
+/// Whether an adapter is known for being a CPU underneath; most say so by their type.
+fn is_software(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["swiftshader", "llvmpipe", "lavapipe", "basic render driver"].iter().any(|part| name.contains(part))
 }
 
 /// Collects the errors that no call returns.

@@ -27,7 +27,7 @@ mod tiles;
 mod weights;
 
 pub use cache_format::CacheFormat;
-pub use device::{Gpu, Info, Options};
+pub use device::{AskHost, Gpu, Hints, Info, Options};
 pub use layout::Layout;
 pub use pipelines::CompileAhead;
 pub use shader::{Dialect, Tier};

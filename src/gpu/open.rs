@@ -14,16 +14,23 @@ impl Gpu {
     /// [`Error::Request`] for a tier or for tiles of integers that the adapter cannot have.
     pub async fn open(options: Options) -> Result<Self> {
         let mut gpu = Self::connect(options).await?;
-        if gpu.info().software && loops::are_cut_short(&gpu).await? {
-            gpu.avoid_long_loops(options);
-        }
-        while !options.skip_self_test
-            && let Err(error) = self_test(&gpu).await
-        {
-            gpu.step_down(&error)?;
-        }
-        gpu.choose_tiles(options).await?;
+        gpu.prove(options).await?;
         Ok(gpu)
+    }
+
+    /// Checks a device that nobody else uses yet, and chooses its kernels.
+    pub(crate) async fn prove(&mut self, options: Options) -> Result<()> {
+        if self.info().software && loops::are_cut_short(self).await? {
+            self.avoid_long_loops(options);
+        }
+        // While the self-test computes, or is compiled itself.
+        self.compile_tiles_ahead(options);
+        while !options.skip_self_test
+            && let Err(error) = self_test(self).await
+        {
+            self.step_down(&error)?;
+        }
+        self.choose_tiles(options).await
     }
 
     /// Where many threads share a task, none has a long loop.

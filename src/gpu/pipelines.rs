@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::LocalBoxFuture;
+
 use super::buffer::Buffer;
 use super::shader::{Access, Binding, Dialect, Shader};
 
@@ -38,16 +40,23 @@ impl Pipeline {
     }
 }
 
-/// Begins to compile a text in the background, where the host can: name, text and bindings. What it returns is kept until
-/// the pipeline was made, and may make that quick.
-pub type CompileAhead = fn(&wgpu::Device, &str, &str, &[(Binding, Access)]) -> Box<dyn Any>;
+/// Begins to compile a text in the background, where the host can: name, text and bindings. The future ends when that is
+/// done; what it gives is kept until the pipeline was made, and makes that quick.
+pub type CompileAhead =
+    fn(&wgpu::Device, &str, &str, &[(Binding, Access)]) -> LocalBoxFuture<'static, Box<dyn Any>>;
 
 /// All of a device, by their text.
 pub(super) struct Pipelines {
     made: RefCell<HashMap<String, Arc<OnceLock<Pipeline>>>>,
     ahead: Option<CompileAhead>,
     /// What [`CompileAhead`] returned.
-    kept: RefCell<HashMap<String, Box<dyn Any>>>,
+    kept: RefCell<HashMap<String, Ahead>>,
+}
+
+/// A text that is compiled ahead.
+enum Ahead {
+    Begun(LocalBoxFuture<'static, Box<dyn Any>>),
+    Done { _kept: Box<dyn Any> },
 }
 
 impl Pipelines {
@@ -71,8 +80,8 @@ impl Pipelines {
             return;
         }
         if let Some(ahead) = self.ahead {
-            let kept = ahead(device, shader.name(), &wgsl, &shader.bindings());
-            self.kept.borrow_mut().insert(wgsl, kept);
+            let begun = ahead(device, shader.name(), &wgsl, &shader.bindings());
+            self.kept.borrow_mut().insert(wgsl, Ahead::Begun(begun));
         } else {
             #[cfg(not(target_arch = "wasm32"))]
             self.compile_on_a_thread(device, shader, wgsl);
@@ -86,6 +95,18 @@ impl Pipelines {
         rayon::spawn(move || {
             cell.get_or_init(|| compile(&device, &shader, &wgsl));
         });
+    }
+
+    /// Waits for what [`CompileAhead`] began. A pipeline that is asked for earlier is compiled twice.
+    pub(super) async fn compiled(&self) {
+        let all = std::mem::take(&mut *self.kept.borrow_mut());
+        for (wgsl, ahead) in all {
+            let done = match ahead {
+                Ahead::Begun(compiling) => Ahead::Done { _kept: compiling.await },
+                done @ Ahead::Done { .. } => done,
+            };
+            self.kept.borrow_mut().insert(wgsl, done);
+        }
     }
 
     /// How many there are.

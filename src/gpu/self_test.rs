@@ -4,8 +4,11 @@
 
 use std::rc::Rc;
 
+use super::cache_format::CacheFormat;
 use super::device::Gpu;
+use super::plan::Plan;
 use super::state::State;
+use super::target::Target;
 use super::weights::Weights;
 use crate::backend::{Wanted, WeightSink};
 use crate::config::Config;
@@ -55,6 +58,11 @@ pub(super) async fn self_test(gpu: &Gpu) -> Result<()> {
         cpu_weights.put_vector(id, weight.clone())?;
         gpu_weights.put_vector(id, weight)?;
     }
+    for call in Plan::new(&network, gpu_weights.layouts(), Target::of(gpu.info(), CacheFormat::F16))?.calls()
+    {
+        gpu.compile_ahead(&call.shader);
+    }
+    gpu.compiled().await;
     let mut cpu = cpu::State::new(network.clone(), Rc::new(cpu_weights), TOKENS.len())?;
     let mut gpu = State::new(network, Rc::new(gpu_weights), TOKENS.len())?;
     let expected = cpu.forward(&TOKENS, Wanted::All)?;

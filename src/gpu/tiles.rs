@@ -37,6 +37,10 @@ const ROUNDS: usize = 3;
 const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 16}"#;
 
+/// Of that projection.
+const ROWS: usize = 2 * 1536;
+const COLS: usize = 576;
+
 const FORMAT: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
 
 /// A kind of tiles.
@@ -49,10 +53,39 @@ enum Tiles {
 }
 
 impl Gpu {
+    /// Begins to compile what [`Gpu::choose_tiles`] will time.
+    pub(super) fn compile_tiles_ahead(&self, options: Options) {
+        let mut tiles = Vec::new();
+        if self.may_round_to_halves(options) {
+            tiles.extend([Tiles::Of(Tier::F16), Tiles::Of(Tier::Subgroups)]);
+        }
+        if self.may_round_to_int8(options) {
+            tiles.extend([Tiles::Int8, Tiles::Of(self.info().tier)]);
+        }
+        // What is wrong with one is said when it is timed.
+        for call in tiles.into_iter().filter_map(|tiles| call(self, tiles).ok()) {
+            self.compile_ahead(&call.shader);
+        }
+    }
+
+    /// Whether it is to be measured if half precision pays.
+    fn may_round_to_halves(&self, options: Options) -> bool {
+        self.info().tier == Tier::F16 && options.tier.is_none()
+    }
+
+    /// Whether it is to be measured if 8-bit integers pay; what emulates a GPU multiplies floats as fast.
+    fn may_round_to_int8(&self, options: Options) -> bool {
+        options.int8_tiles.is_none() && self.has_int8_tiles() && !self.info().software
+    }
+
+    fn has_int8_tiles(&self) -> bool {
+        let info = self.info();
+        info.packed_dot && info.tier != Tier::Software
+    }
+
     /// Decides, as the options say or by measuring, and tests what was chosen.
     pub(super) async fn choose_tiles(&mut self, options: Options) -> Result<()> {
-        if self.info().tier == Tier::F16
-            && options.tier.is_none()
+        if self.may_round_to_halves(options)
             && !self.is_worth_it(Tiles::Of(Tier::F16), Tiles::Of(Tier::Subgroups)).await
             && let Some(info) = self.info_mut()
         {
@@ -63,13 +96,13 @@ impl Gpu {
     }
 
     async fn choose_int8_tiles(&mut self, options: Options) -> Result<()> {
-        let info = self.info();
-        // What emulates a GPU multiplies floats as fast.
-        let possible = info.packed_dot && info.tier != Tier::Software;
         let chosen = match options.int8_tiles {
-            Some(true) if !possible => return Err(impossible(self)),
+            Some(true) if !self.has_int8_tiles() => return Err(impossible(self)),
             Some(forced) => forced,
-            None => possible && !info.software && self.is_worth_it(Tiles::Int8, Tiles::Of(info.tier)).await,
+            None => {
+                self.may_round_to_int8(options)
+                    && self.is_worth_it(Tiles::Int8, Tiles::Of(self.info().tier)).await
+            }
         };
         if !chosen {
             return Ok(());
@@ -153,29 +186,8 @@ struct Timed {
 
 impl Timed {
     fn new(gpu: &Gpu, tiles: Tiles) -> Result<Self> {
-        let chosen = Target::of(gpu.info(), CacheFormat::F16);
-        let target = match tiles {
-            Tiles::Of(tier) => Target { tier, int8_tiles: false, ..chosen },
-            Tiles::Int8 => Target { int8_tiles: true, ..chosen },
-        };
-        let config = Config::parse(CONFIG.as_bytes())?;
-        let (rows, cols) = (2 * config.intermediate_size, config.hidden_size);
-        let weight = MatrixId::Block(0, Projection::GateUp);
-        let network = Network {
-            config,
-            ops: vec![Op::Project {
-                norm: None,
-                weight,
-                bias: None,
-                input: Slot::Hidden,
-                epilogue: Epilogue::SwiGlu(Slot::Gated),
-                rows: Rows::All,
-            }],
-        };
-        let layout = Layout::new(rows, cols, FORMAT, gpu.max_part_bytes())?;
-        let plan = Plan::new(&network, &HashMap::from([(weight, layout)]), target)?;
-        let call = plan.many.first().ok_or_else(|| Error::device("nothing to time", "Report this"))?;
-        let buffers = buffers(gpu, call, rows, cols, target)?;
+        let call = call(gpu, tiles)?;
+        let buffers = buffers(gpu, &call)?;
         let pipeline = gpu.pipeline(&call.shader);
         let bound = buffers.iter().map(|(binding, buffer)| (*binding, buffer));
         let group = pipeline.bind(gpu.device(), &call.label, bound);
@@ -192,30 +204,49 @@ impl Timed {
     }
 }
 
+/// The matmul in such tiles.
+fn call(gpu: &Gpu, tiles: Tiles) -> Result<Call> {
+    let chosen = Target::of(gpu.info(), CacheFormat::F16);
+    let target = match tiles {
+        Tiles::Of(tier) => Target { tier, int8_tiles: false, ..chosen },
+        Tiles::Int8 => Target { int8_tiles: true, ..chosen },
+    };
+    let config = Config::parse(CONFIG.as_bytes())?;
+    let weight = MatrixId::Block(0, Projection::GateUp);
+    let network = Network {
+        config,
+        ops: vec![Op::Project {
+            norm: None,
+            weight,
+            bias: None,
+            input: Slot::Hidden,
+            epilogue: Epilogue::SwiGlu(Slot::Gated),
+            rows: Rows::All,
+        }],
+    };
+    let layout = Layout::new(ROWS, COLS, FORMAT, gpu.max_part_bytes())?;
+    let plan = Plan::new(&network, &HashMap::from([(weight, layout)]), target)?;
+    plan.many.into_iter().next().ok_or_else(|| Error::device("nothing to time", "Report this"))
+}
+
 /// What the call binds. Weights and activations are zeros: how long a product takes does not depend on its factors.
-fn buffers(
-    gpu: &Gpu,
-    call: &Call,
-    rows: usize,
-    cols: usize,
-    target: Target,
-) -> Result<Vec<(Binding, Buffer)>> {
-    let mut batch = vec![0u32; 4 + target.max_batch];
+fn buffers(gpu: &Gpu, call: &Call) -> Result<Vec<(Binding, Buffer)>> {
+    let mut batch = vec![0u32; 4 + Target::of(gpu.info(), CacheFormat::F16).max_batch];
     batch[1] = TOKENS as u32;
     let mut bound = vec![(Binding::Batch, gpu.uniform_with("batch", bytemuck::cast_slice(&batch))?)];
     for (binding, resource) in &call.resources {
         let buffer = match resource {
             Resource::Part(..) => {
-                gpu.uniform_with("part", bytemuck::bytes_of(&PartUniform::new(&(0..rows), FORMAT)))?
+                gpu.uniform_with("part", bytemuck::bytes_of(&PartUniform::new(&(0..ROWS), FORMAT)))?
             }
-            Resource::Words(..) => gpu.storage("words", 4 * (rows * FORMAT.row_words(cols)) as u64)?,
+            Resource::Words(..) => gpu.storage("words", 4 * (ROWS * FORMAT.row_words(COLS)) as u64)?,
             Resource::Scales(..) => {
-                gpu.storage("scales", 4 * (rows * FORMAT.row_scale_words(cols)) as u64)?
+                gpu.storage("scales", 4 * (ROWS * FORMAT.row_scale_words(COLS)) as u64)?
             }
             Resource::Activation(Activation::Slot(Slot::Hidden)) => {
-                gpu.storage("input", 4 * (TOKENS * cols) as u64)?
+                gpu.storage("input", 4 * (TOKENS * COLS) as u64)?
             }
-            _ => gpu.storage("output", 4 * (TOKENS * rows) as u64)?,
+            _ => gpu.storage("output", 4 * (TOKENS * ROWS) as u64)?,
         };
         bound.push((*binding, buffer));
     }

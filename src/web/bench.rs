@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
-use super::engine::{choose_backend, from_js, gpu_options, into_js, parse_weights};
+use super::engine::{from_js, gpu_options, into_js, parse_backend, parse_weights};
 use super::errors::to_js;
-use super::{log, webgpu};
+use super::log;
 use crate::bench::{Machine, Options, Report, Shape, Stage, Study, Synthetic, run, studies};
 use crate::error::{Error, Result};
 use crate::gpu::Tier;
@@ -67,15 +67,14 @@ pub async fn benchmark(settings: JsValue, report: Function) -> Result<JsValue, J
 }
 
 async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
-    let (backend, fallback_reason) = choose_backend(&settings.backend).await?;
     let weights = parse_weights(&settings.weights)?;
     let shape = match settings.shape {
         Value::String(name) => Shape::parse(&name)?,
         sizes => serde_json::from_value(sizes).map_err(|error| Error::request("shape", error))?,
     };
     let options = Options {
-        backend,
-        gpu: gpu_options(backend, settings.tier.as_deref(), settings.int8_tiles).await?,
+        backend: parse_backend(&settings.backend)?,
+        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
         weights,
         prefill: settings.prefill,
         decode: settings.decode,
@@ -91,12 +90,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
         }
     };
     let source = Synthetic::new(&shape, weights)?;
-    let mut report = run(&shape.name, &source, &options, &mut tell).await?;
-    report.fallback_reason = fallback_reason.or(report.fallback_reason);
-    if let Some(adapter) = report.adapter.as_mut().filter(|adapter| adapter.adapter.is_empty()) {
-        adapter.adapter = webgpu::adapter_name().await.unwrap_or_default();
-    }
-    Ok(report)
+    run(&shape.name, &source, &options, &mut tell).await
 }
 
 /// What the browser says of itself.

@@ -34,7 +34,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 #[wasm_bindgen]
 pub struct WebEngine {
     engine: Engine,
-    info: Info,
     name: String,
     /// Absent while a generation has it.
     session: RefCell<Option<Session>>,
@@ -79,7 +78,7 @@ impl WebEngine {
 
     /// What runs, and where.
     pub fn info(&self) -> Result<JsValue, JsValue> {
-        into_js(&NamedInfo { model: &self.name, info: &self.info })
+        into_js(&NamedInfo { model: &self.name, info: self.engine.info() })
     }
 
     /// The ids of a text, with the special tokens that the model expects.
@@ -222,11 +221,10 @@ async fn load(
     name: String,
     report: &Function,
 ) -> Result<WebEngine> {
-    let (backend, fallback_reason) = choose_backend(&settings.backend).await?;
     let mut progress = throttled(report);
     let options = LoadOptions {
-        backend,
-        gpu: gpu_options(backend, settings.tier.as_deref(), settings.int8_tiles).await?,
+        backend: parse_backend(&settings.backend)?,
+        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
         weights: parse_weights(&settings.weights)?,
         max_context: settings.max_context,
         // All that a page can ask for is text.
@@ -235,40 +233,24 @@ async fn load(
         cancel: Cancel::default(),
     };
     let engine = Engine::load(source, options).await?;
-    let mut info = engine.info().clone();
-    info.fallback_reason = fallback_reason.or(info.fallback_reason);
-    if let Some(adapter) = info.adapter.as_mut().filter(|adapter| adapter.adapter.is_empty()) {
-        adapter.adapter = webgpu::adapter_name().await.unwrap_or_default();
-    }
-    Ok(WebEngine { engine, info, name, session: RefCell::new(None) })
+    Ok(WebEngine { engine, name, session: RefCell::new(None) })
 }
 
-/// The backend, and why it is the CPU where the browser has no WebGPU: the browser knows more about that than wgpu.
-pub(super) async fn choose_backend(wanted: &str) -> Result<(BackendChoice, Option<String>)> {
-    let choice = match wanted {
-        "cpu" => return Ok((BackendChoice::Cpu, None)),
-        "gpu" => BackendChoice::Gpu,
-        "auto" => BackendChoice::Auto,
-        other => return Err(Error::request("backend", format!("{other:?} is none of auto, gpu, cpu"))),
-    };
-    match webgpu::why_missing().await {
-        None => Ok((choice, None)),
-        Some(reason) if choice == BackendChoice::Auto => Ok((BackendChoice::Cpu, Some(reason))),
-        Some(reason) => Err(Error::device(reason, "Use backend: \"cpu\"")),
+pub(super) fn parse_backend(name: &str) -> Result<BackendChoice> {
+    match name {
+        "auto" => Ok(BackendChoice::Auto),
+        "cpu" => Ok(BackendChoice::Cpu),
+        "gpu" => Ok(BackendChoice::Gpu),
+        other => Err(Error::request("backend", format!("{other:?} is none of auto, gpu, cpu"))),
     }
 }
 
-/// The kernels that were asked for, and what a browser needs besides; a GPU that will not compute is not woken up.
-pub(super) async fn gpu_options(
-    backend: BackendChoice,
-    tier: Option<&str>,
-    int8_tiles: Option<bool>,
-) -> Result<gpu::Options> {
+/// The kernels that were asked for, and what a browser needs besides.
+pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::Options> {
     Ok(gpu::Options {
         tier: tier.map(parse_tier).transpose()?,
         int8_tiles,
-        assume_packed_dot: webgpu::has_packed_dot(),
-        assume_subgroups: backend != BackendChoice::Cpu && webgpu::offers_subgroups().await,
+        ask_host: Some(webgpu::ask),
         compile_ahead: Some(webgpu::compile_ahead),
         ..gpu::Options::default()
     })

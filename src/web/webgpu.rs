@@ -3,11 +3,16 @@
 use std::any::Any;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
 use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use super::errors::message;
 use super::event_loop::within;
+use crate::error::{Error, Result};
+use crate::gpu::Hints;
 use crate::gpu::shader::{Access, Binding};
 
 #[wasm_bindgen(module = "/src/web/webgpu.js")]
@@ -21,30 +26,31 @@ extern "C" {
 /// Some in-app browsers offer WebGPU and then never answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The reason why there is no WebGPU, in words for a person; `None` where an adapter answers.
-pub(super) async fn why_missing() -> Option<String> {
-    adapter().await.err()
+/// [`crate::gpu::AskHost`] in a browser. From now on its devices have subgroups where their adapters do.
+pub(super) fn ask() -> LocalBoxFuture<'static, Result<Hints>> {
+    async {
+        let adapter = adapter().await.map_err(|reason| Error::device(reason, "Use backend: \"cpu\""))?;
+        ask_for_subgroups();
+        Ok(Hints {
+            adapter: name_of(&adapter),
+            subgroups: has(&get(&adapter, "features"), "subgroups"),
+            packed_dot: has_packed_dot(),
+        })
+    }
+    .boxed_local()
 }
 
-/// What the browser says of the adapter: its description, or its maker and architecture.
-pub(super) async fn adapter_name() -> Option<String> {
-    let info = get(&adapter().await.ok()?, "info");
+/// What the browser says of an adapter: its description, or its maker and architecture.
+fn name_of(adapter: &JsValue) -> String {
+    let info = get(adapter, "info");
     let word = |name: &str| get(&info, name).as_string().filter(|word| !word.is_empty());
-    word("description").or_else(|| {
-        let words: Vec<_> = ["vendor", "architecture", "device"].into_iter().filter_map(word).collect();
-        (!words.is_empty()).then(|| words.join(" "))
+    word("description").unwrap_or_else(|| {
+        ["vendor", "architecture", "device"].into_iter().filter_map(word).collect::<Vec<_>>().join(" ")
     })
 }
 
-/// Whether devices have subgroups; from now on they are asked for.
-pub(super) async fn offers_subgroups() -> bool {
-    ask_for_subgroups();
-    let Ok(adapter) = adapter().await else { return false };
-    has(&get(&adapter, "features"), "subgroups")
-}
-
 /// Whether WGSL has `dot4I8Packed` and what goes with it.
-pub(super) fn has_packed_dot() -> bool {
+fn has_packed_dot() -> bool {
     let gpu = get(&get(&js_sys::global(), "navigator"), "gpu");
     has(&get(&gpu, "wgslLanguageFeatures"), "packed_4x8_integer_dot_product")
 }
@@ -61,8 +67,8 @@ pub(super) fn compile_ahead(
     name: &str,
     wgsl: &str,
     bindings: &[(Binding, Access)],
-) -> Box<dyn Any> {
-    let Some(device) = device.as_webgpu() else { return Box::new(()) };
+) -> LocalBoxFuture<'static, Box<dyn Any>> {
+    let Some(device) = device.as_webgpu() else { return ready(Box::new(()) as Box<dyn Any>).boxed_local() };
     let types = bindings.iter().map(|(binding, access)| {
         let access = match access {
             Access::Uniform => "uniform",
@@ -71,7 +77,9 @@ pub(super) fn compile_ahead(
         };
         Array::of2(&binding.number().into(), &access.into())
     });
-    Box::new(js_compile_ahead(device, name, wgsl, &types.collect()))
+    // It is compiled whether or not anybody waits.
+    let pipeline = js_compile_ahead(device, name, wgsl, &types.collect());
+    async move { Box::new(JsFuture::from(pipeline).await) as Box<dyn Any> }.boxed_local()
 }
 
 async fn adapter() -> Result<JsValue, String> {
