@@ -4,9 +4,11 @@
 //   cargo bench --bench load              writes target/bench/mobilellm-125m
 //   cargo xtask build
 //   node benches/load.mjs [FOLDER]        prints one JSON line for each backend and weight format
+//
+// CHROMIUM names the browser, CHROMIUM_FLAGS its flags: by default the GPU is SwiftShader.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { chromium } from "playwright-core";
 
@@ -38,7 +40,9 @@ async function measure({ backend, weights }) {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
-    args: flags(),
+    args: process.env.CHROMIUM_FLAGS?.split(/\s+/) ?? flags(),
+    // Playwright would switch off what the flags are there for.
+    ignoreDefaultArgs: process.env.CHROMIUM_FLAGS ? ["--disable-gpu"] : [],
     // The thread that reads plainly is made from text.
     bypassCSP: true,
   });
@@ -51,18 +55,26 @@ async function measure({ backend, weights }) {
     const reads = [];
     for (let round = 0; round < ROUNDS; round++) {
       await open(page, profile);
-      again.push((await load(page, { backend, weights })).seconds);
+      again.push(await load(page, { backend, weights }));
       await open(page, profile);
       reads.push(await readPlainly(page));
     }
-    const [secondLoad, plainRead] = [median(again), median(reads.map(({ seconds }) => seconds))];
+    const [secondLoad, afterLastByte, plainRead] = [
+      median(again.map(({ seconds }) => seconds)),
+      median(again.map(({ afterLastByte }) => afterLastByte)),
+      median(reads.map(({ seconds }) => seconds)),
+    ];
     const { bytes, cached } = reads.at(-1);
     return {
+      machine: `${cpus()[0].model}, ${cpus().length} threads`,
+      browser: context.browser()?.version(),
       backend,
+      adapter: first.adapter,
       weights,
       parameters: first.parameters,
       load_s: thousandths(first.seconds),
       second_load_s: thousandths(secondLoad),
+      ready_after_last_byte_s: thousandths(afterLastByte),
       plain_read_s: thousandths(plainRead),
       second_load_to_plain_read: Math.round((100 * secondLoad) / plainRead) / 100,
       files_mb: megabytes(bytes),
@@ -85,9 +97,17 @@ async function open(page, profile) {
   return peaks(profile);
 }
 
-/** Loads the engine as a page does, from the first import to where it can be asked. */
-function load(page, options) {
-  return page.evaluate(
+/**
+ * Loads the engine as a page does, from the first import to where it can be asked. `afterLastByte` are the seconds of it
+ * after the weights had been read.
+ */
+async function load(page, options) {
+  let lastByte = 0;
+  const finished = (request) => {
+    if (request.url().endsWith(".safetensors")) lastByte = performance.now();
+  };
+  page.context().on("requestfinished", finished);
+  const loaded = await page.evaluate(
     async ({ name, ...options }) => {
       const start = performance.now();
       const { Engine } = await import("/pkg/index.js");
@@ -95,10 +115,13 @@ function load(page, options) {
       const seconds = (performance.now() - start) / 1000;
       const info = engine.info();
       engine.close();
-      return { seconds, parameters: info.parameters, bytes: info.weight_bytes };
+      return { seconds, adapter: info.adapter?.adapter, parameters: info.parameters, bytes: info.weight_bytes };
     },
     { name: basename(folder), ...options },
   );
+  const afterLastByte = (performance.now() - lastByte) / 1000;
+  page.context().off("requestfinished", finished);
+  return { ...loaded, afterLastByte };
 }
 
 /**
