@@ -128,7 +128,8 @@ impl Tokenizer {
                 (pipeline, spelling, surround, "tokenizer.json")
             }
             (None, Some(model)) => {
-                let (pipeline, spelling) = sentencepiece::read(model, &mut settings)?;
+                let (model, spelling) = sentencepiece::read(model, &mut settings)?;
+                let pipeline = TokenizerImpl::new(Vocabulary::SentencePiece(model));
                 (pipeline, spelling, Surround::default(), "tokenizer.model")
             }
             (None, None) => {

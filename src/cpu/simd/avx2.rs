@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
-use super::isa::compiled_for;
+use super::compiled_for::compiled_for;
 use super::{Bytes, LANES, Simd, Values};
 
 /// A machine with AVX2.

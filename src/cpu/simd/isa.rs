@@ -77,24 +77,3 @@ impl Isa {
         all
     }
 }
-
-/// Gives a proof of instructions the method `run`, which compiles kernels with them.
-#[cfg(target_arch = "x86_64")]
-macro_rules! compiled_for {
-    ($simd:ty, $features:literal) => {
-        impl $simd {
-            /// Runs a kernel.
-            #[inline]
-            pub(super) fn run<K: super::Kernel>(self, kernel: K) -> K::Output {
-                #[target_feature(enable = $features)]
-                fn compiled<K: super::Kernel>(simd: $simd, kernel: K) -> K::Output {
-                    kernel.run(simd)
-                }
-                // SAFETY: `self` exists only where the machine has the instructions.
-                unsafe { compiled(self, kernel) }
-            }
-        }
-    };
-}
-#[cfg(target_arch = "x86_64")]
-pub(super) use compiled_for;

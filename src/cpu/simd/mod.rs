@@ -6,6 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod compiled_for;
 mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon;

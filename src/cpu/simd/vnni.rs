@@ -3,7 +3,7 @@
 use std::arch::x86_64::{__m256, __m256i, _mm256_dpbusd_epi32, _mm256_loadu_si256};
 
 use super::avx2::Avx2;
-use super::isa::compiled_for;
+use super::compiled_for::compiled_for;
 use super::{Bytes, LANES, Simd, Values};
 
 /// A machine with AVX-512's VNNI on short registers. Whatever is not a product of bytes it does as with AVX2.

@@ -12,12 +12,10 @@ mod proto;
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
-use tokenizers::{AddedToken, TokenizerImpl};
+use tokenizers::AddedToken;
 
 use self::normalizer::Normalizer;
 use self::proto::{ModelProto, ModelType, PieceType};
-use super::Pipeline;
-use super::model::Vocabulary;
 use super::settings::{DeclaredToken, Settings};
 use super::spelling::{Spelling, byte_piece};
 use crate::error::{Error, Result};
@@ -47,7 +45,7 @@ struct Piece {
 
 /// Reads the model into what encodes text, and into how its pieces spell text; fills in the settings that
 /// `LlamaTokenizer` has by default.
-pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(Pipeline, Spelling)> {
+pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(SentencePiece, Spelling)> {
     let proto: ModelProto = prost::Message::decode(bytes).map_err(|error| invalid("protobuf", error))?;
     let mut model = SentencePiece::new(&proto)?;
     add_defaults(settings, &proto, &model);
@@ -55,7 +53,7 @@ pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(Pipeline, S
     if settings.legacy == Some(false) {
         model.normalizer.add_dummy_prefix = false;
     }
-    Ok((TokenizerImpl::new(Vocabulary::SentencePiece(model)), spelling))
+    Ok((model, spelling))
 }
 
 fn invalid(field: &str, problem: impl std::fmt::Display) -> Error {
