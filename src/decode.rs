@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use crate::backend::{State, Wanted};
+use crate::backend::Wanted;
 use crate::error::Result;
 use crate::gpu;
+use crate::model::State;
 use crate::pace::{DecodePace, PrefillPace};
 use crate::sampler::{Sampled, Sampler, nothing_to_choose};
 use crate::speculate::{Lookup, Speculation};

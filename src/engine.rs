@@ -7,7 +7,6 @@ use futures_util::future::{try_join, try_join_all};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::backend::{Loading, Model, State};
 use crate::cancel::Cancel;
 use crate::checkpoint::files::{TOKENIZER_LIMIT, read_optional};
 use crate::checkpoint::inspect::Parameters;
@@ -18,6 +17,7 @@ use crate::cpu;
 use crate::error::{Error, Result};
 use crate::generation_config::GenerationConfig;
 use crate::gpu::{self, Gpu};
+use crate::model::{Loading, Model, State};
 use crate::network::Network;
 use crate::session::Session;
 use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};

@@ -40,6 +40,7 @@ pub mod error;
 pub mod generation_config;
 pub mod gpu;
 pub mod matrix;
+pub mod model;
 pub mod network;
 mod pace;
 pub mod quantize;

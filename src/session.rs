@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::Serialize;
 use web_time::Instant;
 
-use crate::backend::State;
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
+use crate::model::State;
 use crate::pace::PrefillPace;
 use crate::sampler::{Logprob, Sampled, Sampler, SamplerOptions};
 use crate::speculate::Speculation;

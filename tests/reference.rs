@@ -8,9 +8,10 @@ mod engines;
 use std::path::Path;
 
 use engines::{Backend, backends, fixtures, load, shared};
-use mobilellm::backend::{State, Wanted};
+use mobilellm::backend::Wanted;
 use mobilellm::checkpoint::WeightFormat;
 use mobilellm::engine::Engine;
+use mobilellm::model::State;
 use mobilellm::session::{Event, GenerateOptions, Session};
 use safetensors::SafeTensors;
 use serde_json::Value;

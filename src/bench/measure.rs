@@ -4,13 +4,14 @@ use web_time::Instant;
 
 use super::report::{Bound, Decode, KernelTable, Load, Machine, PerToken, Prefill, Report};
 use super::shape::Shape;
-use crate::backend::{State, Wanted};
+use crate::backend::Wanted;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::{Progress, WeightFormat};
 use crate::engine::{BackendChoice, Engine, LoadOptions};
 use crate::error::{Error, Result};
 use crate::gpu::profile::{Ceiling, Counts};
 use crate::gpu::{self};
+use crate::model::State;
 use crate::network::{MatrixId, Op};
 use crate::session::{Event, GenerateOptions, Session};
 use crate::speculate::Speculation;

@@ -32,7 +32,7 @@ impl State {
     }
 
     /// Positions filled.
-    #[expect(clippy::len_without_is_empty, reason = "backend::State has it")]
+    #[expect(clippy::len_without_is_empty, reason = "model::State has it")]
     pub fn len(&self) -> usize {
         self.memory.len
     }
@@ -62,7 +62,7 @@ impl State {
         }
     }
 
-    /// Runs the network; see [`crate::backend::State::forward`].
+    /// Runs the network; see [`crate::model::State::forward`].
     ///
     /// # Errors
     /// [`crate::Error::Request`] for a batch that cannot run.

@@ -135,7 +135,7 @@ impl State {
     }
 
     /// Positions filled.
-    #[expect(clippy::len_without_is_empty, reason = "backend::State has it")]
+    #[expect(clippy::len_without_is_empty, reason = "model::State has it")]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -171,7 +171,7 @@ impl State {
         self.len = self.len.min(len);
     }
 
-    /// Runs the network; see [`crate::backend::State::forward`].
+    /// Runs the network; see [`crate::model::State::forward`].
     ///
     /// # Errors
     /// [`Error::Request`] for a batch that cannot run, [`Error::Device`] when the GPU fails.
