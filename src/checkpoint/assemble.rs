@@ -270,3 +270,39 @@ fn pairs(scales: &Stored, biases: &Stored) -> (ScaleFormat, Vec<u32>) {
 fn stored_affine(format: BitsAndGroup, scales: ScaleFormat) -> Format {
     Format::Affine(Affine { bits: format.bits, group_size: format.group_size, scales })
 }
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+
+    use super::*;
+
+    fn stored(dtype: Dtype, values: [f32; 2]) -> Stored {
+        let bytes = values.map(|value| match dtype {
+            Dtype::F16 => f16::from_f32(value).to_le_bytes().to_vec(),
+            Dtype::BF16 => bf16::from_f32(value).to_le_bytes().to_vec(),
+            _ => value.to_le_bytes().to_vec(),
+        });
+        Stored { bytes: bytes.concat(), dtype }
+    }
+
+    #[test]
+    fn scales_and_biases_of_any_types_are_kept_exactly() {
+        let (scales, biases) = ([0.5, 0.25], [-4.0, -1.5]);
+        let types = [Dtype::F32, Dtype::F16, Dtype::BF16];
+        for (first, second) in
+            types.iter().flat_map(|first| types.iter().map(move |second| (*first, *second)))
+        {
+            let (format, words) = pairs(&stored(first, scales), &stored(second, biases));
+            assert_eq!(
+                format == ScaleFormat::F32,
+                first != second || first == Dtype::F32,
+                "{first:?} {second:?}"
+            );
+            for group in 0..2 {
+                let pair = (scales[group], biases[group]);
+                assert_eq!(format.get(&words, group), pair, "{first:?} {second:?}");
+            }
+        }
+    }
+}

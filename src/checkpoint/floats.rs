@@ -21,7 +21,7 @@ pub(crate) fn decode(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// Appends the little-endian words in `bytes` to `out`.
+/// Appends the little-endian words in `bytes` to `out`, whose values have four bytes.
 pub(crate) fn extend_words<T: Pod>(out: &mut Vec<T>, bytes: &[u8]) {
     let start = extend_zeros(out, bytes.len() / 4);
     let words: &mut [u8] = bytemuck::cast_slice_mut(&mut out[start..]);
@@ -53,4 +53,39 @@ fn extend_zeros<T: Pod>(out: &mut Vec<T>, n: usize) -> usize {
     let start = out.len();
     out.resize(start + n, T::zeroed());
     start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_is_finite_or_not_as_its_type_says() {
+        for bits in 0..=u16::MAX {
+            let bytes = [0, 0, bits.to_le_bytes()[0], bits.to_le_bytes()[1]];
+            for (dtype, expected) in [
+                (Dtype::F16, f16::from_bits(bits).is_finite()),
+                (Dtype::BF16, bf16::from_bits(bits).is_finite()),
+                // The upper half of an f32.
+                (Dtype::F32, bf16::from_bits(bits).is_finite()),
+            ] {
+                assert_eq!(all_finite(dtype, &bytes), expected, "{dtype:?} {bits:#06x}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_follow_those_that_are_there() {
+        let mut words = vec![7u32];
+        extend_words(&mut words, &[1, 0, 0, 0, 0, 0, 0, 128]);
+        assert_eq!(words, [7, 1, 1 << 31]);
+        let mut floats = Vec::new();
+        for (dtype, bytes) in [
+            (Dtype::F32, 1.5f32.to_le_bytes().to_vec()),
+            (Dtype::F16, f16::from_f32(-2.0).to_le_bytes().to_vec()),
+        ] {
+            decode(dtype, &bytes, &mut floats);
+        }
+        assert_eq!(floats, [1.5, -2.0]);
+    }
 }
