@@ -40,7 +40,7 @@ async function measure({ backend, weights }) {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
-    args: process.env.CHROMIUM_FLAGS?.split(/\s+/) ?? flags(),
+    args: process.env.CHROMIUM_FLAGS ? ["--no-sandbox", ...process.env.CHROMIUM_FLAGS.split(/\s+/)] : flags(),
     // Playwright would switch off what the flags are there for.
     ignoreDefaultArgs: process.env.CHROMIUM_FLAGS ? ["--disable-gpu"] : [],
     // The thread that reads plainly is made from text.

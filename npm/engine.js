@@ -26,20 +26,22 @@ export class Engine {
     const resolved = await resolveSource(source);
     if (signal?.aborted) throw cancelled();
     const channel = new Channel();
-    const reader = startReader(channel);
+    const { port1, port2 } = new MessageChannel();
+    // Files that a person picked need no fetching.
+    const reader = resolved.kind === "url" ? startReader(port1, channel) : null;
     // Ending the worker frees everything at once: the connection, the memory and the GPU.
     const abort = () => channel.end(cancelled());
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      const params = { source: resolved, options: engineOptions, reader: reader.port };
-      const info = await channel.call("load", params, { onEvent: onProgress, transfer: [reader.port] });
+      const params = { source: resolved, options: engineOptions, reader: port2 };
+      const info = await channel.call("load", params, { onEvent: onProgress, transfer: [port2] });
       return new Engine(channel, info);
     } catch (error) {
       channel.end(error);
       throw error;
     } finally {
       signal?.removeEventListener("abort", abort);
-      reader.end();
+      reader?.terminate();
     }
   }
 
@@ -65,13 +67,12 @@ export class Engine {
   }
 }
 
-/** A thread that reads files while the engine computes; one that breaks ends the channel. */
-function startReader(channel) {
+/** A thread that reads files while the engine computes, for who has the other port; one that breaks ends the channel. */
+function startReader(port, channel) {
   const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module", name: "mobilellm-reader" });
   worker.onerror = (event) => channel.end(workerFailed("reader", event));
-  const { port1, port2 } = new MessageChannel();
-  worker.postMessage(null, [port1]);
-  return { port: port2, end: () => worker.terminate() };
+  worker.postMessage(null, [port]);
+  return worker;
 }
 
 /** The load options that the worker needs, checked by name and value. */

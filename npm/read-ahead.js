@@ -1,8 +1,5 @@
 // The engine's end of the reader's thread: a `fetch` whose bodies arrive while the engine computes.
 
-/** Statuses whose answers have no body, which `Response` insists on. */
-const NO_BODY = [204, 205, 304];
-
 export class ReadAhead {
   #port;
   #files = new Map();
@@ -34,14 +31,14 @@ export class ReadAhead {
 
   #add() {
     const id = this.#nextId++;
-    const file = new File(id, (message) => this.#port.postMessage({ id, ...message }));
+    const file = new IncomingFile(id, (message) => this.#port.postMessage({ id, ...message }));
     this.#files.set(id, file);
     return file;
   }
 }
 
 /** A file on its way. */
-class File {
+class IncomingFile {
   #post;
   #pieces = [];
   #end = null;
@@ -59,7 +56,7 @@ class File {
   answer({ status, statusText, headers, hasBody }) {
     const source = { pull: (controller) => this.#pull(controller), cancel: () => this.#post({ type: "cancel" }) };
     // Nothing is pulled before it is asked for: the pieces wait here.
-    const body = hasBody && !NO_BODY.includes(status) ? new ReadableStream(source, { highWaterMark: 0 }) : null;
+    const body = hasBody ? new ReadableStream(source, { highWaterMark: 0 }) : null;
     try {
       this.#settle.resolve(new Response(body, { status, statusText, headers }));
     } catch (error) {

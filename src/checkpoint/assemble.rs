@@ -67,18 +67,12 @@ impl Incoming {
 
     /// Takes the next band.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.non_finite |= !all_finite(self.dtype, bytes);
         match &mut self.values {
             Values::Packed(words, _) => extend_words(words, bytes),
-            Values::Groups(stored) => {
-                self.non_finite |= !all_finite(self.dtype, bytes);
-                stored.extend_from_slice(bytes);
-            }
-            Values::Vector(values) => {
-                self.non_finite |= !all_finite(self.dtype, bytes);
-                decode(self.dtype, bytes, values);
-            }
+            Values::Groups(stored) => stored.extend_from_slice(bytes),
+            Values::Vector(values) => decode(self.dtype, bytes, values),
             Values::Rows(rows) => {
-                self.non_finite |= !all_finite(self.dtype, bytes);
                 self.floats.clear();
                 decode(self.dtype, bytes, &mut self.floats);
                 return rows.push(&self.floats);
@@ -252,19 +246,21 @@ fn quantized_matrix(
 
 /// Each group's scale and bias side by side: halves as they are where both are of one kind, else in single precision.
 fn pairs(scales: &Stored, biases: &Stored) -> (ScaleFormat, Vec<u32>) {
-    let format = match (scales.dtype, biases.dtype) {
-        (Dtype::F16, Dtype::F16) => ScaleFormat::F16,
-        (Dtype::BF16, Dtype::BF16) => ScaleFormat::Bf16,
-        _ => ScaleFormat::F32,
-    };
-    let pairs = if format == ScaleFormat::F32 {
-        let each = scales.decoded().into_iter().zip(biases.decoded());
-        each.flat_map(|(scale, bias)| [scale.to_bits(), bias.to_bits()]).collect()
-    } else {
+    let halves = || {
         let each = scales.bytes.as_chunks().0.iter().zip(biases.bytes.as_chunks().0);
         each.map(|([s0, s1], [b0, b1])| u32::from_le_bytes([*s0, *s1, *b0, *b1])).collect()
     };
-    (format, pairs)
+    match (scales.dtype, biases.dtype) {
+        (Dtype::F16, Dtype::F16) => (ScaleFormat::F16, halves()),
+        (Dtype::BF16, Dtype::BF16) => (ScaleFormat::Bf16, halves()),
+        _ => {
+            let mut pairs = Vec::new();
+            for pair in scales.decoded().into_iter().zip(biases.decoded()) {
+                ScaleFormat::F32.push(pair, &mut pairs);
+            }
+            (ScaleFormat::F32, pairs)
+        }
+    }
 }
 
 fn stored_affine(format: BitsAndGroup, scales: ScaleFormat) -> Format {

@@ -32,13 +32,15 @@ pub(crate) fn extend_words<T: Pod>(out: &mut Vec<T>, bytes: &[u8]) {
     }
 }
 
-/// Whether no little-endian float in `bytes` is infinite or not a number. Types other than F16 and BF16 are read as F32.
+/// Whether no little-endian number in `bytes` is infinite or not a number: integers never are. Types other than U32, F16
+/// and BF16 are read as F32.
 pub(crate) fn all_finite(dtype: Dtype, bytes: &[u8]) -> bool {
     // An exponent of ones alone stands for neither.
     let halves = |exponent: u16| {
         bytes.as_chunks().0.iter().all(|half| u16::from_le_bytes(*half) & exponent != exponent)
     };
     match dtype {
+        Dtype::U32 => true,
         Dtype::F16 => halves(0x7c00),
         Dtype::BF16 => halves(0x7f80),
         _ => bytes.as_chunks().0.iter().all(|word| f32::from_le_bytes(*word).is_finite()),

@@ -29,7 +29,7 @@ mod weights;
 pub use cache_format::CacheFormat;
 pub use device::{AskHost, Gpu, Hints, Info, Options};
 pub use layout::Layout;
-pub use pipelines::CompileAhead;
+pub use pipelines::{CompileAhead, Compiling};
 pub use shader::{Dialect, Tier};
 pub use state::State;
 pub use weights::Weights;

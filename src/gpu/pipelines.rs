@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, MaybeDone, join_all, maybe_done};
 
 use super::buffer::Buffer;
 use super::shader::{Access, Binding, Dialect, Shader};
@@ -40,23 +40,18 @@ impl Pipeline {
     }
 }
 
-/// Begins to compile a text in the background, where the host can: name, text and bindings. The future ends when that is
-/// done; what it gives is kept until the pipeline was made, and makes that quick.
-pub type CompileAhead =
-    fn(&wgpu::Device, &str, &str, &[(Binding, Access)]) -> LocalBoxFuture<'static, Box<dyn Any>>;
+/// Begins to compile a text in the background, where the host can: name, text and bindings.
+pub type CompileAhead = fn(&wgpu::Device, &str, &str, &[(Binding, Access)]) -> Compiling;
+
+/// Ends when a text is compiled. What it gives is kept until the pipeline was made, and makes that quick.
+pub type Compiling = LocalBoxFuture<'static, Box<dyn Any>>;
 
 /// All of a device, by their text.
 pub(super) struct Pipelines {
     made: RefCell<HashMap<String, Arc<OnceLock<Pipeline>>>>,
     ahead: Option<CompileAhead>,
-    /// What [`CompileAhead`] returned.
-    kept: RefCell<HashMap<String, Ahead>>,
-}
-
-/// A text that is compiled ahead.
-enum Ahead {
-    Begun(LocalBoxFuture<'static, Box<dyn Any>>),
-    Done { _kept: Box<dyn Any> },
+    /// What [`CompileAhead`] returned, or what came of it.
+    kept: RefCell<HashMap<String, MaybeDone<Compiling>>>,
 }
 
 impl Pipelines {
@@ -81,7 +76,7 @@ impl Pipelines {
         }
         if let Some(ahead) = self.ahead {
             let begun = ahead(device, shader.name(), &wgsl, &shader.bindings());
-            self.kept.borrow_mut().insert(wgsl, Ahead::Begun(begun));
+            self.kept.borrow_mut().insert(wgsl, maybe_done(begun));
         } else {
             #[cfg(not(target_arch = "wasm32"))]
             self.compile_on_a_thread(device, shader, wgsl);
@@ -99,14 +94,9 @@ impl Pipelines {
 
     /// Waits for what [`CompileAhead`] began. A pipeline that is asked for earlier is compiled twice.
     pub(super) async fn compiled(&self) {
-        let all = std::mem::take(&mut *self.kept.borrow_mut());
-        for (wgsl, ahead) in all {
-            let done = match ahead {
-                Ahead::Begun(compiling) => Ahead::Done { _kept: compiling.await },
-                done @ Ahead::Done { .. } => done,
-            };
-            self.kept.borrow_mut().insert(wgsl, done);
-        }
+        let mut all = std::mem::take(&mut *self.kept.borrow_mut());
+        join_all(all.values_mut()).await;
+        self.kept.borrow_mut().extend(all);
     }
 
     /// How many there are.

@@ -4,11 +4,9 @@
 
 use std::rc::Rc;
 
-use super::cache_format::CacheFormat;
 use super::device::Gpu;
 use super::plan::Plan;
 use super::state::State;
-use super::target::Target;
 use super::weights::Weights;
 use crate::backend::{Wanted, WeightSink};
 use crate::config::Config;
@@ -58,8 +56,7 @@ pub(super) async fn self_test(gpu: &Gpu) -> Result<()> {
         cpu_weights.put_vector(id, weight.clone())?;
         gpu_weights.put_vector(id, weight)?;
     }
-    for call in Plan::new(&network, gpu_weights.layouts(), Target::of(gpu.info(), CacheFormat::F16))?.calls()
-    {
+    for call in Plan::new(&network, gpu_weights.layouts(), gpu_weights.target())?.calls() {
         gpu.compile_ahead(&call.shader);
     }
     gpu.compiled().await;

@@ -103,7 +103,7 @@ impl State {
     /// [`Error::Limit`] where the device cannot hold the caches, [`Error::Missing`] where weights are absent.
     pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
         let gpu = weights.gpu().clone();
-        let target = Target::of(gpu.info(), cache_format(&weights));
+        let target = weights.target();
         let plan = Plan::new(&network, weights.layouts(), target)?;
         let lone_attention = plan.calls().any(|call| call.shader.is(ATTENTION_THREAD));
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;
@@ -657,10 +657,6 @@ fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
         return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
     }
     Ok(())
-}
-
-fn cache_format(weights: &Weights) -> CacheFormat {
-    CacheFormat::for_weights(weights.layouts().values().map(|layout| layout.format))
 }
 
 fn stride_of_logits(network: &Network) -> usize {

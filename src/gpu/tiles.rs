@@ -37,10 +37,6 @@ const ROUNDS: usize = 3;
 const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 16}"#;
 
-/// Of that projection.
-const ROWS: usize = 2 * 1536;
-const COLS: usize = 576;
-
 const FORMAT: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
 
 /// A kind of tiles.
@@ -63,7 +59,7 @@ impl Gpu {
             tiles.extend([Tiles::Int8, Tiles::Of(self.info().tier)]);
         }
         // What is wrong with one is said when it is timed.
-        for call in tiles.into_iter().filter_map(|tiles| call(self, tiles).ok()) {
+        for (call, _) in tiles.into_iter().filter_map(|tiles| call(self, tiles).ok()) {
             self.compile_ahead(&call.shader);
         }
     }
@@ -186,8 +182,8 @@ struct Timed {
 
 impl Timed {
     fn new(gpu: &Gpu, tiles: Tiles) -> Result<Self> {
-        let call = call(gpu, tiles)?;
-        let buffers = buffers(gpu, &call)?;
+        let (call, layout) = call(gpu, tiles)?;
+        let buffers = buffers(gpu, &call, &layout)?;
         let pipeline = gpu.pipeline(&call.shader);
         let bound = buffers.iter().map(|(binding, buffer)| (*binding, buffer));
         let group = pipeline.bind(gpu.device(), &call.label, bound);
@@ -204,14 +200,16 @@ impl Timed {
     }
 }
 
-/// The matmul in such tiles.
-fn call(gpu: &Gpu, tiles: Tiles) -> Result<Call> {
+/// The matmul in such tiles, and how its matrix lies.
+fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
     let chosen = Target::of(gpu.info(), CacheFormat::F16);
     let target = match tiles {
         Tiles::Of(tier) => Target { tier, int8_tiles: false, ..chosen },
         Tiles::Int8 => Target { int8_tiles: true, ..chosen },
     };
     let config = Config::parse(CONFIG.as_bytes())?;
+    let (rows, cols) = (2 * config.intermediate_size, config.hidden_size);
+    let layout = Layout::new(rows, cols, FORMAT, gpu.max_part_bytes())?;
     let weight = MatrixId::Block(0, Projection::GateUp);
     let network = Network {
         config,
@@ -224,29 +222,31 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<Call> {
             rows: Rows::All,
         }],
     };
-    let layout = Layout::new(ROWS, COLS, FORMAT, gpu.max_part_bytes())?;
-    let plan = Plan::new(&network, &HashMap::from([(weight, layout)]), target)?;
-    plan.many.into_iter().next().ok_or_else(|| Error::device("nothing to time", "Report this"))
+    let plan = Plan::new(&network, &HashMap::from([(weight, layout.clone())]), target)?;
+    let call = plan.many.into_iter().next();
+    let call = call.ok_or_else(|| Error::device("nothing to time", "Report this"))?;
+    Ok((call, layout))
 }
 
 /// What the call binds. Weights and activations are zeros: how long a product takes does not depend on its factors.
-fn buffers(gpu: &Gpu, call: &Call) -> Result<Vec<(Binding, Buffer)>> {
+fn buffers(gpu: &Gpu, call: &Call, layout: &Layout) -> Result<Vec<(Binding, Buffer)>> {
+    let Layout { rows, cols, format, .. } = *layout;
     let mut batch = vec![0u32; 4 + Target::of(gpu.info(), CacheFormat::F16).max_batch];
     batch[1] = TOKENS as u32;
     let mut bound = vec![(Binding::Batch, gpu.uniform_with("batch", bytemuck::cast_slice(&batch))?)];
     for (binding, resource) in &call.resources {
         let buffer = match resource {
             Resource::Part(..) => {
-                gpu.uniform_with("part", bytemuck::bytes_of(&PartUniform::new(&(0..ROWS), FORMAT)))?
+                gpu.uniform_with("part", bytemuck::bytes_of(&PartUniform::new(&(0..rows), format)))?
             }
-            Resource::Words(..) => gpu.storage("words", 4 * (ROWS * FORMAT.row_words(COLS)) as u64)?,
+            Resource::Words(..) => gpu.storage("words", 4 * (rows * format.row_words(cols)) as u64)?,
             Resource::Scales(..) => {
-                gpu.storage("scales", 4 * (ROWS * FORMAT.row_scale_words(COLS)) as u64)?
+                gpu.storage("scales", 4 * (rows * format.row_scale_words(cols)) as u64)?
             }
             Resource::Activation(Activation::Slot(Slot::Hidden)) => {
-                gpu.storage("input", 4 * (TOKENS * COLS) as u64)?
+                gpu.storage("input", 4 * (TOKENS * cols) as u64)?
             }
-            _ => gpu.storage("output", 4 * (TOKENS * ROWS) as u64)?,
+            _ => gpu.storage("output", 4 * (TOKENS * rows) as u64)?,
         };
         bound.push((*binding, buffer));
     }

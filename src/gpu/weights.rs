@@ -86,6 +86,12 @@ impl Weights {
         &self.layouts
     }
 
+    /// What a plan for all of them is made for.
+    pub(super) fn target(&self) -> Target {
+        let formats = self.layouts.values().map(|layout| layout.format);
+        Target::of(self.gpu.info(), CacheFormat::for_weights(formats))
+    }
+
     pub(super) fn part(&self, id: MatrixId, index: usize) -> Result<&Part> {
         self.parts.get(&id).and_then(|parts| parts.get(index)).ok_or_else(|| missing(id))
     }

@@ -12,8 +12,8 @@ use wasm_bindgen_futures::JsFuture;
 use super::errors::message;
 use super::event_loop::within;
 use crate::error::{Error, Result};
-use crate::gpu::Hints;
 use crate::gpu::shader::{Access, Binding};
+use crate::gpu::{Compiling, Hints};
 
 #[wasm_bindgen(module = "/src/web/webgpu.js")]
 extern "C" {
@@ -67,7 +67,7 @@ pub(super) fn compile_ahead(
     name: &str,
     wgsl: &str,
     bindings: &[(Binding, Access)],
-) -> LocalBoxFuture<'static, Box<dyn Any>> {
+) -> Compiling {
     let Some(device) = device.as_webgpu() else { return ready(Box::new(()) as Box<dyn Any>).boxed_local() };
     let types = bindings.iter().map(|(binding, access)| {
         let access = match access {

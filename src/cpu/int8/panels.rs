@@ -86,18 +86,14 @@ impl Panels {
     pub(super) fn panel(&self, index: usize) -> impl Iterator<Item = Record<'_>> {
         let bytes: &[u8] = bytemuck::cast_slice(&self.lines);
         let panel = &bytes[index * self.panel_bytes()..][..self.panel_bytes()];
-        panel.chunks_exact(self.record_bytes()).map(|record| {
+        panel.chunks_exact(record_bytes(self.affine)).map(|record| {
             let (head, vectors) = record.split_at(HEAD);
             Record { head: bytemuck::from_bytes(head), vectors: vectors.as_chunks().0 }
         })
     }
 
-    fn record_bytes(&self) -> usize {
-        record_bytes(self.affine)
-    }
-
     fn panel_bytes(&self) -> usize {
-        self.cols / self.affine.group_size as usize * self.record_bytes()
+        self.cols / self.affine.group_size as usize * record_bytes(self.affine)
     }
 }
 
