@@ -7,7 +7,7 @@ import { tokenIds, wellFormed } from "./requests.js";
 import { resolveSource } from "./source.js";
 
 export const BACKENDS = ["auto", "gpu", "cpu"];
-export const WEIGHTS = ["auto", "f32", "f16", "q8", "q4"];
+export const WEIGHTS = ["auto", "stored", "f32", "f16", "q8", "q4"];
 
 export class Engine {
   #channel;

@@ -20,7 +20,7 @@ export interface LoadOptions {
   /** `"auto"` takes WebGPU where it works and the CPU otherwise; {@link Info.fallback_reason} then says why. */
   backend?: "auto" | "gpu" | "cpu";
   /** How the weights lie in memory; they are converted as they arrive. `"auto"` suits the checkpoint. */
-  weights?: "auto" | "f32" | "f16" | "q8" | "q4";
+  weights?: "auto" | "stored" | "f32" | "f16" | "q8" | "q4";
   /**
    * Forces a tier of GPU kernels, for tests and measurements: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. One that
    * the adapter cannot have is an error.
@@ -374,7 +374,7 @@ export interface BenchmarkOptions {
   shape?: string | Shape;
   backend?: "auto" | "gpu" | "cpu";
   /** `"q4"` by default. */
-  weights?: "auto" | "f32" | "f16" | "q8" | "q4";
+  weights?: "auto" | "stored" | "f32" | "f16" | "q8" | "q4";
   /** Forces a tier of GPU kernels: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. */
   tier?: string;
   /** As in {@link LoadOptions}. */

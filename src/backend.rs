@@ -19,6 +19,16 @@ pub trait WeightSink {
     fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()>;
 }
 
+/// What weights in integers are multiplied with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Products {
+    /// As fast as the backend can: it may round activations to 8-bit integers, or to half precision.
+    #[default]
+    Fast,
+    /// Activations and products in f32: what the others are compared with.
+    Exact,
+}
+
 /// Which rows of a batch get logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {

@@ -7,6 +7,7 @@ use futures_util::future::{try_join, try_join_all};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::backend::Products;
 use crate::cancel::Cancel;
 use crate::checkpoint::files::{TOKENIZER_LIMIT, read_optional};
 use crate::checkpoint::inspect::Parameters;
@@ -168,7 +169,15 @@ impl Engine {
     /// # Errors
     /// [`Error::Limit`] where the device cannot hold the caches.
     pub fn state(&self) -> Result<State> {
-        self.model.new_state(self.info.max_context)
+        self.model.new_state(self.info.max_context, Products::Fast)
+    }
+
+    /// An empty state for `max_positions` tokens that multiplies in a way of its own, such as in f32 to compare with.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device cannot hold the caches.
+    pub fn state_with(&self, max_positions: usize, products: Products) -> Result<State> {
+        self.model.new_state(max_positions, products)
     }
 
     /// A new conversation.

@@ -37,6 +37,7 @@ pub mod cpu;
 mod decode;
 pub mod engine;
 pub mod error;
+pub mod fidelity;
 pub mod generation_config;
 pub mod gpu;
 pub mod matrix;

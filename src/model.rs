@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::backend::{Wanted, WeightSink};
+use crate::backend::{Products, Wanted, WeightSink};
 use crate::error::Result;
 use crate::matrix::Matrix;
 use crate::network::{MatrixId, Network, VectorId};
@@ -71,14 +71,15 @@ impl Model {
     ///
     /// # Errors
     /// [`crate::Error::Limit`] where the device cannot hold the caches.
-    pub fn new_state(&self, max_positions: usize) -> Result<State> {
+    pub fn new_state(&self, max_positions: usize, products: Products) -> Result<State> {
+        let network = self.network.clone();
         Ok(match &self.weights {
             Weights::Cpu(weights) => {
-                let state = cpu::State::new(self.network.clone(), weights.clone(), max_positions)?;
+                let state = cpu::State::new(network, weights.clone(), max_positions, products)?;
                 State::Cpu(Box::new(state))
             }
             Weights::Gpu(weights) => {
-                let state = gpu::State::new(self.network.clone(), weights.clone(), max_positions)?;
+                let state = gpu::State::new(network, weights.clone(), max_positions, products)?;
                 State::Gpu(Box::new(state))
             }
         })

@@ -41,7 +41,7 @@ impl Synthetic {
         let mut json = shape.config_json();
         let group_size = if config.hidden_size.is_multiple_of(64) { 64 } else { 32 };
         let quantization = match format {
-            WeightFormat::F32 | WeightFormat::F16 => None,
+            WeightFormat::Stored | WeightFormat::F32 | WeightFormat::F16 => None,
             WeightFormat::Auto | WeightFormat::Q8 => Some(8),
             WeightFormat::Q4 => Some(4),
         };

@@ -16,6 +16,8 @@ pub enum WeightFormat {
     /// As stored where the checkpoint is quantised or small, else 8 bits.
     #[default]
     Auto,
+    /// As stored, whatever it is.
+    Stored,
     /// Single precision.
     F32,
     /// Half precision; a matrix with values beyond its range stays in single precision.
@@ -28,12 +30,13 @@ pub enum WeightFormat {
 
 impl WeightFormat {
     /// All, in the order in which help texts list them.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::F16, Self::Q8, Self::Q4];
+    pub const ALL: [Self; 6] = [Self::Auto, Self::Stored, Self::F32, Self::F16, Self::Q8, Self::Q4];
 
     /// The name on the command line and in JavaScript.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Stored => "stored",
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Q8 => "q8",
@@ -52,6 +55,7 @@ impl WeightFormat {
         stored_quantized: bool,
     ) -> Format {
         match self {
+            Self::Stored => as_stored(stored),
             Self::F32 => Format::F32,
             Self::F16 => Format::F16,
             Self::Q8 => quantized_or_half(8, stored, cols),
@@ -77,7 +81,7 @@ impl WeightFormat {
             Self::Q4 if stored.bits > 4 => {
                 Format::Affine(Affine { bits: 4, group_size: stored.group_size.min(64), ..stored })
             }
-            Self::Auto | Self::Q8 | Self::Q4 => Format::Affine(stored),
+            Self::Auto | Self::Stored | Self::Q8 | Self::Q4 => Format::Affine(stored),
         }
     }
 }
@@ -109,9 +113,9 @@ impl FromStr for WeightFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or_else(|| Error::request("weights", format!("{text} is not one of auto, f32, f16, q8, q4")))
+        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::request("weights", format!("{text} is not one of {names}"))
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Token ids to rows of the embedding.
 
+use super::matmul::Unpack as _;
 use super::weights::Weight;
 
 /// Writes row `tokens[t]` of `table` to row t of `out`, `[tokens.len(), table.cols()]`.

@@ -9,10 +9,29 @@ use crate::matrix::Matrix;
 /// Weight rows that are worth waking a thread for.
 pub(super) const MIN_ROWS: usize = 64;
 
+/// Weights that give up their rows as f32, one by one.
+pub trait Unpack: Sync {
+    /// Values of a row.
+    fn cols(&self) -> usize;
+
+    /// Writes row `row` into `out`, `cols` values long.
+    fn dequantize_row(&self, row: usize, out: &mut [f32]);
+}
+
+impl Unpack for Matrix {
+    fn cols(&self) -> usize {
+        self.cols
+    }
+
+    fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+        self.dequantize_row(row, out);
+    }
+}
+
 /// `out[t][r] = dot(weight row rows.start + r, x[t])` for the batch's `t` and the chosen `rows`.
 ///
-/// `x` is `[batch, weight.cols]`, `out` is `[batch, rows.len()]`.
-pub fn matmul(weight: &Matrix, rows: Range<usize>, x: &[f32], out: &mut [f32]) {
+/// `x` is `[batch, weight.cols()]`, `out` is `[batch, rows.len()]`.
+pub fn matmul(weight: &impl Unpack, rows: Range<usize>, x: &[f32], out: &mut [f32]) {
     let isa = Isa::detect();
     let width = rows.len();
     let block = width.div_ceil(threads()).max(MIN_ROWS);
@@ -22,24 +41,24 @@ pub fn matmul(weight: &Matrix, rows: Range<usize>, x: &[f32], out: &mut [f32]) {
 }
 
 /// Products of the weight rows from `first_row` on with every row of `x`; `out` has a slice for each, all equally long.
-struct Products<'a, 'b> {
-    weight: &'a Matrix,
+struct Products<'a, 'b, W> {
+    weight: &'a W,
     first_row: usize,
     x: &'a [f32],
     out: &'a mut [&'b mut [f32]],
 }
 
-impl Kernel for Products<'_, '_> {
+impl<W: Unpack> Kernel for Products<'_, '_, W> {
     type Output = ();
 
     /// A weight row is unpacked once for the whole batch.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { weight, first_row, x, out } = self;
-        let mut unpacked = vec![0.0; weight.cols];
+        let mut unpacked = vec![0.0; weight.cols()];
         for r in 0..out.first().map_or(0, |out| out.len()) {
             weight.dequantize_row(first_row + r, &mut unpacked);
-            for (x, out) in x.chunks_exact(weight.cols).zip(out.iter_mut()) {
+            for (x, out) in x.chunks_exact(weight.cols()).zip(out.iter_mut()) {
                 out[r] = dot(simd, &unpacked, x);
             }
         }

@@ -3,13 +3,13 @@
 use super::attention::{Heads, attention};
 use super::embed::embed;
 use super::int8;
-use super::matmul::{add, add_bias, matmul};
+use super::matmul::{Unpack as _, add, add_bias, matmul};
 use super::memory::{Memory, Scratch};
 use super::rms_norm::rms_norm;
 use super::rotary::rotary;
 use super::swiglu::swiglu;
 use super::weights::{Weight, Weights};
-use crate::backend::Wanted;
+use crate::backend::{Products, Wanted};
 use crate::error::Result;
 use crate::network::{Epilogue, MatrixId, Network, Op, Rows, Slot, VectorId};
 
@@ -18,6 +18,7 @@ pub(super) struct Pass<'a> {
     pub(super) network: &'a Network,
     pub(super) weights: &'a Weights,
     pub(super) memory: &'a mut Memory,
+    pub(super) products: Products,
     /// Rows that get logits.
     pub(super) wanted: Wanted,
 }
@@ -88,11 +89,11 @@ impl Pass<'_> {
         let width = if epilogue == Epilogue::Rotate { config.query_width() } else { weight.rows() };
         products.resize(x.len() / weight.cols() * width, 0.0);
         match weight {
-            Weight::Floats(matrix) => matmul(matrix, 0..width, x, &mut products),
-            Weight::Integers(panels) => {
+            Weight::Integers(panels) if self.products == Products::Fast => {
                 rounded.round(x, panels);
                 int8::matmul(panels, width, &rounded, &mut products);
             }
+            _ => matmul(weight, 0..width, x, &mut products),
         }
         if let Some(bias) = bias {
             add_bias(&self.weights.vector(bias)?[..width], &mut products);

@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::parallel::on_pool;
 use super::pass::Pass;
 use super::weights::Weights;
-use crate::backend::{Wanted, check_batch};
+use crate::backend::{Products, Wanted, check_batch};
 use crate::error::Result;
 use crate::network::{Network, Slot};
 
@@ -19,6 +19,7 @@ pub struct State {
     weights: Rc<Weights>,
     memory: Memory,
     max_positions: usize,
+    products: Products,
 }
 
 impl State {
@@ -26,9 +27,14 @@ impl State {
     ///
     /// # Errors
     /// None today; the GPU's twin can run out of memory.
-    pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
+    pub fn new(
+        network: Rc<Network>,
+        weights: Rc<Weights>,
+        max_positions: usize,
+        products: Products,
+    ) -> Result<Self> {
         let memory = Memory::new(&network, max_positions);
-        Ok(Self { network, weights, memory, max_positions })
+        Ok(Self { network, weights, memory, max_positions, products })
     }
 
     /// Positions filled.
@@ -69,8 +75,13 @@ impl State {
     pub fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
         let room = self.max_positions - self.len();
         check_batch(tokens, self.network.config.vocab_size, MAX_BATCH, room)?;
-        let mut pass =
-            Pass { network: &self.network, weights: &self.weights, memory: &mut self.memory, wanted };
+        let mut pass = Pass {
+            network: &self.network,
+            weights: &self.weights,
+            memory: &mut self.memory,
+            products: self.products,
+            wanted,
+        };
         let run = on_pool(|| pass.run(tokens));
         match run {
             Ok(()) => self.memory.len += tokens.len(),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::int8::Panels;
+use super::matmul::Unpack;
 use crate::backend::WeightSink;
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
@@ -30,14 +31,6 @@ impl From<Matrix> for Weight {
 }
 
 impl Weight {
-    /// Input features.
-    pub fn cols(&self) -> usize {
-        match self {
-            Self::Floats(matrix) => matrix.cols,
-            Self::Integers(panels) => panels.cols,
-        }
-    }
-
     /// Output features.
     pub fn rows(&self) -> usize {
         match self {
@@ -53,9 +46,17 @@ impl Weight {
             Self::Integers(panels) => panels.bytes(),
         }
     }
+}
 
-    /// Writes the values of row `row` into `out`, as many as there are columns.
-    pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+impl Unpack for Weight {
+    fn cols(&self) -> usize {
+        match self {
+            Self::Floats(matrix) => matrix.cols(),
+            Self::Integers(panels) => panels.cols(),
+        }
+    }
+
+    fn dequantize_row(&self, row: usize, out: &mut [f32]) {
         match self {
             Self::Floats(matrix) => matrix.dequantize_row(row, out),
             Self::Integers(panels) => panels.dequantize_row(row, out),

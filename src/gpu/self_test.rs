@@ -8,7 +8,7 @@ use super::device::Gpu;
 use super::plan::Plan;
 use super::state::State;
 use super::weights::Weights;
-use crate::backend::{Wanted, WeightSink};
+use crate::backend::{Products, Wanted, WeightSink};
 use crate::config::Config;
 use crate::cpu;
 use crate::error::{Error, Result};
@@ -60,8 +60,8 @@ pub(super) async fn self_test(gpu: &Gpu) -> Result<()> {
         gpu.compile_ahead(&call.shader);
     }
     gpu.compiled().await;
-    let mut cpu = cpu::State::new(network.clone(), Rc::new(cpu_weights), TOKENS.len())?;
-    let mut gpu = State::new(network, Rc::new(gpu_weights), TOKENS.len())?;
+    let mut cpu = cpu::State::new(network.clone(), Rc::new(cpu_weights), TOKENS.len(), Products::Exact)?;
+    let mut gpu = State::new(network, Rc::new(gpu_weights), TOKENS.len(), Products::Fast)?;
     let expected = cpu.forward(&TOKENS, Wanted::All)?;
     let mut decoded = Vec::new();
     for token in &TOKENS[..DECODED] {

@@ -15,7 +15,7 @@ use super::readback::{self, Readbacks};
 use super::shader::{ATTENTION_THREAD, Binding, Shader, Tier};
 use super::target::{Target, few_rows};
 use super::weights::Weights;
-use crate::backend::{Wanted, check_batch};
+use crate::backend::{Products, Wanted, check_batch};
 use crate::cpu::rotary::rotary_table;
 use crate::cpu::sample::{Adjustment, Sampling};
 use crate::error::{Error, Result};
@@ -101,9 +101,14 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Limit`] where the device cannot hold the caches, [`Error::Missing`] where weights are absent.
-    pub fn new(network: Rc<Network>, weights: Rc<Weights>, max_positions: usize) -> Result<Self> {
+    pub fn new(
+        network: Rc<Network>,
+        weights: Rc<Weights>,
+        max_positions: usize,
+        products: Products,
+    ) -> Result<Self> {
         let gpu = weights.gpu().clone();
-        let target = weights.target();
+        let target = weights.target().with(products);
         let plan = Plan::new(&network, weights.layouts(), target)?;
         let lone_attention = plan.calls().any(|call| call.shader.is(ATTENTION_THREAD));
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;

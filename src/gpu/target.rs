@@ -6,6 +6,7 @@ use super::cache_format::CacheFormat;
 use super::device::Info;
 use super::layout::Layout;
 use super::shader::{MIN_SUBGROUP, Tier};
+use crate::backend::Products;
 use crate::error::{Error, Result};
 use crate::network::{MatrixId, Network};
 
@@ -33,6 +34,16 @@ impl Target {
             cache,
             subgroup_size: info.subgroup_size as usize,
             int8_tiles: info.int8_tiles,
+        }
+    }
+
+    /// The same device with other products.
+    pub(super) fn with(self, products: Products) -> Self {
+        match (products, self.tier) {
+            (Products::Fast, _) => self,
+            // Half precision is for tiles alone: without those the tiers are the same.
+            (Products::Exact, Tier::F16) => Self { tier: Tier::Subgroups, int8_tiles: false, ..self },
+            (Products::Exact, _) => Self { int8_tiles: false, ..self },
         }
     }
 

@@ -14,7 +14,7 @@ export const model = query.get("model") ?? undefined;
 /** Options of `Engine.load`. */
 export const engineOptions = {
   backend: choice("backend", ["auto", "gpu", "cpu"]) ?? "auto",
-  weights: choice("weights", ["auto", "f32", "f16", "q8", "q4"]) ?? "auto",
+  weights: choice("weights", ["auto", "stored", "f32", "f16", "q8", "q4"]) ?? "auto",
   tier: query.get("tier") ?? undefined,
   int8Tiles: { on: true, off: false }[choice("int8", ["on", "off"])],
 };

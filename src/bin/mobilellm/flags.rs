@@ -10,6 +10,7 @@ use mobilellm::bench::{Shape, Study, studies};
 use mobilellm::checkpoint::WeightFormat;
 use mobilellm::checkpoint::writer::Override;
 use mobilellm::engine::BackendChoice;
+use mobilellm::fidelity::CHUNK;
 use mobilellm::gpu::Tier;
 use mobilellm::sampler::MAX_LOGPROBS;
 use mobilellm::speculate::Speculation;
@@ -49,12 +50,14 @@ pub(crate) enum Command {
     Quantize(Quantize),
     /// Say what a checkpoint is: shape, parameters, dtypes, memory, tokenizer.
     Inspect(Inspect),
+    /// Measure how far a run's predictions are from those of exact arithmetic, or of another checkpoint.
+    Fidelity(Fidelity),
     /// Measure how fast a shape runs here, with random weights.
     Bench(Bench),
 }
 
 /// Which model, and where it runs.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct ModelFlags {
     /// Folder, http(s) address or hub name of the checkpoint.
     #[arg(long, short, value_name = "DIR|URL")]
@@ -97,6 +100,7 @@ pub(crate) enum Int8Tiles {
 pub(crate) enum Weights {
     #[default]
     Auto,
+    Stored,
     F32,
     F16,
     Q8,
@@ -307,6 +311,25 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Args)]
+pub(crate) struct Fidelity {
+    #[command(flatten)]
+    pub(crate) model: ModelFlags,
+    /// What to compare with: f32, the same weights multiplied in single precision, or another checkpoint with the same
+    /// tokenizer (folder, http(s) address or hub name), computed in single precision on the CPU.
+    #[arg(long, value_name = "f32|DIR|URL", default_value = "f32")]
+    pub(crate) against: String,
+    /// The text to compare on [default: a built-in one of some 900 tokens].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text: Option<PathBuf>,
+    /// Tokens that are read in one go, each chunk by itself.
+    #[arg(long, value_name = "N", value_parser = whole(2, u32::MAX), default_value_t = CHUNK)]
+    pub(crate) chunk: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct Bench {
     /// mobilellm-125m, -ls-125m, -350m, -ls-350m, -600m, -1b, -1.5b, smollm2-135m, or LAYERSxHIDDEN such as 12x768.
     #[arg(long, value_name = "SHAPE", value_parser = Shape::parse, default_value = "mobilellm-125m")]
@@ -398,6 +421,7 @@ impl From<Weights> for WeightFormat {
     fn from(weights: Weights) -> Self {
         match weights {
             Weights::Auto => Self::Auto,
+            Weights::Stored => Self::Stored,
             Weights::F32 => Self::F32,
             Weights::F16 => Self::F16,
             Weights::Q8 => Self::Q8,

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mobilellm::cancel::Cancel;
-use mobilellm::checkpoint::Progress;
 use mobilellm::checkpoint::directory::DirectorySource;
 use mobilellm::checkpoint::files::{CONFIG_LIMIT, read_required};
 use mobilellm::checkpoint::http::{HttpSource, PATIENCE, is_hub_name};
 use mobilellm::checkpoint::source::Source;
+use mobilellm::checkpoint::{Progress, WeightFormat};
 use mobilellm::config::{self, Config};
-use mobilellm::engine::{Engine, LoadOptions, text_files};
+use mobilellm::engine::{BackendChoice, Engine, LoadOptions, text_files};
 use mobilellm::gpu;
 use mobilellm::tokenizer::Tokenizer;
 
@@ -40,12 +40,22 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
 
 /// Loads what the flags say; `needs_text` refuses a checkpoint without a tokenizer at once.
 pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loaded> {
+    engine_with(flags, flags.backend.into(), flags.weights.into(), needs_text).await
+}
+
+/// The same on another backend, with its weights held otherwise.
+pub(crate) async fn engine_with(
+    flags: &ModelFlags,
+    backend: BackendChoice,
+    weights: WeightFormat,
+    needs_text: bool,
+) -> Result<Loaded> {
     let source = source(&flags.model)?;
     let bar = progress_bar(flags.quiet);
     let start = Instant::now();
     let options = LoadOptions {
-        backend: flags.backend.into(),
-        weights: flags.weights.into(),
+        backend,
+        weights,
         gpu: gpu::Options { int8_tiles: flags.int8_tiles.into(), ..gpu::Options::default() },
         max_context: flags.context,
         needs_text,

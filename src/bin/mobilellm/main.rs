@@ -7,6 +7,8 @@ mod bench;
 #[cfg(not(target_arch = "wasm32"))]
 mod chat;
 #[cfg(not(target_arch = "wasm32"))]
+mod fidelity;
+#[cfg(not(target_arch = "wasm32"))]
 mod flags;
 #[cfg(not(target_arch = "wasm32"))]
 mod generate;
@@ -44,7 +46,7 @@ mod native {
     use tracing_subscriber::EnvFilter;
 
     use crate::flags::{Cli, Command};
-    use crate::{bench, chat, generate, inspect, logits, quantize, tokenize};
+    use crate::{bench, chat, fidelity, generate, inspect, logits, quantize, tokenize};
 
     pub(crate) fn main() -> ExitCode {
         let cli = Cli::parse();
@@ -77,6 +79,7 @@ mod native {
             Command::Detokenize(flags) => tokenize::detokenize(&flags),
             Command::Quantize(flags) => quantize::run(&flags),
             Command::Inspect(flags) => inspect::run(&flags),
+            Command::Fidelity(flags) => fidelity::run(&flags),
             Command::Bench(flags) => bench::run(&flags),
         }
     }

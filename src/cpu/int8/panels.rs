@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::cpu::simd::{Bytes, LANES};
+use crate::cpu::matmul::Unpack;
+use crate::cpu::simd::{Bytes, LANES, UNIT};
 use crate::matrix::{Affine, Format, Matrix};
 
 /// Bytes of [`Head`].
@@ -36,6 +37,13 @@ pub(super) struct Head {
     pub(super) biases: [f32; LANES],
 }
 
+/// Eight rows.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<'a> {
+    bytes: &'a [u8],
+    affine: Affine,
+}
+
 /// A group of columns of eight rows.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
@@ -63,11 +71,56 @@ impl Panels {
         self.lines.len() * size_of::<Line>()
     }
 
-    /// Writes the `cols` values of row `row` into `out`.
-    pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+    /// Rows `8 index..8 index + 8`.
+    #[inline]
+    pub(super) fn panel(&self, index: usize) -> Panel<'_> {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.lines);
+        Panel { bytes: &bytes[index * self.panel_bytes()..][..self.panel_bytes()], affine: self.affine }
+    }
+
+    fn panel_bytes(&self) -> usize {
+        self.cols / self.affine.group_size as usize * record_bytes(self.affine)
+    }
+}
+
+impl<'a> Panel<'a> {
+    /// Its groups of columns, in order.
+    #[inline]
+    pub(super) fn records(self) -> impl Iterator<Item = Record<'a>> {
+        self.bytes.chunks_exact(record_bytes(self.affine)).map(Record::new)
+    }
+
+    /// One of them.
+    #[inline]
+    pub(super) fn record(self, group: usize) -> Record<'a> {
+        let bytes = record_bytes(self.affine);
+        Record::new(&self.bytes[group * bytes..][..bytes])
+    }
+
+    /// Units of columns in a group.
+    #[inline]
+    pub(super) fn units_per_group(self) -> usize {
+        self.affine.group_size as usize / UNIT
+    }
+}
+
+impl<'a> Record<'a> {
+    #[inline]
+    fn new(bytes: &'a [u8]) -> Self {
+        let (head, vectors) = bytes.split_at(HEAD);
+        Self { head: bytemuck::from_bytes(head), vectors: vectors.as_chunks().0 }
+    }
+}
+
+impl Unpack for Panels {
+    fn cols(&self) -> usize {
+        self.cols
+    }
+
+    fn dequantize_row(&self, row: usize, out: &mut [f32]) {
         let lane = row % LANES;
         let groups = out.chunks_exact_mut(self.affine.group_size as usize);
-        for (record, out) in self.panel(row / LANES).zip(groups) {
+        for (record, out) in self.panel(row / LANES).records().zip(groups) {
             let (scale, bias) = (record.head.scales[lane], record.head.biases[lane]);
             let columns = if self.affine.bits == 4 { 8 } else { 4 };
             for (vector, out) in record.vectors.iter().zip(out.chunks_exact_mut(columns)) {
@@ -79,21 +132,6 @@ impl Panels {
                 }
             }
         }
-    }
-
-    /// The groups of rows `8 index..8 index + 8`.
-    #[inline]
-    pub(super) fn panel(&self, index: usize) -> impl Iterator<Item = Record<'_>> {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.lines);
-        let panel = &bytes[index * self.panel_bytes()..][..self.panel_bytes()];
-        panel.chunks_exact(record_bytes(self.affine)).map(|record| {
-            let (head, vectors) = record.split_at(HEAD);
-            Record { head: bytemuck::from_bytes(head), vectors: vectors.as_chunks().0 }
-        })
-    }
-
-    fn panel_bytes(&self) -> usize {
-        self.cols / self.affine.group_size as usize * record_bytes(self.affine)
     }
 }
 
