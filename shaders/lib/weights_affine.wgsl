@@ -27,11 +27,6 @@ fn load_chunk(row: u32, chunk: u32) -> Chunk {
     return Chunk(weights[place], weights[place + wide], scale_bias);
 }
 
-// What the stored integers lie around.
-fn middle() -> f32 {
-    return select(8.0, 128.0, is_wide());
-}
-
 // Word `i` of the eight that four columns each take in 8 bits.
 fn wide_word(chunk: Chunk, i: u32) -> u32 {
     return select(chunk.first_half[i % 4u], chunk.second_half[i % 4u], i >= 4u);

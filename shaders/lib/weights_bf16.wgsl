@@ -16,11 +16,6 @@ fn load_chunk(row: u32, chunk: u32) -> Chunk {
     return Chunk(weights[row * ROW_CHUNKS + chunk]);
 }
 
-// What the stored values lie around.
-fn middle() -> f32 {
-    return 0.0;
-}
-
 // The stored values of columns 4 * i to 4 * i + 3 of the chunk.
 fn quad(chunk: Chunk, i: u32) -> vec4<f32> {
     let low = chunk.words[2u * i];

@@ -7,9 +7,9 @@
 //
 // f16 has 11 bits and ends at 65504. What a step multiplies therefore lies in a range that does not depend on the model:
 // a token's inputs are divided by a power of two, so that the largest of the step is below 2 (or 4, where it is above
-// 2^127); so are the weights of a row, where they are floats; integers of 8 bits lie, less their middle, between -128 and 127.
-// So even the 32 products of a step would sum to at most 32 * 128 * 4 = 16384. Sums of more than eight are f32, so that
-// rounding does not pile up.
+// 2^127), and so are the weights of a row. Sums of more than eight products are f32, so that rounding does not pile up.
+// Stored integers are unpacked to the weights first: multiplied as they are, far from zero, they would make rounding errors
+// that are large beside the weights, which lie around zero.
 
 const SLICES: u32 = 2u;
 // Quads of columns that are summed in f16.
@@ -20,11 +20,9 @@ const LANES: u32 = 4u;
 // Of each slice: [column][quad of rows] and [quad of columns][token].
 var<workgroup> weight_tile: array<vec4<f16>, SLICES * 4u * TILE_QUADS * ROW_QUADS>;
 var<workgroup> input_tile: array<vec4<f16>, SLICES * TILE_QUADS * TOKENS>;
-// What takes a step's products back to weights and inputs: of each row a scale and a bias, of each token a scale and the
-// sum of its inputs.
+// What takes a step's products back to weights and inputs: the powers of two of rows and of tokens.
 var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
-var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
-var<workgroup> token_scales: array<vec2<f32>, SLICES * TOKENS>;
+var<workgroup> token_scales: array<f32, SLICES * TOKENS>;
 var<workgroup> sums: array<vec4<f32>, SLICES * SLICE_THREADS>;
 
 // The power of two that is left of positive values without their fractions, at most 2^126 so that it has an inverse.
@@ -56,35 +54,24 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     let tile = slice * 4u * TILE_QUADS * ROW_QUADS + rows;
     var low: mat4x4<f32>;
     var high: mat4x4<f32>;
-    var scale: vec4<f32>;
-    var bias: vec4<f32>;
     for (var r = 0u; r < 4u; r++) {
         let chunk = load_chunk(min(first_row + 4u * rows + r, part.num_rows - 1u), c);
-        low[r] = quad(chunk, q % QUADS_PER_CHUNK) - middle();
-        high[r] = quad(chunk, q % QUADS_PER_CHUNK + 1u) - middle();
-        scale[r] = weigh(chunk, 1.0, 0.0);
-        bias[r] = weigh(chunk, middle(), 1.0);
+        low[r] = weigh_quad(chunk, quad(chunk, q % QUADS_PER_CHUNK));
+        high[r] = weigh_quad(chunk, quad(chunk, q % QUADS_PER_CHUNK + 1u));
     }
     low = transpose(low);
     high = transpose(high);
-    if FLOAT_WEIGHTS {
-        var largest = vec4(0.0);
-        for (var col = 0u; col < 4u; col++) {
-            largest = max(largest, max(abs(low[col]), abs(high[col])));
-        }
-        scale = power_of_two(largest_of_lanes(largest));
-        for (var col = 0u; col < 4u; col++) {
-            low[col] *= inverse(scale);
-            high[col] *= inverse(scale);
-        }
-    }
+    var largest = vec4(0.0);
     for (var col = 0u; col < 4u; col++) {
-        weight_tile[tile + (8u * lane + col) * ROW_QUADS] = vec4<f16>(low[col]);
-        weight_tile[tile + (8u * lane + 4u + col) * ROW_QUADS] = vec4<f16>(high[col]);
+        largest = max(largest, max(abs(low[col]), abs(high[col])));
+    }
+    let scale = power_of_two(largest_of_lanes(largest));
+    for (var col = 0u; col < 4u; col++) {
+        weight_tile[tile + (8u * lane + col) * ROW_QUADS] = vec4<f16>(low[col] * inverse(scale));
+        weight_tile[tile + (8u * lane + 4u + col) * ROW_QUADS] = vec4<f16>(high[col] * inverse(scale));
     }
     if lane == 0u {
         row_scales[slice * ROW_QUADS + rows] = scale;
-        row_biases[slice * ROW_QUADS + rows] = bias;
     }
 }
 
@@ -98,17 +85,10 @@ fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
         let quads = max(abs(low), abs(high));
         let pairs = max(quads.xy, quads.zw);
         let scale = power_of_two(largest_of_lanes(vec4(max(pairs.x, pairs.y))));
-        let low_half = vec4<f16>(low * inverse(scale));
-        let high_half = vec4<f16>(high * inverse(scale));
-        input_tile[(slice * TILE_QUADS + lane) * TOKENS + token] = low_half;
-        input_tile[(slice * TILE_QUADS + LANES + lane) * TOKENS + token] = high_half;
-        // Of what is multiplied, not of what it was rounded from.
-        var sum = dot(vec4<f32>(low_half) + vec4<f32>(high_half), vec4(1.0));
-        for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
-            sum += subgroupShuffleXor(sum, reach);
-        }
+        input_tile[(slice * TILE_QUADS + lane) * TOKENS + token] = vec4<f16>(low * inverse(scale));
+        input_tile[(slice * TILE_QUADS + LANES + lane) * TOKENS + token] = vec4<f16>(high * inverse(scale));
         if lane == 0u {
-            token_scales[slice * TOKENS + token] = scale.x * vec2(1.0, sum);
+            token_scales[slice * TOKENS + token] = scale.x;
         }
     }
 }
@@ -148,10 +128,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
         let scale = row_scales[slice * ROW_QUADS + rows];
-        let bias = row_biases[slice * ROW_QUADS + rows];
         for (var t = 0u; t < THREAD_TOKENS; t++) {
-            let x = token_scales[slice * TOKENS + line + t];
-            products[t] += x.x * scale * whole[t] + x.y * bias;
+            products[t] += token_scales[slice * TOKENS + line + t] * scale * whole[t];
         }
     }
 

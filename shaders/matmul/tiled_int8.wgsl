@@ -5,9 +5,10 @@
 // matmul/tiled.wgsl does. The 16 by 4 threads of a slice hold 4 neighbouring rows by 8 tokens each in registers. In steps of
 // 32 columns weights and inputs lie in workgroup memory, four columns a word.
 //
-// A token's inputs are rounded step by step, to whole multiples of a 127th of the largest: x ~ scale * x8. A step never
-// spans two quantisation groups, so that with w = s * (q + taken) + b its products are
-// scale * (s * sum(q * x8) + (b + s * taken) * sum(x8)). Both sums are exact.
+// A token's inputs are rounded in half steps of 16 columns, to whole multiples of a 127th of the largest: x ~ scale * x8. The
+// products take the place of those of the rounded inputs, all of them: a step never spans two quantisation groups, so that
+// with w = s * (q + taken) + b they are s * sum(scale * sum(q * x8)) + (b + s * taken) * sum(scale * sum(x8)), the outer sums
+// over the halves. The inner sums are exact.
 
 const SLICES: u32 = 4u;
 // Threads that stage four rows.
@@ -16,11 +17,11 @@ const LANES: u32 = 4u;
 // Of each slice, words of four columns: [word][quad of rows], and [half of the step][token] with the half's four words.
 var<workgroup> weight_tile: array<vec4<u32>, SLICES * TILE_QUADS * ROW_QUADS>;
 var<workgroup> input_tile: array<vec4<u32>, SLICES * 2u * TOKENS>;
-// Scales and biases of rows; scales of tokens, and the sums of what their halves were rounded to.
+// Scales and biases of rows; of the halves of tokens their scales, and the sums of what they were rounded to.
 var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
 var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
-var<workgroup> token_scales: array<f32, SLICES * TOKENS>;
-var<workgroup> token_sums: array<i32, SLICES * 2u * TOKENS>;
+var<workgroup> token_scales: array<f32, SLICES * 2u * TOKENS>;
+var<workgroup> token_sums: array<f32, SLICES * 2u * TOKENS>;
 
 // A thread stages four rows of eight columns; beyond the last step inputs are zero, so that any weights will do.
 fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
@@ -49,17 +50,16 @@ fn round_quad(x: vec4<f32>, inverse: f32) -> vec4<i32> {
     return vec4<i32>(round(x * inverse));
 }
 
-// A thread stages half a step of one token, and looks at the other half too, for the largest value.
+// A thread stages half a step of one token.
 fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let token = thread % TOKENS;
     let half = thread / TOKENS;
     let first = step * TILE_QUADS + 4u * half;
-    let other = step * TILE_QUADS + 4u * (1u - half);
     var quads: array<vec4<f32>, 4>;
     var most = vec4(0.0);
     for (var q = 0u; q < 4u; q++) {
         quads[q] = read_input(first_token + token, first + q);
-        most = max(most, max(abs(quads[q]), abs(read_input(first_token + token, other + q))));
+        most = max(most, abs(quads[q]));
     }
     let largest = max(max(most.x, most.y), max(most.z, most.w));
     // A denormal's inverse is infinite; all such values are as good as zero.
@@ -70,11 +70,10 @@ fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     for (var i = 0u; i < 2u; i++) {
         sum += dot4I8Packed(low[i], 0x01010101u) + dot4I8Packed(high[i], 0x01010101u);
     }
-    input_tile[slice * 2u * TOKENS + thread] = vec4(low, high);
-    token_sums[slice * 2u * TOKENS + thread] = sum;
-    if half == 0u {
-        token_scales[slice * TOKENS + token] = largest / 127.0;
-    }
+    let place = slice * 2u * TOKENS + thread;
+    input_tile[place] = vec4(low, high);
+    token_scales[place] = largest / 127.0;
+    token_sums[place] = largest / 127.0 * f32(sum);
 }
 
 // Products of a word of four rows with one of a token.
@@ -103,7 +102,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         stage_weights(thread, slice, first_row, first + slice);
         stage_input(thread, slice, first_token, first + slice);
         workgroupBarrier();
-        var whole = array<vec4<i32>, THREAD_TOKENS>();
+        var halves = array<vec4<f32>, THREAD_TOKENS>();
         for (var half = 0u; half < 2u; half++) {
             let weights = (slice * TILE_QUADS + 4u * half) * ROW_QUADS + rows;
             let a = weight_tile[weights];
@@ -111,16 +110,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let c = weight_tile[weights + 2u * ROW_QUADS];
             let d = weight_tile[weights + 3u * ROW_QUADS];
             for (var t = 0u; t < THREAD_TOKENS; t++) {
-                let x = input_tile[(2u * slice + half) * TOKENS + line + t];
-                whole[t] += four_rows(a, x.x) + four_rows(b, x.y) + four_rows(c, x.z) + four_rows(d, x.w);
+                let place = (2u * slice + half) * TOKENS + line + t;
+                let x = input_tile[place];
+                let whole = four_rows(a, x.x) + four_rows(b, x.y) + four_rows(c, x.z) + four_rows(d, x.w);
+                halves[t] += token_scales[place] * vec4<f32>(whole);
             }
         }
         let scale = row_scales[slice * ROW_QUADS + rows];
         let bias = row_biases[slice * ROW_QUADS + rows];
-        let tokens = slice * TOKENS + line;
+        let tokens = 2u * slice * TOKENS + line;
         for (var t = 0u; t < THREAD_TOKENS; t++) {
-            let sum = f32(token_sums[tokens + slice * TOKENS + t] + token_sums[tokens + slice * TOKENS + TOKENS + t]);
-            products[t] += token_scales[tokens + t] * (scale * vec4<f32>(whole[t]) + sum * bias);
+            let sum = token_sums[tokens + t] + token_sums[tokens + TOKENS + t];
+            products[t] += scale * halves[t] + sum * bias;
         }
     }
 

@@ -68,7 +68,14 @@ impl Comparison {
         Self::new(run, reference.state_with(chunk, Products::Exact)?, chunks)
     }
 
-    fn new(run: State, reference: State, chunks: Vec<Vec<u32>>) -> Result<Self> {
+    /// Compares two empty states on chunks of tokens, each of which is a text by itself.
+    ///
+    /// # Errors
+    /// [`Error::Request`] where one has another vocabulary, or for a chunk without tokens.
+    pub fn new(run: State, reference: State, chunks: Vec<Vec<u32>>) -> Result<Self> {
+        if chunks.iter().any(Vec::is_empty) {
+            return Err(Error::request("chunks", "each must have at least one token"));
+        }
         let (ours, theirs) = (run.vocab_size(), reference.vocab_size());
         if ours != theirs {
             let problem = format!("it knows {theirs} tokens, the model {ours}: they cannot be compared");

@@ -23,8 +23,13 @@ pub struct Tiny {
 impl Tiny {
     /// Two blocks in bf16, tied; rows of 64 and 128 values, which groups of 32 and 64 divide.
     pub fn new() -> Self {
+        Self::with_ffn(128)
+    }
+
+    /// The same with another width of the feed-forward activation.
+    pub fn with_ffn(ffn: usize) -> Self {
         let config = json!({
-            "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+            "model_type": "llama", "hidden_size": 64, "intermediate_size": ffn, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 51, "rms_norm_eps": 1e-5,
             "tie_word_embeddings": true, "max_position_embeddings": 128,
         });
@@ -34,9 +39,9 @@ impl Tiny {
         for block in 0..2 {
             for (path, shape) in [
                 ("input_layernorm", &[64][..]),
-                ("mlp.down_proj", &[64, 128]),
-                ("mlp.gate_proj", &[128, 64]),
-                ("mlp.up_proj", &[128, 64]),
+                ("mlp.down_proj", &[64, ffn]),
+                ("mlp.gate_proj", &[ffn, 64]),
+                ("mlp.up_proj", &[ffn, 64]),
                 ("post_attention_layernorm", &[64]),
                 ("self_attn.k_proj", &[32, 64]),
                 ("self_attn.o_proj", &[64, 64]),

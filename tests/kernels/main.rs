@@ -28,7 +28,7 @@ const F16: f32 = 2e-3;
 /// Products in f16, whose sums leave it every 32 columns.
 const HALVES: f32 = 4e-3;
 
-/// Activations rounded to a 127th of the largest of 32.
+/// Activations rounded to a 127th of the largest of 16.
 const INT8: f32 = 1.5e-2;
 /// The same, compared with products of what they are rounded to: all but what lies between two integers, to the last bits
 /// of a division.
@@ -66,7 +66,7 @@ fn rounded(x: &[f32]) -> Vec<f32> {
         let largest = x.iter().fold(0.0f32, |a, v| a.max(v.abs()));
         x.iter().map(|v| (v * (127.0 / largest)).round_ties_even() * (largest / 127.0)).collect()
     };
-    x.chunks(32).flat_map(group).collect()
+    x.chunks(16).flat_map(group).collect()
 }
 
 #[test]
@@ -106,6 +106,72 @@ fn matmul_in_every_format() {
             }
         }
     }
+}
+
+/// What every trained network has: an activation of thousands among tenths, and weights around zero whose stored integers lie
+/// far from it. The others must come out as if it were not there.
+#[test]
+fn an_outlier_leaves_the_other_activations_what_they_are() {
+    for gpu in devices_both_ways("an_outlier_leaves_the_other_activations_what_they_are") {
+        let (rows, cols, outlier) = (70, 256, 21);
+        for format in formats(cols) {
+            let Format::Affine(affine) = format else { continue };
+            let shape = Shape { hidden: rows, ffn: cols, ..Shape::default() };
+            let network =
+                shape.network(vec![project(Projection::Down, Slot::Gated, Epilogue::Write(Slot::Hidden))]);
+            let mut random = Random::new(31);
+            let matrix = random.far_from_zero(rows, cols, affine, outlier);
+            let mut twins = Twins::new(&gpu, &network);
+            twins.matrix(MatrixId::Block(0, Projection::Down), matrix.clone());
+            let mut bench = Bench::new(network, twins.gpu, 256);
+            for batch in batches(&bench.state) {
+                let mut x: Vec<_> = random.values(batch * cols).iter().map(|x| x / 10.0).collect();
+                x.chunks_mut(cols).for_each(|x| x[outlier] = 3000.0);
+                bench.state.write_slot(Slot::Gated, &x).unwrap();
+                let got = bench.run(batch, Slot::Hidden, rows, false);
+                let info = gpu.info();
+                let what =
+                    format!("{format:?}, {batch} tokens, {:?}, integers: {}", info.tier, info.int8_tiles);
+                let many = batch > bench.state.exact_rows();
+                let expected = products(&matrix, &x);
+                for (token, (got, expected)) in got.chunks(rows).zip(expected.chunks(rows)).enumerate() {
+                    let x = &x[token * cols..][..cols];
+                    for (row, (got, expected)) in got.iter().zip(expected).enumerate() {
+                        let off = (got - expected).abs();
+                        let bound = rounding_bound(
+                            &matrix,
+                            row,
+                            x,
+                            many && info.int8_tiles,
+                            many && info.tier == Tier::F16,
+                        );
+                        assert!(
+                            off <= bound,
+                            "{what}, row {row}: {got}, not {expected}, which is off by more than {bound}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What rounding activations may do to a product at most. As integers each is off by half a step of its sixteen columns,
+/// a 127th of the largest, and by no more than itself; as halves by 2^-11 of its product, and of the sums of eight.
+fn rounding_bound(matrix: &Matrix, row: usize, x: &[f32], integers: bool, halves: bool) -> f32 {
+    let mut weights = vec![0.0; x.len()];
+    matrix.dequantize_row(row, &mut weights);
+    let (mut bound, mut sizes) = (0.0, 0.0);
+    for (weights, x) in weights.chunks(16).zip(x.chunks(16)) {
+        let half_step = x.iter().fold(0.0f32, |a, v| a.max(v.abs())) / 127.0 / 2.0;
+        for (w, x) in weights.iter().zip(x) {
+            bound += if integers { 1.01 * w.abs() * half_step.min(x.abs()) } else { 0.0 };
+            bound += if halves { w.abs() * x.abs() / 128.0 } else { 0.0 };
+            sizes += x.abs();
+        }
+    }
+    // In f32, where the stored integers, up to 255 64ths, meet the activations.
+    bound + 4e-7 * 4.0 * sizes
 }
 
 /// What no trained network computes, but a hostile checkpoint may: far beyond the range of f16, and far below it.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mobilellm::backend::Wanted;
+use mobilellm::backend::{Products, Wanted};
 use mobilellm::gpu::{Gpu, Options};
 use mobilellm::matrix::{Affine, Format, ScaleFormat};
 use mobilellm::network::{MatrixId, Network, Op};
@@ -47,8 +47,8 @@ fn states(gpu: &Gpu, shape: Shape, format: Format) -> (cpu::State, gpu::State) {
         Format::Affine(affine) if !cols.is_multiple_of(affine.group_size as usize) => Format::F16,
         format => format,
     });
-    let cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 64).unwrap();
-    let gpu = gpu::State::new(network, Rc::new(twins.gpu), 64).unwrap();
+    let cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 64, Products::Fast).unwrap();
+    let gpu = gpu::State::new(network, Rc::new(twins.gpu), 64, Products::Fast).unwrap();
     (cpu, gpu)
 }
 
@@ -150,8 +150,8 @@ fn matrices_larger_than_a_binding_are_split() {
         let network = Rc::new(Network::new(shape.config()));
         let twins = Twins::random(&gpu, &network, 11, |_, _| Format::F32);
         assert!(twins.gpu.layouts()[&MatrixId::Embedding].parts.len() > 2);
-        let mut cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 16).unwrap();
-        let mut state = gpu::State::new(network, Rc::new(twins.gpu), 16).unwrap();
+        let mut cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 16, Products::Fast).unwrap();
+        let mut state = gpu::State::new(network, Rc::new(twins.gpu), 16, Products::Fast).unwrap();
         let tokens = tokens(9, shape.vocab);
         let expected = cpu.forward(&tokens, Wanted::All).unwrap();
         assert_close("one by one", &run(&mut state, &tokens, 1), &expected, F32);
@@ -182,7 +182,7 @@ fn contexts_longer_than_loops_run_are_refused() {
             let whole = Network::new(shape.config());
             let weights = Rc::new(gpu::Weights::new(&gpu, &whole));
             let network = Rc::new(Network { ops: vec![Op::Attend { cache: 0 }], ..whole });
-            let mut state = gpu::State::new(network, weights, 4096).unwrap();
+            let mut state = gpu::State::new(network, weights, 4096, Products::Fast).unwrap();
             let mut outcome = "none";
             while outcome == "none" && state.len() < 4096 {
                 outcome = code(pollster::block_on(state.forward(&[0; 16], Wanted::None)));
@@ -199,10 +199,13 @@ fn absent_weights_and_limits_are_named() {
         let (_, shape) = shapes()[0];
         let network = Rc::new(Network::new(shape.config()));
         let empty = Rc::new(gpu::Weights::new(&gpu, &network));
-        assert_eq!(code(gpu::State::new(network.clone(), empty, 16)), "missing_file");
+        assert_eq!(code(gpu::State::new(network.clone(), empty, 16, Products::Fast)), "missing_file");
         let twins = Twins::random(&gpu, &network, 1, |_, _| Format::F32);
         let absurd = usize::MAX >> 12;
-        assert_eq!(code(gpu::State::new(network, Rc::new(twins.gpu), absurd)), "limit_exceeded");
+        assert_eq!(
+            code(gpu::State::new(network, Rc::new(twins.gpu), absurd, Products::Fast)),
+            "limit_exceeded"
+        );
     }
 }
 

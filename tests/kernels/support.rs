@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use half::{bf16, f16};
-use mobilellm::backend::{Wanted, WeightSink};
+use mobilellm::backend::{Products, Wanted, WeightSink};
 use mobilellm::config::Config;
 use mobilellm::gpu::{self, Gpu, Options, Tier};
 use mobilellm::matrix::{Affine, Format, Matrix, ScaleFormat};
@@ -94,22 +94,43 @@ impl Random {
         matrix
     }
 
+    /// Weights around zero whose stored integers lie far from it; those of column `zero` are zero.
+    pub(crate) fn far_from_zero(&mut self, rows: usize, cols: usize, affine: Affine, zero: usize) -> Matrix {
+        let mut matrix = Matrix::zeros(rows, cols, Format::Affine(affine));
+        let bits = affine.bits as usize;
+        let (spread, center) = if bits == 4 { (7, 12) } else { (41, 220) };
+        let row_words = matrix.format.row_words(cols);
+        for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
+            let q = if col == zero { center } else { center - spread / 2 + self.bits() as u32 % spread };
+            matrix.words[row * row_words + col * bits / 32] |= q << (col * bits % 32);
+        }
+        // A power of two, so that zero stays zero in every format of scales.
+        for group in matrix.scales.chunks_mut(affine.scales.words()) {
+            pack_scales(affine.scales, 1.0 / 64.0, center as f32 / -64.0, group);
+        }
+        matrix
+    }
+
     fn scales(&mut self, affine: Affine, size: f32, scales: &mut [u32]) {
         let steps = ((1 << affine.bits) - 1) as f32;
         for group in scales.chunks_mut(affine.scales.words()) {
             let scale = 2.0 * size / steps * (1.0 + 0.25 * self.value());
             let bias = size * (-1.0 + 0.1 * self.value());
-            match affine.scales {
-                ScaleFormat::F32 => group.copy_from_slice(&[scale.to_bits(), bias.to_bits()]),
-                ScaleFormat::F16 => {
-                    group[0] = u32::from(f16::from_f32(scale).to_bits())
-                        | u32::from(f16::from_f32(bias).to_bits()) << 16;
-                }
-                ScaleFormat::Bf16 => {
-                    group[0] = u32::from(bf16::from_f32(scale).to_bits())
-                        | u32::from(bf16::from_f32(bias).to_bits()) << 16;
-                }
-            }
+            pack_scales(affine.scales, scale, bias, group);
+        }
+    }
+}
+
+fn pack_scales(format: ScaleFormat, scale: f32, bias: f32, words: &mut [u32]) {
+    match format {
+        ScaleFormat::F32 => words.copy_from_slice(&[scale.to_bits(), bias.to_bits()]),
+        ScaleFormat::F16 => {
+            words[0] =
+                u32::from(f16::from_f32(scale).to_bits()) | u32::from(f16::from_f32(bias).to_bits()) << 16;
+        }
+        ScaleFormat::Bf16 => {
+            words[0] =
+                u32::from(bf16::from_f32(scale).to_bits()) | u32::from(bf16::from_f32(bias).to_bits()) << 16;
         }
     }
 }
@@ -235,7 +256,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new(network: Network, weights: gpu::Weights, max_positions: usize) -> Self {
         let vocab = network.config.vocab_size;
-        let state = gpu::State::new(Rc::new(network), Rc::new(weights), max_positions).expect("a state");
+        let state = gpu::State::new(Rc::new(network), Rc::new(weights), max_positions, Products::Fast)
+            .expect("a state");
         Self { state, vocab }
     }
 

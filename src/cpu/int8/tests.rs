@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::cpu::matmul::Unpack as _;
 use crate::matrix::{Affine, Format, Matrix, ScaleFormat};
 
 /// A cheap stream of pseudo-random words (xorshift32).
@@ -141,6 +142,70 @@ fn zeros_and_infinities_stay_where_they_are() {
             let mut x = [0.0; 64];
             x[3] = bad;
             assert!(!products(isa, &panels, 1, &x)[0].is_finite(), "{isa:?}: {bad} must show, not vanish");
+        }
+    }
+}
+
+/// Weights around zero whose stored integers lie far from it; those of column `zero` are zero.
+fn far_from_zero(rows: usize, cols: usize, affine: Affine, zero: usize) -> Matrix {
+    let mut next = random(7);
+    let mut matrix = Matrix::zeros(rows, cols, Format::Affine(affine));
+    let (per_word, spread, center) = match affine.bits {
+        4 => (8, 7, 12),
+        _ => (4, 41, 220),
+    };
+    for row in 0..rows {
+        for col in 0..cols {
+            let q = if col == zero { center } else { center - spread / 2 + next() % spread };
+            let word = row * cols / per_word + col / per_word;
+            matrix.words[word] |= q << (affine.bits as usize * (col % per_word));
+        }
+    }
+    for pair in matrix.scales.chunks_exact_mut(2) {
+        let scale = 0.01 + next() as f32 / u32::MAX as f32 / 100.0;
+        pair.copy_from_slice(&[scale.to_bits(), (-scale * center as f32).to_bits()]);
+    }
+    matrix
+}
+
+/// What rounding may do to a product at most: each activation is off by half a step of its unit, which is a 127th of the
+/// largest, or a 254th of that in units that lie far above the row's root mean square.
+fn bound(weights: &[f32], x: &[f32]) -> f32 {
+    let rms = (x.iter().map(|v| v * v).sum::<f32>() / x.len() as f32).sqrt();
+    let units = weights.chunks(32).zip(x.chunks(32));
+    let of_unit = |(weights, x): (&[f32], &[f32])| {
+        let largest = x.iter().fold(0.0f32, |max, v| max.max(v.abs()));
+        let step = if largest > 8.01 * rms { largest / 127.0 / 254.0 } else { largest / 127.0 };
+        weights.iter().map(|w| w.abs() * step / 2.0).sum::<f32>()
+    };
+    units.map(of_unit).sum::<f32>()
+}
+
+#[test]
+fn one_activation_of_three_thousand_leaves_the_others_what_they_are() {
+    let zero = 21;
+    for (bits, group_size, rows, cols) in SHAPES {
+        let affine = Affine { bits, group_size, scales: ScaleFormat::F32 };
+        let matrix = far_from_zero(rows, cols, affine, zero);
+        let panels = Panels::new(&matrix).unwrap();
+        let mut x: Vec<_> = random_values(4 * cols).iter().map(|v| v / 5.0).collect();
+        x[zero] = 3000.0;
+        x[cols + zero] = -3000.0;
+        // The other two rows have none.
+        let mut weights = vec![0.0; cols];
+        for isa in Isa::all() {
+            let got = products(isa, &panels, rows, &x);
+            for (x, got) in x.chunks(cols).zip(got.chunks(rows)) {
+                for (row, got) in got.iter().enumerate() {
+                    matrix.dequantize_row(row, &mut weights);
+                    let exact: f64 = weights.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                    // In f32, where the stored integers meet the sums.
+                    let noise = 1e-6 * 0.02 * 255.0 * x.iter().map(|v| v.abs()).sum::<f32>();
+                    let off = (f64::from(*got) - exact).abs();
+                    let bound = f64::from(bound(&weights, x) + noise);
+                    assert!(off <= bound, "{isa:?} {:?} row {row}: off by {off}, not {bound}", matrix.format);
+                }
+            }
         }
     }
 }

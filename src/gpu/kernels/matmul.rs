@@ -214,8 +214,7 @@ fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
             large(kernel(shader::MATMUL_TILED_INT8).piece(shader::INT8_AFFINE))
         }
         (Format::F16 | Format::Bf16 | Format::Affine(_), Tier::F16) => {
-            let floats = !matches!(format, Format::Affine(_));
-            large(kernel(shader::MATMUL_TILED_F16).constant("FLOAT_WEIGHTS", floats))
+            large(kernel(shader::MATMUL_TILED_F16))
         }
         _ => (kernel(shader::MATMUL_TILED), grid((TILE, TILE))),
     }

@@ -1,0 +1,115 @@
+//! What is computed fast against the same weights multiplied in f32, on a checkpoint with what trained models have: a channel of
+//! the residual stream and one of the feed-forward activation that are thousands of times larger than the others.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use half::bf16;
+use mobilellm::backend::Products;
+use mobilellm::checkpoint::WeightFormat;
+use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
+use mobilellm::fidelity::{Comparison, Fidelity};
+use mobilellm::gpu::{self, Tier};
+
+use common::tiny::Tiny;
+
+/// Tokens of a text; more than a chunk, so that both begin anew.
+const TOKENS: usize = 90;
+
+/// Width of the feed-forward activation: so many that what lies beside one large value is a small part.
+const FFN: usize = 1024;
+
+/// A tiny checkpoint with a large channel, which meets small weights, as training leaves them.
+fn with_outliers() -> Tiny {
+    let mut tiny = Tiny::with_ffn(FFN);
+    // The residual stream's third channel is the same for all tokens, and from it the first block makes the seventh of the
+    // feed-forward activation: thousands, at every token.
+    map(&mut tiny, "model.embed_tokens.weight", |i, w| if i % 64 == 3 { 0.25 } else { w });
+    map(
+        &mut tiny,
+        "model.layers.0.post_attention_layernorm.weight",
+        |i, w| if i == 3 { 2.0 } else { 8.0 * w },
+    );
+    for part in ["gate_proj", "up_proj"] {
+        let row = |i, w| match (i / 64, i % 64) {
+            (7, 3) => 25.0,
+            (7, _) => 0.0,
+            _ => w,
+        };
+        map(&mut tiny, &format!("model.layers.0.mlp.{part}.weight"), row);
+    }
+    // The down projection makes it small again, but for the fifth channel, which the norms that follow make small.
+    let down = |i, w| if i % FFN == 7 && i / FFN != 5 { 1e-3 * w } else { w };
+    map(&mut tiny, "model.layers.0.mlp.down_proj.weight", down);
+    for norm in ["layers.1.input_layernorm", "layers.1.post_attention_layernorm", "norm"] {
+        map(&mut tiny, &format!("model.{norm}.weight"), |i, w| if i == 5 { 0.01 } else { 100.0 * w });
+    }
+    tiny
+}
+
+/// Changes the values of a tensor, each given its index.
+fn map(tiny: &mut Tiny, tensor: &str, change: impl Fn(usize, f32) -> f32) {
+    for (index, bytes) in tiny.tensor(tensor).bytes.chunks_exact_mut(2).enumerate() {
+        let value = bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+        bytes.copy_from_slice(&bf16::from_f32(change(index, value)).to_le_bytes());
+    }
+}
+
+fn measure(options: LoadOptions<'_>) -> Fidelity {
+    pollster::block_on(async {
+        let engine = Engine::load(&with_outliers().source(), options).await.unwrap();
+        let tokens: Vec<u32> = (0..TOKENS as u32).map(|i| i * 17 % 51).collect();
+        let run = engine.state_with(64, Products::Fast).unwrap();
+        let exact = engine.state_with(64, Products::Exact).unwrap();
+        let mut comparison =
+            Comparison::new(run, exact, tokens.chunks(64).map(<[u32]>::to_vec).collect()).unwrap();
+        let mut last = 0;
+        while let Some(progress) = comparison.next().await.unwrap() {
+            assert!(progress.done > last && progress.total == TOKENS);
+            last = progress.done;
+        }
+        assert_eq!(last, TOKENS);
+        comparison.report()
+    })
+}
+
+fn assert_faithful(what: &str, fidelity: &Fidelity) {
+    println!("{what}: {fidelity:?}");
+    assert_eq!(fidelity.positions, TOKENS);
+    assert!(fidelity.mean_kl <= 0.005 && fidelity.top1_agreement >= 0.97, "{what}: {fidelity:?}");
+}
+
+#[test]
+fn products_of_integers_keep_a_model_with_outliers() {
+    for weights in [WeightFormat::Q8, WeightFormat::Q4] {
+        let options = LoadOptions { backend: BackendChoice::Cpu, weights, ..LoadOptions::default() };
+        let fidelity = measure(options);
+        assert_faithful(&format!("CPU, {weights}"), &fidelity);
+        // They do round: a comparison with itself would prove nothing.
+        assert!(fidelity.logit_error > 1e-6, "{fidelity:?}");
+    }
+}
+
+#[test]
+fn every_tier_keeps_a_model_with_outliers() {
+    for tier in Tier::ALL.iter().copied() {
+        for int8_tiles in [false, true] {
+            let gpu = gpu::Options {
+                tier: Some(tier),
+                int8_tiles: Some(int8_tiles && tier != Tier::Software),
+                skip_self_test: true,
+                ..gpu::Options::default()
+            };
+            if let Err(error) = pollster::block_on(gpu::Gpu::open(gpu)) {
+                println!("skipped: {} with integers {int8_tiles}: {error}", tier.name());
+                continue;
+            }
+            for weights in [WeightFormat::Q8, WeightFormat::Q4] {
+                let options =
+                    LoadOptions { backend: BackendChoice::Gpu, gpu, weights, ..LoadOptions::default() };
+                assert_faithful(&format!("{tier:?}, integers: {int8_tiles}, {weights}"), &measure(options));
+            }
+        }
+    }
+}
