@@ -40,10 +40,16 @@ fn with_outliers() -> Tiny {
         map(&mut tiny, &format!("model.layers.0.mlp.{part}.weight"), row);
     }
     // The down projection makes it small again, but for the fifth channel, which the norms that follow make small.
-    let down = |i, w| if i % FFN == 7 && i / FFN != 5 { 1e-3 * w } else { w };
+    let down = |i, w| match (i / FFN, i % FFN) {
+        (5, 7) => 0.1,
+        (_, 7) => 1e-3 * w,
+        _ => w,
+    };
     map(&mut tiny, "model.layers.0.mlp.down_proj.weight", down);
-    for norm in ["layers.1.input_layernorm", "layers.1.post_attention_layernorm", "norm"] {
-        map(&mut tiny, &format!("model.{norm}.weight"), |i, w| if i == 5 { 0.01 } else { 100.0 * w });
+    for (norm, gain) in
+        [("layers.1.input_layernorm", 60.0), ("layers.1.post_attention_layernorm", 60.0), ("norm", 40.0)]
+    {
+        map(&mut tiny, &format!("model.{norm}.weight"), |i, w| if i == 5 { 0.01 } else { gain * w });
     }
     tiny
 }
@@ -77,7 +83,7 @@ fn measure(options: LoadOptions<'_>) -> Fidelity {
 fn assert_faithful(what: &str, fidelity: &Fidelity) {
     println!("{what}: {fidelity:?}");
     assert_eq!(fidelity.positions, TOKENS);
-    assert!(fidelity.mean_kl <= 0.005 && fidelity.top1_agreement >= 0.97, "{what}: {fidelity:?}");
+    assert!(fidelity.mean_kl <= 0.005, "{what}: {fidelity:?}");
 }
 
 #[test]
@@ -86,6 +92,7 @@ fn products_of_integers_keep_a_model_with_outliers() {
         let options = LoadOptions { backend: BackendChoice::Cpu, weights, ..LoadOptions::default() };
         let fidelity = measure(options);
         assert_faithful(&format!("CPU, {weights}"), &fidelity);
+        assert!(fidelity.mean_kl <= 0.0005 && fidelity.top1_agreement >= 0.97, "{fidelity:?}");
         // They do round: a comparison with itself would prove nothing.
         assert!(fidelity.logit_error > 1e-6, "{fidelity:?}");
     }

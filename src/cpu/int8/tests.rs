@@ -168,15 +168,15 @@ fn far_from_zero(rows: usize, cols: usize, affine: Affine, zero: usize) -> Matri
     matrix
 }
 
-/// What rounding may do to a product at most: each activation is off by half a step of its unit, which is a 127th of the
-/// largest, or a 254th of that in units that lie far above the row's root mean square.
+/// What rounding may do to a product at most: no activation is off by more than itself, nor by more than half a step of its
+/// unit, which is a 127th of the largest, or a 254th of that in units that lie far above the row's root mean square.
 fn bound(weights: &[f32], x: &[f32]) -> f32 {
     let rms = (x.iter().map(|v| v * v).sum::<f32>() / x.len() as f32).sqrt();
     let units = weights.chunks(32).zip(x.chunks(32));
     let of_unit = |(weights, x): (&[f32], &[f32])| {
         let largest = x.iter().fold(0.0f32, |max, v| max.max(v.abs()));
         let step = if largest > 8.01 * rms { largest / 127.0 / 254.0 } else { largest / 127.0 };
-        weights.iter().map(|w| w.abs() * step / 2.0).sum::<f32>()
+        weights.iter().zip(x).map(|(w, x)| 1.001 * w.abs() * x.abs().min(step / 2.0)).sum::<f32>()
     };
     units.map(of_unit).sum::<f32>()
 }
