@@ -54,6 +54,16 @@ export class Engine {
     return this.#channel.call("detokenize", { ids: tokenIds("ids", ids) });
   }
 
+  async fidelity(options = {}) {
+    const { text, chunk, onProgress, signal, ...rest } = options;
+    const [unknown] = Object.keys(rest);
+    if (unknown) throw invalid(unknown, "is not an option of fidelity");
+    if (text !== undefined && typeof text !== "string") throw invalid("text", `must be a string, not ${show(text)}`);
+    if (chunk !== undefined) positive("chunk", chunk);
+    const settings = { text: text === undefined ? undefined : wellFormed(text), chunk };
+    return this.#channel.call("fidelity", settings, { onEvent: onProgress, signal });
+  }
+
   info() {
     return structuredClone(this.#info);
   }

@@ -121,9 +121,42 @@ export class Engine {
   tokenize(text: string): Promise<number[]>;
   /** The text of ids, without special tokens. */
   detokenize(ids: ArrayLike<number>): Promise<string>;
+  /**
+   * Measures how far the engine's predictions are from those of its own weights multiplied in 32-bit floats, on a text.
+   * Waits for what was asked for before.
+   */
+  fidelity(options?: FidelityOptions): Promise<Fidelity>;
   info(): Info;
   /** Ends the worker and frees its memory; what still runs fails with the code `"closed"`. */
   close(): void;
+}
+
+export interface FidelityOptions {
+  /** The text to compare on; some 900 tokens of English by default. */
+  text?: string;
+  /** Tokens that are read in one go; 512 by default. */
+  chunk?: number;
+  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Ends the measurement. */
+  signal?: AbortSignal;
+}
+
+/** What {@link Engine.fidelity} found; `mobilellm fidelity --json` prints the same. */
+export interface Fidelity {
+  /** Positions compared. */
+  positions: number;
+  /** Mean Kullback-Leibler divergence of the predictions from the exact ones, in nats. */
+  mean_kl: number;
+  /** 99 of 100 positions have no larger one. */
+  p99_kl: number;
+  max_kl: number;
+  /** Share of positions at which both find the same token likeliest, 0 to 1. */
+  top1_agreement: number;
+  /** Root mean square of the difference of the logits, relative to that of the exact ones. */
+  logit_error: number;
+  perplexity: number;
+  /** Perplexity with exact products. */
+  reference_perplexity: number;
 }
 
 /** Parameters that both endpoints know. Any other is refused by name. */

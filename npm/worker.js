@@ -29,6 +29,13 @@ const methods = {
     return generation;
   },
 
+  // After what was asked for before: both need the engine's memory.
+  fidelity(settings, report, canceller) {
+    const comparison = lastGeneration.then(() => engine.fidelity(settings, canceller, report));
+    lastGeneration = comparison.catch(() => {});
+    return comparison;
+  },
+
   tokenize: ({ text }) => Array.from(engine.tokenize(text)),
   detokenize: ({ ids }) => engine.detokenize(ids),
 
@@ -44,7 +51,7 @@ const methods = {
 };
 
 async function answer({ id, method, params }) {
-  const canceller = method === "generate" ? new Canceller() : null;
+  const canceller = ["generate", "fidelity"].includes(method) ? new Canceller() : null;
   if (canceller) cancellers.set(id, canceller);
   try {
     const result = await methods[method](params, (event) => postMessage({ id, event }), canceller);

@@ -9,6 +9,8 @@ mod report;
 
 pub use report::Fidelity;
 
+use serde::Serialize;
+
 use crate::backend::{Products, Wanted};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -22,7 +24,7 @@ pub const TEXT: &str = include_str!("text.txt");
 pub const CHUNK: usize = 512;
 
 /// How far a comparison has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// Positions compared.
     pub done: usize,

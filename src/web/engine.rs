@@ -23,6 +23,7 @@ use crate::checkpoint::source::Source;
 use crate::checkpoint::{Progress, WeightFormat};
 use crate::engine::{BackendChoice, Engine, Info, LoadOptions};
 use crate::error::{Error, Result};
+use crate::fidelity::{self, Comparison, Fidelity};
 use crate::gpu;
 use crate::sampler::Logprob;
 use crate::session::{Event, FinishReason, Generation, Session, Timings, TokenEvent, Usage};
@@ -49,6 +50,14 @@ struct LoadSettings {
     int8_tiles: Option<bool>,
     max_context: Option<usize>,
     stall_timeout: u32,
+}
+
+/// The options of `engine.fidelity`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FidelitySettings {
+    text: Option<String>,
+    chunk: Option<usize>,
 }
 
 /// `engine.info()`.
@@ -103,9 +112,41 @@ impl WebEngine {
         let end = self.run(request, &canceller.cancel, &report).await.map_err(|error| to_js(&error))?;
         into_js(&end)
     }
+
+    /// Compares what runs with its own weights multiplied in f32; `report` gets how far it has come.
+    pub async fn fidelity(
+        &self,
+        settings: JsValue,
+        canceller: &Canceller,
+        report: Function,
+    ) -> Result<JsValue, JsValue> {
+        let settings: FidelitySettings = from_js("options", settings)?;
+        let measured = self.compare(settings, &canceller.cancel, &report).await;
+        into_js(&measured.map_err(|error| to_js(&error))?)
+    }
 }
 
 impl WebEngine {
+    async fn compare(
+        &self,
+        settings: FidelitySettings,
+        cancel: &Cancel,
+        report: &Function,
+    ) -> Result<Fidelity> {
+        cancel.check()?;
+        let breather = Breather::new().map_err(|thrown| internal(&thrown))?;
+        let text = settings.text.as_deref().unwrap_or(fidelity::TEXT);
+        let chunk = settings.chunk.unwrap_or(fidelity::CHUNK).min(self.engine.info().max_context);
+        let mut comparison = Comparison::with_exact_products(&self.engine, text, chunk)?;
+        while let Some(progress) = comparison.next().await? {
+            let progress = into_js(&progress).map_err(|thrown| internal(&thrown))?;
+            report.call1(&JsValue::NULL, &progress).map_err(|thrown| internal(&thrown))?;
+            breather.breathe().await.map_err(|thrown| internal(&thrown))?;
+            cancel.check()?;
+        }
+        Ok(comparison.report())
+    }
+
     async fn run(&self, request: Request, cancel: &Cancel, report: &Function) -> Result<End> {
         let request = request.prepare(&self.engine)?;
         let kept = self.session.borrow_mut().take();

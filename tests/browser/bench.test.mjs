@@ -100,6 +100,38 @@ describe("a measurement", () => {
   });
 });
 
+describe("fidelity", () => {
+  test("of the site's own model is measured, shown and saved", async (t) => {
+    const page = await openPage(t, browser);
+    await openBench(page, "backend=cpu");
+    await page.getByRole("button", { name: "Compare" }).click();
+    const article = page.locator("article.result");
+    await article.waitFor();
+    assert.match(await article.textContent(), /Same most likely token/);
+    assert.deepEqual(await axeViolations(page), []);
+    await picture(page, "bench-fidelity", { fullPage: true });
+    const report = await saved(page, article);
+    assert.ok(report.positions > 500, `${report.positions} positions`);
+    assert.ok(report.mean_kl <= 0.005 && report.top1_agreement >= 0.97, JSON.stringify(report));
+    assert.ok(report.mean_kl > 0, "a comparison with itself");
+  });
+
+  test("can be cancelled, and a model that is not there is said in words", async (t) => {
+    const page = await openPage(t, browser);
+    await openBench(page, "backend=cpu");
+    await page.getByRole("button", { name: "Compare" }).click();
+    await page.locator("#stage", { hasText: "compared" }).waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.locator("body[data-state=ready]").waitFor();
+    assert.equal(await page.locator("article.result").count(), 0);
+    assert.ok(await page.locator("#error").isHidden(), "what was asked for is no error");
+    await page.getByLabel("Model").fill("./models/nothing-here/");
+    await page.getByRole("button", { name: "Compare" }).click();
+    await page.locator("#error:not(:empty)").waitFor();
+    assert.match(await page.locator("#error").textContent(), /nothing-here/);
+  });
+});
+
 describe("the API", () => {
   test("lists shapes and studies, and refuses what it does not know", async (t) => {
     const page = await openPage(t, browser);

@@ -3,6 +3,7 @@
 import { benchmark, benchmarkChoices } from "../pkg/index.js";
 import { byId, element } from "../app/dom.js";
 import { sentence } from "../app/format.js";
+import { measureFidelity, showFidelity } from "./fidelity.js";
 import { settings, startForm } from "./form.js";
 import { showReport } from "./report.js";
 import { showStudy } from "./study.js";
@@ -17,21 +18,16 @@ const STAGES = {
 
 let running = null;
 
-/** Measures shapes one after the other; resolves to their reports, or to null where it was cancelled or failed. */
-async function measure(shapes, options) {
+/** Does some work that can be cancelled, and shows how far it is; resolves to its result, or to null where there is none. */
+async function run(work) {
   running = new AbortController();
   show(null);
+  const tell = (stage, done) => {
+    byId("stage").textContent = stage;
+    byId("progress").value = done;
+  };
   try {
-    const reports = [];
-    for (const [index, shape] of shapes.entries()) {
-      const onProgress = ({ name, tokens, done }) => {
-        byId("stage").textContent = `${shape.name}: ${STAGES[name](tokens)}`;
-        byId("progress").value = (index + done) / shapes.length;
-      };
-      byId("stage").textContent = `${shape.name}: starting`;
-      reports.push(await benchmark({ ...options, shape, onProgress, signal: running.signal }));
-    }
-    return reports;
+    return await work(running.signal, tell);
   } catch (error) {
     if (error.code !== "cancelled") show(error);
     return null;
@@ -41,13 +37,26 @@ async function measure(shapes, options) {
   }
 }
 
+/** Measures shapes one after the other; resolves to their reports, or to null where it was cancelled or failed. */
+function measure(shapes, options) {
+  return run(async (signal, tell) => {
+    const reports = [];
+    for (const [index, shape] of shapes.entries()) {
+      const onProgress = ({ name, tokens, done }) =>
+        tell(`${shape.name}: ${STAGES[name](tokens)}`, (index + done) / shapes.length);
+      tell(`${shape.name}: starting`, index / shapes.length);
+      reports.push(await benchmark({ ...options, shape, onProgress, signal }));
+    }
+    return reports;
+  });
+}
+
 /** The state of the page: what runs, and what went wrong. `undefined` leaves the error as it is. */
 function show(error) {
   document.body.dataset.state = running ? "running" : "ready";
   byId("running").hidden = !running;
   if (running) byId("progress").value = 0;
   for (const button of document.querySelectorAll("[data-starts]")) button.disabled = running !== null;
-  byId("run").disabled = running !== null;
   if (error !== undefined) {
     byId("error").hidden = error === null;
     byId("error").textContent = error ? sentence(error.message) : "";
@@ -83,6 +92,11 @@ async function start() {
     const { shape, options } = settings();
     const reports = await measure([shape], options);
     if (reports) present(showReport(reports[0]));
+  });
+  byId("fidelity-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const result = await run((signal, tell) => measureFidelity(settings().options, signal, tell));
+    if (result) present(showFidelity(result));
   });
   try {
     const { shapes, studies, tiers } = await benchmarkChoices();

@@ -5,10 +5,10 @@ use std::fs;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mobilellm::checkpoint::WeightFormat;
-use mobilellm::engine::{BackendChoice, Engine};
+use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
 use mobilellm::fidelity::{self, Comparison};
 
-use crate::flags::{self, ModelFlags};
+use crate::flags;
 use crate::load;
 use crate::output::line;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(flags: &flags::Fidelity) -> Result<()> {
         match flags.against.as_str() {
             "f32" => measure(Comparison::with_exact_products(&model, &text, chunk)?, flags.model.quiet).await,
             other => {
-                let reference = reference(other, &flags.model).await?;
+                let reference = on_cpu(other, flags.model.quiet).await?;
                 let comparison = Comparison::with_reference(&model, &reference, &text, chunk)?;
                 measure(comparison, flags.model.quiet).await
             }
@@ -33,12 +33,15 @@ pub(crate) fn run(flags: &flags::Fidelity) -> Result<()> {
     Ok(line(text)?)
 }
 
-/// Loads what is compared with: its weights as they are stored, on the CPU.
-pub(crate) async fn reference(model: &str, flags: &ModelFlags) -> Result<Engine> {
-    let flags = ModelFlags { model: model.to_owned(), ..flags.clone() };
-    load::engine_with(&flags, BackendChoice::Cpu, WeightFormat::Stored, true)
-        .await
-        .map(|loaded| loaded.engine)
+/// Loads a checkpoint with its weights as they are stored, on the CPU.
+pub(crate) async fn on_cpu(model: &str, quiet: bool) -> Result<Engine> {
+    let options = LoadOptions {
+        backend: BackendChoice::Cpu,
+        weights: WeightFormat::Stored,
+        needs_text: true,
+        ..LoadOptions::default()
+    };
+    Ok(load::with_progress(model, quiet, options).await?.engine)
 }
 
 /// Runs a comparison to its end, with a progress bar.

@@ -57,7 +57,7 @@ pub(crate) enum Command {
 }
 
 /// Which model, and where it runs.
-#[derive(Args, Clone)]
+#[derive(Args)]
 pub(crate) struct ModelFlags {
     /// Folder, http(s) address or hub name of the checkpoint.
     #[arg(long, short, value_name = "DIR|URL")]
@@ -68,6 +68,9 @@ pub(crate) struct ModelFlags {
     /// How to hold the weights; auto keeps what the checkpoint has, and 8 bits for large float checkpoints.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) weights: Weights,
+    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the adapter has].
+    #[arg(long, value_name = "TIER", value_parser = tier)]
+    pub(crate) tier: Option<Tier>,
     /// Multiply prompts in 8-bit integers on the GPU where weights have 4 or 8 bits; auto measures whether it is faster,
     /// so that only on and off give the same text on every start.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
@@ -296,6 +299,9 @@ pub(crate) struct Quantize {
     /// Largest file, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_shard_size: u64,
+    /// Do not compare the copy's predictions with the source's at the end.
+    #[arg(long)]
+    pub(crate) no_check: bool,
     /// Show no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mobilellm::cancel::Cancel;
+use mobilellm::checkpoint::Progress;
 use mobilellm::checkpoint::directory::DirectorySource;
 use mobilellm::checkpoint::files::{CONFIG_LIMIT, read_required};
 use mobilellm::checkpoint::http::{HttpSource, PATIENCE, is_hub_name};
 use mobilellm::checkpoint::source::Source;
-use mobilellm::checkpoint::{Progress, WeightFormat};
 use mobilellm::config::{self, Config};
-use mobilellm::engine::{BackendChoice, Engine, LoadOptions, text_files};
+use mobilellm::engine::{Engine, LoadOptions, text_files};
 use mobilellm::gpu;
 use mobilellm::tokenizer::Tokenizer;
 
@@ -24,15 +24,26 @@ pub(crate) struct Loaded {
     pub(crate) load_ms: f64,
 }
 
+/// Whether that is an address, or a name on the hub.
+pub(crate) fn is_remote(model: &str) -> bool {
+    is_address(model) || is_on_hub(model)
+}
+
+fn is_address(model: &str) -> bool {
+    model.starts_with("http://") || model.starts_with("https://")
+}
+
+fn is_on_hub(model: &str) -> bool {
+    !Path::new(model).exists() && is_hub_name(model)
+}
+
 /// A folder, an http(s) address, or the name of a repository on the hub.
 pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
-    let is_address = model.starts_with("http://") || model.starts_with("https://");
-    let is_on_hub = !Path::new(model).exists() && is_hub_name(model);
-    if is_on_hub {
+    if is_on_hub(model) && !is_address(model) {
         // Nobody should go to the network by a slip of the fingers and not know it.
         eprintln!("There is no folder {model} here: looking for it on the Hugging Face hub.");
     }
-    if is_address || is_on_hub {
+    if is_remote(model) {
         return Ok(Box::new(HttpSource::new(model, PATIENCE)?));
     }
     Ok(Box::new(DirectorySource::new(model)?))
@@ -40,29 +51,29 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
 
 /// Loads what the flags say; `needs_text` refuses a checkpoint without a tokenizer at once.
 pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loaded> {
-    engine_with(flags, flags.backend.into(), flags.weights.into(), needs_text).await
-}
-
-/// The same on another backend, with its weights held otherwise.
-pub(crate) async fn engine_with(
-    flags: &ModelFlags,
-    backend: BackendChoice,
-    weights: WeightFormat,
-    needs_text: bool,
-) -> Result<Loaded> {
-    let source = source(&flags.model)?;
-    let bar = progress_bar(flags.quiet);
-    let start = Instant::now();
     let options = LoadOptions {
-        backend,
-        weights,
-        gpu: gpu::Options { int8_tiles: flags.int8_tiles.into(), ..gpu::Options::default() },
+        backend: flags.backend.into(),
+        weights: flags.weights.into(),
+        gpu: gpu::Options {
+            tier: flags.tier,
+            int8_tiles: flags.int8_tiles.into(),
+            ..gpu::Options::default()
+        },
         max_context: flags.context,
         needs_text,
-        progress: Some(&mut |progress| show(&bar, &progress)),
         ..LoadOptions::default()
     };
-    let engine = Engine::load(source.as_ref(), options).await;
+    with_progress(&flags.model, flags.quiet, options).await
+}
+
+/// Loads a checkpoint with a progress bar.
+pub(crate) async fn with_progress(model: &str, quiet: bool, options: LoadOptions<'_>) -> Result<Loaded> {
+    let source = source(model)?;
+    let bar = progress_bar(quiet);
+    let start = Instant::now();
+    let mut progress = |progress| show(&bar, &progress);
+    let engine =
+        Engine::load(source.as_ref(), LoadOptions { progress: Some(&mut progress), ..options }).await;
     bar.finish_and_clear();
     Ok(Loaded { engine: engine?, load_ms: start.elapsed().as_secs_f64() * 1e3 })
 }

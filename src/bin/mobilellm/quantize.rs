@@ -5,7 +5,9 @@ use indicatif::HumanBytes;
 use mobilellm::cancel::Cancel;
 use mobilellm::checkpoint::writer::{QuantizeOptions, quantize_folder};
 use mobilellm::config::BitsAndGroup;
+use mobilellm::fidelity::{CHUNK, Comparison, Fidelity, TEXT};
 
+use crate::fidelity;
 use crate::flags::Quantize;
 use crate::load;
 use crate::output::line;
@@ -40,5 +42,31 @@ pub(crate) fn run(flags: &Quantize) -> Result<()> {
         HumanBytes(report.bytes_written),
         report.files.len(),
     ))?;
-    Ok(())
+    if flags.no_check { Ok(()) } else { pollster::block_on(check(flags)) }
+}
+
+/// Says how far the copy's predictions are from its source's. The copy is made by then, so what stands in the way of that is no error.
+async fn check(flags: &Quantize) -> Result<()> {
+    let copy = flags.destination.display();
+    let later = format!("mobilellm fidelity --model {copy} --against {}", flags.source);
+    if load::is_remote(&flags.source) {
+        eprintln!(
+            "The copy was not compared with its source, which would be downloaded again. To compare them:\n  {later}"
+        );
+        return Ok(());
+    }
+    match compare(flags).await {
+        Ok(report) => Ok(line(fidelity::table(&report))?),
+        Err(error) => {
+            eprintln!("The copy was not compared with its source: {error:#}");
+            Ok(())
+        }
+    }
+}
+
+async fn compare(flags: &Quantize) -> Result<Fidelity> {
+    let copy = fidelity::on_cpu(&flags.destination.display().to_string(), flags.quiet).await?;
+    let source = fidelity::on_cpu(&flags.source, flags.quiet).await?;
+    let comparison = Comparison::with_reference(&copy, &source, TEXT, CHUNK.min(copy.info().max_context))?;
+    fidelity::measure(comparison, flags.quiet).await
 }

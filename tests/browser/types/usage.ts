@@ -1,6 +1,6 @@
 // Compiles when the types say what the package does. Nobody runs it.
 
-import { Engine, MobileLLMError, benchmark, benchmarkChoices, filesFromDataTransfer, type ErrorCode, type Info, type Usage } from "mobilellm";
+import { Engine, MobileLLMError, benchmark, benchmarkChoices, filesFromDataTransfer, type ErrorCode, type Fidelity, type Info, type Usage } from "mobilellm";
 
 export async function everything(files: FileList, handle: FileSystemDirectoryHandle, drop: DataTransfer) {
   const controller = new AbortController();
@@ -36,6 +36,8 @@ export async function everything(files: FileList, handle: FileSystemDirectoryHan
   const ids: number[] = await engine.tokenize(continued);
   const back: string = await engine.detokenize(new Uint32Array(ids));
   const info: Info = engine.info();
+  const fidelity: Fidelity = await engine.fidelity({ onProgress: ({ done, total }) => console.log(done / total) });
+  console.log(fidelity.mean_kl, fidelity.top1_agreement);
   engine.close();
 
   // @ts-expect-error: a misspelt parameter is refused by the compiler, too

@@ -1,0 +1,75 @@
+// How faithful a model's fast arithmetic is here: loads it, and compares it with its own weights multiplied in 32-bit floats.
+
+import { Engine } from "../pkg/index.js";
+import { byId, element } from "../app/dom.js";
+import { bytes, count } from "../app/format.js";
+import { table } from "./chart.js";
+import { where } from "./report.js";
+import { saving } from "./save.js";
+
+const form = byId("fidelity-form");
+
+/** The address of the model that comes with the page, or an empty string. */
+export async function defaultModel() {
+  try {
+    const { model } = await (await fetch("models/default.json")).json();
+    return new URL(`models/${encodeURIComponent(model)}/`, document.baseURI).href;
+  } catch {
+    return "";
+  }
+}
+
+/** Loads the model that the form names and compares; `tell` gets what is being done, and the share of it that is done. */
+export async function measureFidelity(options, signal, tell) {
+  const { model, weights } = Object.fromEntries(new FormData(form));
+  const load = ({ loaded, total }) => tell("loading the model", total > 0 ? (0.5 * loaded) / total : 0);
+  const { backend, tier, int8Tiles } = options;
+  const engine = await Engine.load(model.trim() || (await defaultModel()), {
+    backend,
+    tier,
+    int8Tiles,
+    weights,
+    signal,
+    onProgress: load,
+  });
+  try {
+    const compare = ({ done, total }) => tell(`${done} of ${total} tokens compared`, 0.5 + (0.5 * done) / total);
+    const fidelity = await engine.fidelity({ signal, onProgress: compare });
+    return { info: engine.info(), weights, fidelity };
+  } finally {
+    engine.close();
+  }
+}
+
+export function showFidelity(result) {
+  const { info, weights, fidelity } = result;
+  const article = element("article", "card result");
+  article.dataset.fidelity = info.model;
+  const head = element("header", "stack");
+  const machine = { threads: navigator.hardwareConcurrency };
+  head.append(
+    element("h3", "display small", `${info.model}: fidelity`),
+    element("p", "quiet", `${count(info.parameters)} parameters in ${bytes(info.weight_bytes)}. ${where({ ...info, machine })}.`),
+  );
+  const nats = (value) => value.toFixed(5);
+  const percent = (share) => `${(100 * share).toFixed(2)} %`;
+  const rows = [
+    ["Mean KL divergence", `${nats(fidelity.mean_kl)} nats`],
+    ["99th percentile", nats(fidelity.p99_kl)],
+    ["Largest", nats(fidelity.max_kl)],
+    ["Same most likely token", percent(fidelity.top1_agreement)],
+    ["Error of the logits", percent(fidelity.logit_error)],
+    ["Perplexity", fidelity.perplexity.toFixed(3)],
+    ["Perplexity with exact products", fidelity.reference_perplexity.toFixed(3)],
+    ["Tokens compared", String(fidelity.positions)],
+  ];
+  const note =
+    "The same weights, multiplied as fast as this machine can and in 32-bit floats. 0 nats and 100 % mean: no difference.";
+  article.append(
+    head,
+    element("p", "fine", note),
+    table("Fidelity", ["Measure", "Value"], rows),
+    saving({ model: info.model, weights, backend: info.backend, adapter: info.adapter, ...fidelity }, "fidelity"),
+  );
+  return article;
+}
