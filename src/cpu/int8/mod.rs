@@ -1,8 +1,10 @@
 //! Products of affine weights with 8-bit activations: what makes the CPU fast.
 //!
-//! A row of activations is rounded to i8 with one scale `d` per group of the weight's columns. With `w = s * q + b`
-//! the sum over a group is `s * d * sum(q * x8) + b * sum(x)`: the first sum is integers, and the second is exact and made
-//! once for all rows. The rounding is that of the W8A8 scheme of arXiv 2402.14905 (section 4), per group instead of per token.
+//! A row of activations is rounded to integers `x8` that count steps `d`, one for every 32 columns. With `w = s * q + b` the sum over
+//! a group is `s * sum(d * sum(q * x8)) + b * sum(d * sum(x8))`. Both inner sums are exact, and both are of the rounded values: else
+//! rounding errors would be multiplied by the stored integers, which lie far from zero, and not by the weights, which lie
+//! around it. The rounding is that of the W8A8 scheme of arXiv 2402.14905 (section 4), by 32 columns instead of by token, with
+//! second integers for outliers (see [`Activations`]).
 //!
 //! A row's products are the same to the bit whatever batch it is in and however the work is divided.
 

@@ -175,7 +175,7 @@ fn bound(weights: &[f32], x: &[f32]) -> f32 {
     let units = weights.chunks(32).zip(x.chunks(32));
     let of_unit = |(weights, x): (&[f32], &[f32])| {
         let largest = x.iter().fold(0.0f32, |max, v| max.max(v.abs()));
-        let step = if largest > 8.01 * rms { largest / 127.0 / 254.0 } else { largest / 127.0 };
+        let step = if largest > 6.01 * rms { largest / 127.0 / 254.0 } else { largest / 127.0 };
         weights.iter().zip(x).map(|(w, x)| 1.001 * w.abs() * x.abs().min(step / 2.0)).sum::<f32>()
     };
     units.map(of_unit).sum::<f32>()
