@@ -1,7 +1,7 @@
 //! What is computed fast against the same weights multiplied in f32, on a checkpoint with what trained models have: a channel of
 //! the residual stream and one of the feed-forward activation that are thousands of times larger than the others.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
 
