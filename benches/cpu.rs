@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mobilellm::cpu::attention::{Heads, attention};
-use mobilellm::cpu::int8::{self, Activations, Panels};
-use mobilellm::cpu::swiglu::swiglu;
-use mobilellm::cpu::{matmul, rms_norm};
-use mobilellm::matrix::{Affine, Format, Matrix, ScaleFormat};
+use mobilellm::backend::cpu::attention::{Heads, attention};
+use mobilellm::backend::cpu::int8::{self, Activations, Panels};
+use mobilellm::backend::cpu::swiglu::swiglu;
+use mobilellm::backend::cpu::{matmul, rms_norm};
+use mobilellm::model::matrix::{Affine, Format, Matrix, ScaleFormat};
 
 /// Name, width, heads, key/value heads, feed-forward width.
 const FAMILY: [(&str, usize, usize, usize, usize); 3] =

@@ -14,11 +14,11 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use mobilellm::checkpoint::WeightFormat;
-use mobilellm::checkpoint::directory::DirectorySource;
-use mobilellm::checkpoint::names::{Field, Module, Name};
-use mobilellm::config::Config;
+use mobilellm::checkpoint::load::WeightFormat;
+use mobilellm::checkpoint::load::names::{Field, Module, Name};
+use mobilellm::checkpoint::source::directory::DirectorySource;
 use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
+use mobilellm::model::config::Config;
 use serde_json::{Map, Value, json};
 
 const CONFIG: &str = r#"{

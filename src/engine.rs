@@ -8,19 +8,19 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::backend::Products;
-use crate::cancel::Cancel;
-use crate::checkpoint::files::{TOKENIZER_LIMIT, read_optional};
-use crate::checkpoint::inspect::Parameters;
+use crate::backend::cpu;
+use crate::backend::gpu::{self, Gpu};
+use crate::backend::{Loading, Model, State};
+use crate::checkpoint::load::inspect::Parameters;
+use crate::checkpoint::load::{Checkpoint, LoadReport, Progress, WeightFormat};
+use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
-use crate::checkpoint::{Checkpoint, LoadReport, Progress, WeightFormat};
-use crate::config::Config;
-use crate::cpu;
+use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
 use crate::error::{Error, Result};
-use crate::generation_config::GenerationConfig;
-use crate::gpu::{self, Gpu};
-use crate::model::{Loading, Model, State};
-use crate::network::Network;
-use crate::session::Session;
+use crate::generate::generation_config::GenerationConfig;
+use crate::generate::session::Session;
+use crate::model::config::Config;
+use crate::model::network::Network;
 use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};
 
 /// Positions of a context when the caller names none and the model allows more: caches grow with it.
@@ -383,9 +383,9 @@ mod tests {
     use futures_util::future::{LocalBoxFuture, poll_fn};
 
     use super::*;
-    use crate::checkpoint::memory::MemorySource;
     use crate::checkpoint::source::ByteStream;
-    use crate::config;
+    use crate::checkpoint::source::memory::MemorySource;
+    use crate::model::config;
 
     /// A folder with a broken configuration, on a server that answers some things late or never.
     struct Slow {

@@ -8,9 +8,7 @@
 //! ```
 //!
 //! ```no_run
-//! use mobilellm::checkpoint::directory::DirectorySource;
-//! use mobilellm::engine::{Engine, LoadOptions};
-//! use mobilellm::session::{Event, GenerateOptions};
+//! use mobilellm::{DirectorySource, Engine, Event, GenerateOptions, LoadOptions};
 //!
 //! # async fn example() -> mobilellm::Result<()> {
 //! let engine = Engine::load(&DirectorySource::new("model")?, LoadOptions::default()).await?;
@@ -28,29 +26,41 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+// What is not re-exported below is no part of the interface: the rooms are open only to the command line, the npm package,
+// tests and benchmarks of this repository.
+#[doc(hidden)]
 pub mod backend;
-pub mod bench;
-pub mod cancel;
+#[doc(hidden)]
 pub mod checkpoint;
-pub mod config;
-pub mod cpu;
-mod decode;
+#[doc(hidden)]
 pub mod engine;
-pub mod error;
-pub mod fidelity;
-pub mod generation_config;
-pub mod gpu;
-pub mod matrix;
+mod error;
+#[doc(hidden)]
+pub mod generate;
+#[doc(hidden)]
+pub mod measure;
+#[doc(hidden)]
 pub mod model;
-pub mod network;
-mod pace;
-pub mod quantize;
-pub mod sampler;
-pub mod session;
-pub mod speculate;
-pub mod stop;
+#[doc(hidden)]
 pub mod tokenizer;
-#[cfg(target_arch = "wasm32")]
-mod web;
 
+pub use backend::gpu::{Info as GpuInfo, Options as GpuOptions, Tier};
+pub use checkpoint::load::{Progress, WeightFormat};
+#[cfg(not(target_arch = "wasm32"))]
+pub use checkpoint::quantize::{Override, QuantizeOptions, QuantizeReport, quantize_folder};
+#[cfg(not(target_arch = "wasm32"))]
+pub use checkpoint::source::directory::DirectorySource;
+#[cfg(all(feature = "http", not(target_arch = "wasm32")))]
+pub use checkpoint::source::http::HttpSource;
+pub use checkpoint::source::memory::MemorySource;
+pub use checkpoint::source::{ByteStream, Cancel, Source};
+pub use engine::{BackendChoice, Engine, Info, LoadOptions, Prompt};
 pub use error::{Error, Result};
+pub use generate::generation_config::GenerationConfig;
+pub use generate::sampler::{Logprob, SamplerOptions};
+pub use generate::session::{
+    Event, FinishReason, GenerateOptions, Generation, Session, Timings, TokenEvent, Usage,
+};
+pub use generate::speculate::Speculation;
+pub use measure::fidelity::{Comparison, Fidelity};
+pub use model::config::BitsAndGroup;

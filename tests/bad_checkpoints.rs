@@ -6,12 +6,12 @@ mod common;
 
 use common::tiny::{Tiny, file};
 use common::{load, load_error};
-use mobilellm::checkpoint::WeightFormat;
-use mobilellm::checkpoint::index::Index;
-use mobilellm::checkpoint::memory::MemorySource;
-use mobilellm::checkpoint::safetensors::Header;
-use mobilellm::config::Config;
-use mobilellm::network::{MatrixId, Projection};
+use mobilellm::checkpoint::container::index::Index;
+use mobilellm::checkpoint::container::safetensors::Header;
+use mobilellm::checkpoint::load::WeightFormat;
+use mobilellm::checkpoint::source::memory::MemorySource;
+use mobilellm::model::config::Config;
+use mobilellm::model::network::{MatrixId, Projection};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -5,11 +5,11 @@
 mod common;
 
 use common::{RecordingSink, fixture, load, load_fixture, raw_tensors};
-use mobilellm::cancel::Cancel;
-use mobilellm::checkpoint::directory::DirectorySource;
-use mobilellm::checkpoint::{Checkpoint, WeightFormat};
-use mobilellm::matrix::{Format, ScaleFormat};
-use mobilellm::network::{MatrixId, Projection, VectorId};
+use mobilellm::checkpoint::load::{Checkpoint, WeightFormat};
+use mobilellm::checkpoint::source::Cancel;
+use mobilellm::checkpoint::source::directory::DirectorySource;
+use mobilellm::model::matrix::{Format, ScaleFormat};
+use mobilellm::model::network::{MatrixId, Projection, VectorId};
 
 /// All fixtures that transformers wrote, by what they are there for.
 const FLOAT_FIXTURES: [&str; 10] = [
@@ -201,7 +201,7 @@ fn a_checkpoint_without_a_head_is_tied_whatever_its_config_says() {
 
 #[test]
 fn inspection_counts_without_reading_weights() {
-    use mobilellm::checkpoint::inspect::Inspection;
+    use mobilellm::checkpoint::load::inspect::Inspection;
     let of = |name: &str| {
         let source = DirectorySource::new(fixture(name)).unwrap();
         pollster::block_on(Inspection::of(&source, &Cancel::default())).unwrap()

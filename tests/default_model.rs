@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use engines::{Backend, backends_both_ways, load};
 use mobilellm::backend::Wanted;
-use mobilellm::checkpoint::WeightFormat;
+use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::engine::Engine;
-use mobilellm::session::{Event, FinishReason, GenerateOptions};
+use mobilellm::generate::session::{Event, FinishReason, GenerateOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -7,10 +7,10 @@ mod common;
 
 use half::bf16;
 use mobilellm::backend::Products;
-use mobilellm::checkpoint::WeightFormat;
+use mobilellm::backend::gpu::{self, Tier};
+use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
-use mobilellm::fidelity::{Comparison, Fidelity};
-use mobilellm::gpu::{self, Tier};
+use mobilellm::measure::fidelity::{Comparison, Fidelity};
 
 use common::tiny::Tiny;
 

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use engines::{Backend, backends, fixtures, load};
-use mobilellm::checkpoint::WeightFormat;
+use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::engine::Engine;
-use mobilellm::sampler::SamplerOptions;
-use mobilellm::session::{Event, FinishReason, GenerateOptions, Session};
-use mobilellm::speculate::Speculation;
+use mobilellm::generate::sampler::SamplerOptions;
+use mobilellm::generate::session::{Event, FinishReason, GenerateOptions, Session};
+use mobilellm::generate::speculate::Speculation;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 use common::tiny::{Tiny, file};
 use common::{RecordingSink, load, load_error};
 use mobilellm::Error;
-use mobilellm::cancel::Cancel;
-use mobilellm::checkpoint::http::HttpSource;
-use mobilellm::checkpoint::{Checkpoint, WeightFormat};
+use mobilellm::checkpoint::load::{Checkpoint, WeightFormat};
+use mobilellm::checkpoint::source::Cancel;
+use mobilellm::checkpoint::source::http::HttpSource;
 use serde_json::Value;
 
 /// What the server does when it is asked for the weights.

@@ -9,11 +9,11 @@ mod counting;
 use common::tiny::Tiny;
 use mobilellm::Result;
 use mobilellm::backend::WeightSink;
-use mobilellm::cancel::Cancel;
-use mobilellm::checkpoint::directory::DirectorySource;
-use mobilellm::checkpoint::{Checkpoint, Progress, WeightFormat};
-use mobilellm::matrix::Matrix;
-use mobilellm::network::{MatrixId, VectorId};
+use mobilellm::checkpoint::load::{Checkpoint, Progress, WeightFormat};
+use mobilellm::checkpoint::source::Cancel;
+use mobilellm::checkpoint::source::directory::DirectorySource;
+use mobilellm::model::matrix::Matrix;
+use mobilellm::model::network::{MatrixId, VectorId};
 use serde_json::json;
 
 /// A backend whose memory is elsewhere, like a GPU's.

@@ -9,15 +9,15 @@ use std::path::Path;
 use common::tiny::Tiny;
 use common::{fixture, load, raw_tensors_of, values};
 use mobilellm::Error;
-use mobilellm::cancel::Cancel;
-use mobilellm::checkpoint::WeightFormat;
-use mobilellm::checkpoint::directory::DirectorySource;
+use mobilellm::checkpoint::load::WeightFormat;
+use mobilellm::checkpoint::quantize::{QuantizeOptions, QuantizeReport, quantize_folder};
+use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
-use mobilellm::checkpoint::writer::{QuantizeOptions, QuantizeReport, quantize_folder};
-use mobilellm::config::{BitsAndGroup, Config};
-use mobilellm::matrix::{Format, ScaleFormat};
-use mobilellm::network::{MatrixId, Projection};
-use mobilellm::quantize::{pack, scale_and_bias, unpack};
+use mobilellm::checkpoint::source::directory::DirectorySource;
+use mobilellm::model::affine::{pack, scale_and_bias, unpack};
+use mobilellm::model::config::{BitsAndGroup, Config};
+use mobilellm::model::matrix::{Format, ScaleFormat};
+use mobilellm::model::network::{MatrixId, Projection};
 use safetensors::SafeTensors;
 
 fn options(bits: u32, group_size: u32, overrides: &[&str]) -> QuantizeOptions {
@@ -211,7 +211,7 @@ fn what_cannot_be_done_leaves_nothing_behind() {
 
 #[test]
 fn overrides_parse() {
-    use mobilellm::checkpoint::writer::Override;
+    use mobilellm::checkpoint::quantize::Override;
     let parse = |text: &str| text.parse::<Override>();
     assert_eq!(parse("a.b=8").unwrap(), Override { path: "a.b".into(), format: Some((8, None)) });
     assert_eq!(parse("a=4:32").unwrap(), Override { path: "a".into(), format: Some((4, Some(32))) });

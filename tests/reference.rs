@@ -8,11 +8,11 @@ mod engines;
 use std::path::Path;
 
 use engines::{Backend, backends, fixtures, load, shared};
+use mobilellm::backend::State;
 use mobilellm::backend::Wanted;
-use mobilellm::checkpoint::WeightFormat;
+use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::engine::Engine;
-use mobilellm::model::State;
-use mobilellm::session::{Event, GenerateOptions, Session};
+use mobilellm::generate::session::{Event, GenerateOptions, Session};
 use safetensors::SafeTensors;
 use serde_json::Value;
 

@@ -7,12 +7,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use mobilellm::config::Config;
-use mobilellm::gpu::plan::{Call, Plan, Target};
-use mobilellm::gpu::shader::{Access, Binding, PIECES, Shader};
-use mobilellm::gpu::{CacheFormat, Dialect, Layout, Tier};
-use mobilellm::matrix::{Affine, Format, ScaleFormat};
-use mobilellm::network::{MatrixId, Network};
+use mobilellm::backend::gpu::plan::{Call, Plan, Target};
+use mobilellm::backend::gpu::shader::{Access, Binding, PIECES, Shader};
+use mobilellm::backend::gpu::{CacheFormat, Dialect, Layout, Tier};
+use mobilellm::model::config::Config;
+use mobilellm::model::matrix::{Affine, Format, ScaleFormat};
+use mobilellm::model::network::{MatrixId, Network};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Every weight format.

@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mobilellm::checkpoint::WeightFormat;
-use mobilellm::checkpoint::directory::DirectorySource;
+use mobilellm::backend::gpu::{self, Gpu, Tier};
+use mobilellm::checkpoint::load::WeightFormat;
+use mobilellm::checkpoint::source::directory::DirectorySource;
 use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
-use mobilellm::gpu::{self, Gpu, Tier};
 
 /// The folder of fixtures that independent software made.
 pub(crate) fn fixtures() -> PathBuf {

@@ -1,7 +1,7 @@
 //! A small random checkpoint in memory, to be quantised, or to be spoilt in one place.
 
 use half::bf16;
-use mobilellm::checkpoint::memory::MemorySource;
+use mobilellm::checkpoint::source::memory::MemorySource;
 use serde_json::{Map, Value, json};
 
 /// A tensor to be written.

@@ -8,15 +8,15 @@ mod sample;
 mod support;
 
 use half::{bf16, f16};
-use mobilellm::cpu::attention::{Heads, attention};
-use mobilellm::cpu::embed::embed;
-use mobilellm::cpu::matmul::{add, add_bias, matmul};
-use mobilellm::cpu::rms_norm::rms_norm;
-use mobilellm::cpu::rotary::{rotary, rotary_table};
-use mobilellm::cpu::swiglu::swiglu;
-use mobilellm::gpu::{Gpu, State, Tier};
-use mobilellm::matrix::{Format, Matrix};
-use mobilellm::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
+use mobilellm::backend::cpu::attention::{Heads, attention};
+use mobilellm::backend::cpu::embed::embed;
+use mobilellm::backend::cpu::matmul::{add, add_bias, matmul};
+use mobilellm::backend::cpu::rms_norm::rms_norm;
+use mobilellm::backend::cpu::rotary::{rotary, rotary_table};
+use mobilellm::backend::cpu::swiglu::swiglu;
+use mobilellm::backend::gpu::{Gpu, State, Tier};
+use mobilellm::model::matrix::{Format, Matrix};
+use mobilellm::model::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
 
 use support::{Bench, Random, Shape, Twins, assert_close, devices, devices_both_ways, formats, project};
 

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
+use mobilellm::backend::gpu::{Gpu, Options};
 use mobilellm::backend::{Products, Wanted};
-use mobilellm::gpu::{Gpu, Options};
-use mobilellm::matrix::{Affine, Format, ScaleFormat};
-use mobilellm::network::{MatrixId, Network, Op};
-use mobilellm::{cpu, gpu};
+use mobilellm::backend::{cpu, gpu};
+use mobilellm::model::matrix::{Affine, Format, ScaleFormat};
+use mobilellm::model::network::{MatrixId, Network, Op};
 
 use crate::support::{Random, Shape, Twins, assert_close, code, devices, devices_both_ways};
 

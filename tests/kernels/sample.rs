@@ -1,8 +1,8 @@
 //! The choice of a token on the GPU against its twin, on logits that nothing divides: ties, no numbers, penalties, cuts.
 
-use mobilellm::cpu::sample::{Adjustment, IN_PROMPT, gumbel, sample};
-use mobilellm::network::{Network, Slot};
-use mobilellm::sampler::{Sampler, SamplerOptions};
+use mobilellm::backend::cpu::sample::{Adjustment, IN_PROMPT, gumbel, sample};
+use mobilellm::generate::sampler::{Sampler, SamplerOptions};
+use mobilellm::model::network::{Network, Slot};
 use pollster::block_on;
 
 use crate::support::{Bench, Random, Shape, Twins, devices};
@@ -11,7 +11,7 @@ use crate::support::{Bench, Random, Shape, Twins, devices};
 const NOISE: f32 = 1e-3;
 
 /// A network of no calls, whose logits are what a test writes, and where they are chosen from.
-fn bench(gpu: &mobilellm::gpu::Gpu, vocab: usize, max_positions: usize) -> Bench {
+fn bench(gpu: &mobilellm::backend::gpu::Gpu, vocab: usize, max_positions: usize) -> Bench {
     let network = Network { ops: Vec::new(), config: Shape { vocab, ..Shape::default() }.config() };
     let twins = Twins::new(gpu, &network);
     Bench::new(network, twins.gpu, max_positions)

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use half::{bf16, f16};
+use mobilellm::Error;
+use mobilellm::backend::cpu;
+use mobilellm::backend::gpu::{self, Gpu, Options, Tier};
 use mobilellm::backend::{Products, Wanted, WeightSink};
-use mobilellm::config::Config;
-use mobilellm::gpu::{self, Gpu, Options, Tier};
-use mobilellm::matrix::{Affine, Format, Matrix, ScaleFormat};
-use mobilellm::network::{MatrixId, Network, Op, Projection, Slot, VectorId};
-use mobilellm::{Error, cpu};
+use mobilellm::model::config::Config;
+use mobilellm::model::matrix::{Affine, Format, Matrix, ScaleFormat};
+use mobilellm::model::network::{MatrixId, Network, Op, Projection, Slot, VectorId};
 
 /// A quiet NaN with a payload that no arithmetic makes: what outputs hold before a kernel runs.
 pub(crate) const POISON: f32 = f32::from_bits(0x7fc0_beef);
@@ -310,14 +311,14 @@ pub(crate) fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance:
 }
 
 /// The projection that a bench runs, in block 0.
-pub(crate) fn project(part: Projection, input: Slot, epilogue: mobilellm::network::Epilogue) -> Op {
+pub(crate) fn project(part: Projection, input: Slot, epilogue: mobilellm::model::network::Epilogue) -> Op {
     Op::Project {
         norm: None,
         weight: MatrixId::Block(0, part),
         bias: None,
         input,
         epilogue,
-        rows: mobilellm::network::Rows::All,
+        rows: mobilellm::model::network::Rows::All,
     }
 }
 

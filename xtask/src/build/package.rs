@@ -16,7 +16,7 @@ pub(super) fn wasm_file() -> PathBuf {
     workspace::package().join("mobilellm_bg.wasm")
 }
 
-/// Writes `pkg/` from the compiled WebAssembly and the modules in `npm/`.
+/// Writes `pkg/` from the compiled WebAssembly and the modules in `npm/js/`.
 pub(super) fn assemble(compiled: &Path) -> Result<()> {
     let package = workspace::package();
     if package.exists() {
@@ -24,16 +24,19 @@ pub(super) fn assemble(compiled: &Path) -> Result<()> {
     }
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(compiled)
+        .out_name("mobilellm")
         .web(true)?
         .typescript(false)
         .omit_default_module_path(false)
         .remove_producers_section(true)
         .generate(&package)
         .context("wasm-bindgen failed")?;
-    copy_folder(&workspace::path("npm"), &package)?;
+    copy_folder(&workspace::path("npm/js"), &package)?;
+    for file in ["package.json", "README.md"] {
+        copy(&workspace::path("npm").join(file), &package.join(file))?;
+    }
     for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        let from = workspace::path(license);
-        fs::copy(&from, package.join(license)).with_context(|| format!("cannot copy {}", from.display()))?;
+        copy(&workspace::path(license), &package.join(license))?;
     }
     write_manifest(&package)
 }
@@ -76,8 +79,13 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         if source.is_dir() {
             copy_folder(&source, &target)?;
         } else {
-            fs::copy(&source, &target).with_context(|| format!("cannot copy {}", source.display()))?;
+            copy(&source, &target)?;
         }
     }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Compiles the library for the browser.
+//! Compiles the package's crate for the browser.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,14 @@ use crate::{process, workspace};
 pub(super) fn compile(options: &Options) -> Result<PathBuf> {
     let profile = if options.quick { "web-quick" } else { "web" };
     toolchain::ensure_wasm_target()?;
-    process::run(&mut process::cargo(&["build", "--lib", "--target", WASM, "--profile", profile]))?;
-    Ok(workspace::target().join(WASM).join(profile).join("mobilellm.wasm"))
+    process::run(&mut process::cargo(&[
+        "build",
+        "--package",
+        "mobilellm-npm",
+        "--target",
+        WASM,
+        "--profile",
+        profile,
+    ]))?;
+    Ok(workspace::target().join(WASM).join(profile).join("mobilellm_npm.wasm"))
 }

@@ -42,7 +42,16 @@ fn clippy(_: &Tools) -> Result<Outcome> {
 
 fn clippy_wasm(_: &Tools) -> Result<Outcome> {
     toolchain::ensure_wasm_target()?;
-    check(&mut process::cargo(&["clippy", "--lib", "--target", WASM, "--", "-D", "warnings"]))
+    check(&mut process::cargo(&[
+        "clippy",
+        "--package",
+        "mobilellm-npm",
+        "--target",
+        WASM,
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn tests(tools: &Tools) -> Result<Outcome> {

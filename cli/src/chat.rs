@@ -1,0 +1,149 @@
+//! `mobilellm chat`: a conversation in the terminal, whose caches are kept from turn to turn.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use mobilellm::engine::Engine;
+use mobilellm::generate::sampler::SamplerOptions;
+use mobilellm::generate::session::{Event, FinishReason, Session};
+use rustyline::error::ReadlineError;
+use serde_json::{Value, json};
+
+use crate::flags::Chat;
+use crate::generate::options;
+use crate::load;
+use crate::output::{line, print};
+
+const HELP: &str = "Type a message. Ctrl-C stops an answer; Ctrl-D or /exit leaves.
+/clear forgets the conversation, /system TEXT changes what the model is told first, /retry answers again.";
+
+pub(crate) fn run(flags: &Chat) -> Result<()> {
+    pollster::block_on(async {
+        let loaded = load::engine(&flags.model, true).await?;
+        let mut talk = Talk::new(&loaded.engine, flags)?;
+        let mut lines = rustyline::DefaultEditor::new()?;
+        if std::io::stdin().is_terminal() {
+            line(HELP)?;
+        }
+        loop {
+            match lines.readline("> ") {
+                Ok(line) if line.trim().is_empty() => {}
+                Ok(line) => {
+                    lines.add_history_entry(line.as_str())?;
+                    if !talk.obey(line.trim()).await? {
+                        return Ok(());
+                    }
+                }
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    })
+}
+
+/// The conversation so far.
+struct Talk<'a> {
+    engine: &'a Engine,
+    flags: &'a Chat,
+    session: Session,
+    system: Option<String>,
+    messages: Vec<Value>,
+    /// How many were begun.
+    answers: u64,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// Sampling for models that recommend none.
+fn lively() -> SamplerOptions {
+    SamplerOptions { temperature: 0.7, top_p: 0.95, min_p: 0.05, ..SamplerOptions::default() }
+}
+
+impl<'a> Talk<'a> {
+    fn new(engine: &'a Engine, flags: &'a Chat) -> Result<Self> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = interrupted.clone();
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+        let session = engine.session()?;
+        Ok(Self {
+            engine,
+            flags,
+            session,
+            system: flags.system.clone(),
+            messages: Vec::new(),
+            answers: 0,
+            interrupted,
+        })
+    }
+
+    /// Obeys one line; false leaves.
+    async fn obey(&mut self, typed: &str) -> Result<bool> {
+        match typed.split_once(' ').unwrap_or((typed, "")) {
+            ("/exit" | "/quit", _) => return Ok(false),
+            ("/help", _) => line(HELP)?,
+            ("/clear", _) => self.messages.clear(),
+            ("/system", text) => self.system = (!text.is_empty()).then(|| text.to_owned()),
+            ("/retry", _) => {
+                if self.messages.last().is_some_and(|message| message["role"] == "assistant") {
+                    self.messages.pop();
+                }
+                if self.messages.is_empty() {
+                    line("There is nothing to answer yet.")?;
+                } else {
+                    self.answer().await;
+                }
+            }
+            (command, _) if command.starts_with('/') => {
+                line(format_args!("{command} is not a command.\n{HELP}"))?;
+            }
+            _ => {
+                self.messages.push(json!({"role": "user", "content": typed}));
+                self.answer().await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Answers the last message; what goes wrong is said, and the conversation goes on.
+    async fn answer(&mut self) {
+        match self.generate().await {
+            Ok(text) => self.messages.push(json!({"role": "assistant", "content": text})),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                self.messages.pop();
+            }
+        }
+    }
+
+    async fn generate(&mut self) -> Result<String> {
+        let system = self.system.iter().map(|text| json!({"role": "system", "content": text}));
+        let messages: Vec<Value> = system.chain(self.messages.iter().cloned()).collect();
+        let prompt = self.engine.chat_prompt(&messages, &[], self.flags.plain)?;
+        let mut options = options(&self.flags.sampling, self.engine.generation_config().sampler(lively()));
+        // Another seed for each answer, so that a second attempt is another one; the same ones in the next chat.
+        options.sampler.seed = options.sampler.seed.wrapping_add(self.answers);
+        self.answers += 1;
+        options.stop.extend(prompt.stop);
+        self.interrupted.store(false, Ordering::Relaxed);
+        let mut generation = self.session.start(&prompt.tokens, options)?.as_answer();
+        let mut text = String::new();
+        while let Some(event) = generation.next().await? {
+            match event {
+                Event::Token(token) => {
+                    print(&token.text)?;
+                    text.push_str(&token.text);
+                }
+                Event::Done { finish_reason: FinishReason::Length, .. } => print(" [length]")?,
+                Event::Prefill { .. } | Event::Done { .. } => {}
+            }
+            if self.interrupted.load(Ordering::Relaxed) {
+                print(" [stopped]")?;
+                break;
+            }
+        }
+        print("\n")?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,50 @@
+//! `mobilellm inspect`: what a checkpoint is, from its configuration and headers; no weight is read.
+
+use anyhow::Result;
+use indicatif::HumanBytes;
+use mobilellm::checkpoint::load::inspect::Inspection;
+use mobilellm::checkpoint::source::Cancel;
+
+use crate::flags::Inspect;
+use crate::load;
+use crate::output::line;
+
+pub(crate) fn run(flags: &Inspect) -> Result<()> {
+    let source = load::source(&flags.model)?;
+    let inspection = pollster::block_on(Inspection::of(source.as_ref(), &Cancel::default()))?;
+    if flags.json {
+        line(serde_json::to_string_pretty(&inspection)?)?;
+    } else {
+        line(table(&inspection))?;
+    }
+    Ok(())
+}
+
+/// A line for each fact.
+fn table(i: &Inspection) -> String {
+    let mut facts = Vec::new();
+    let mut fact = |name: &str, value: String| facts.push(format!("{name:<16} {value}"));
+    let runs = if i.layer_sharing { ", each run twice (layer sharing)" } else { "" };
+    let tied = if i.tied_embeddings { "tied to the output" } else { "not tied to the output" };
+    fact("checkpoint", i.location.clone());
+    fact("architecture", format!("{}, {} layers{runs}", i.model_type, i.num_hidden_layers));
+    fact("hidden", format!("{}, feed-forward {}", i.hidden_size, i.intermediate_size));
+    fact("heads", format!("{} of {}, {} key/value heads", i.num_heads, i.head_dim, i.num_kv_heads));
+    fact("vocabulary", format!("{} tokens, embedding {tied}", i.vocab_size));
+    fact("context", format!("{} positions", i.max_position_embeddings));
+    fact("rotary", format!("theta {}, scaling {}", i.rope_theta, i.rope_scaling));
+    let p = &i.parameters;
+    fact("parameters", format!("{}: embedding {}, each layer {}", p.total, p.embedding, p.per_layer));
+    for (dtype, stored) in &i.dtypes {
+        fact(dtype, format!("{} tensors, {}", stored.tensors, HumanBytes(stored.bytes)));
+    }
+    fact("quantization", i.quantization.clone().unwrap_or_else(|| "none".to_owned()));
+    fact("weights", format!("{} in {} file(s)", HumanBytes(i.bytes), i.files.len()));
+    fact("cache", format!("{} a token at half precision", HumanBytes(i.kv_bytes_per_token as u64)));
+    fact("tokenizer", i.tokenizer.unwrap_or("none").to_owned());
+    fact("chat template", i.chat_template.unwrap_or("none").to_owned());
+    for tensor in &i.surplus {
+        fact("not used", tensor.clone());
+    }
+    facts.join("\n")
+}

@@ -1,0 +1,369 @@
+//! The engine as the worker calls it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use js_sys::{Function, Object, Reflect};
+use serde::{Deserialize, Serialize};
+use serde_wasm_bindgen::Serializer;
+use wasm_bindgen::prelude::*;
+use web_sys::File;
+use web_time::Instant;
+
+use super::errors::{message, to_js};
+use super::event_loop::Breather;
+use super::fetch::{FetchSource, ReadAhead};
+use super::files::FilesSource;
+use super::log;
+use super::request::{Prepared, Request};
+use super::webgpu;
+use mobilellm::backend::gpu;
+use mobilellm::checkpoint::load::{Progress, WeightFormat};
+use mobilellm::checkpoint::source::Cancel;
+use mobilellm::checkpoint::source::Source;
+use mobilellm::engine::{BackendChoice, Engine, Info, LoadOptions};
+use mobilellm::generate::sampler::Logprob;
+use mobilellm::generate::session::{Event, FinishReason, Generation, Session, Timings, TokenEvent, Usage};
+use mobilellm::measure::fidelity::{self, Comparison, Fidelity};
+use mobilellm::{Error, Result};
+
+/// Progress that comes faster than this is of no use to a person.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A loaded checkpoint and its one conversation.
+#[wasm_bindgen]
+pub struct WebEngine {
+    engine: Engine,
+    name: String,
+    /// Absent while a generation has it.
+    session: RefCell<Option<Session>>,
+}
+
+/// The options of `Engine.load`, as `npm/js/engine.js` sends them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadSettings {
+    backend: String,
+    weights: String,
+    tier: Option<String>,
+    int8_tiles: Option<bool>,
+    max_context: Option<usize>,
+    stall_timeout: u32,
+}
+
+/// The options of `engine.fidelity`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FidelitySettings {
+    text: Option<String>,
+    chunk: Option<usize>,
+}
+
+/// `engine.info()`.
+#[derive(Serialize)]
+struct NamedInfo<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    info: &'a Info,
+}
+
+#[wasm_bindgen]
+impl WebEngine {
+    /// Loads a checkpoint, whose files `ahead` fetches where they lie on a server; `report` is called with progress.
+    pub async fn load(
+        source: JsValue,
+        ahead: ReadAhead,
+        settings: JsValue,
+        report: Function,
+    ) -> Result<WebEngine, JsValue> {
+        log::start();
+        let settings: LoadSettings = from_js("options", settings)?;
+        let name = text_field(&source, "name");
+        let patience = Duration::from_millis(settings.stall_timeout.into());
+        let source = open_source(&source, ahead, patience)?;
+        load(source.as_ref(), settings, name, &report).await.map_err(|error| to_js(&error))
+    }
+
+    /// What runs, and where.
+    pub fn info(&self) -> Result<JsValue, JsValue> {
+        into_js(&NamedInfo { model: &self.name, info: self.engine.info() })
+    }
+
+    /// The ids of a text, with the special tokens that the model expects.
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, JsValue> {
+        self.engine.text_prompt(text).map_err(|error| to_js(&error))
+    }
+
+    /// The text of ids, without special tokens.
+    pub fn detokenize(&self, ids: &[u32]) -> Result<String, JsValue> {
+        let text = self.engine.tokenizer().and_then(|tokenizer| tokenizer.decode(ids, true));
+        text.map_err(|error| to_js(&error))
+    }
+
+    /// Answers a request; `report` gets an event for every piece, the promise what stands at the end.
+    pub async fn generate(
+        &self,
+        request: JsValue,
+        canceller: &Canceller,
+        report: Function,
+    ) -> Result<JsValue, JsValue> {
+        let request: Request = from_js("request", request)?;
+        let end = self.run(request, &canceller.cancel, &report).await.map_err(|error| to_js(&error))?;
+        into_js(&end)
+    }
+
+    /// Compares what runs with its own weights multiplied in f32; `report` gets how far it has come.
+    pub async fn fidelity(
+        &self,
+        settings: JsValue,
+        canceller: &Canceller,
+        report: Function,
+    ) -> Result<JsValue, JsValue> {
+        let settings: FidelitySettings = from_js("options", settings)?;
+        let measured = self.compare(settings, &canceller.cancel, &report).await;
+        into_js(&measured.map_err(|error| to_js(&error))?)
+    }
+}
+
+impl WebEngine {
+    async fn compare(
+        &self,
+        settings: FidelitySettings,
+        cancel: &Cancel,
+        report: &Function,
+    ) -> Result<Fidelity> {
+        cancel.check()?;
+        let breather = Breather::new().map_err(|thrown| internal(&thrown))?;
+        let text = settings.text.as_deref().unwrap_or(fidelity::TEXT);
+        let chunk = settings.chunk.unwrap_or(fidelity::CHUNK).min(self.engine.info().max_context);
+        let mut comparison = Comparison::with_exact_products(&self.engine, text, chunk)?;
+        while let Some(progress) = comparison.next().await? {
+            let progress = into_js(&progress).map_err(|thrown| internal(&thrown))?;
+            report.call1(&JsValue::NULL, &progress).map_err(|thrown| internal(&thrown))?;
+            breather.breathe().await.map_err(|thrown| internal(&thrown))?;
+            cancel.check()?;
+        }
+        Ok(comparison.report())
+    }
+
+    async fn run(&self, request: Request, cancel: &Cancel, report: &Function) -> Result<End> {
+        let request = request.prepare(&self.engine)?;
+        let kept = self.session.borrow_mut().take();
+        let mut session = kept.map_or_else(|| self.engine.session(), Ok)?;
+        let end = self.pump(&mut session, request, cancel, report).await;
+        // Whatever happened, the session has what was computed, and the next request may reuse it.
+        self.session.replace(Some(session));
+        end
+    }
+
+    /// Pulls events until the last, and lets messages through in between.
+    async fn pump(
+        &self,
+        session: &mut Session,
+        request: Prepared,
+        cancel: &Cancel,
+        report: &Function,
+    ) -> Result<End> {
+        cancel.check()?;
+        let breather = Breather::new().map_err(|thrown| internal(&thrown))?;
+        let mut generation: Generation<'_> = session.start(&request.prompt, request.options)?;
+        if request.is_chat {
+            generation = generation.as_answer();
+        }
+        while let Some(event) = generation.next().await? {
+            let piece = match event {
+                Event::Done { finish_reason, usage, timings } => {
+                    return Ok(End { finish_reason, usage, timings });
+                }
+                Event::Prefill { done, total } => Piece::Prefill { done, total },
+                Event::Token(token) => self.token(token),
+            };
+            let piece = into_js(&piece).map_err(|thrown| internal(&thrown))?;
+            report.call1(&JsValue::NULL, &piece).map_err(|thrown| internal(&thrown))?;
+            breather.breathe().await.map_err(|thrown| internal(&thrown))?;
+            cancel.check()?;
+        }
+        Err(Error::request("generation", "it ended without saying why"))
+    }
+
+    fn token(&self, TokenEvent { token, text, logprob, alternatives }: TokenEvent) -> Piece {
+        let logprob = logprob.map(|logprob| NamedLogprob {
+            top: alternatives.iter().map(|Logprob { token, logprob }| self.named(*token, *logprob)).collect(),
+            chosen: self.named(token, logprob),
+        });
+        Piece::Token { id: token, text, logprob }
+    }
+
+    fn named(&self, id: u32, logprob: f32) -> Named {
+        let tokenizer = self.engine.tokenizer().ok();
+        let bytes = tokenizer.and_then(|tokenizer| tokenizer.token_bytes(id)).unwrap_or_default();
+        Named { id, token: String::from_utf8_lossy(bytes).into_owned(), bytes: bytes.to_vec(), logprob }
+    }
+}
+
+/// A piece of an answer.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Piece {
+    Prefill { done: usize, total: usize },
+    Token { id: u32, text: String, logprob: Option<NamedLogprob> },
+}
+
+/// A token's log-probability, and those of the likeliest tokens.
+#[derive(Serialize)]
+struct NamedLogprob {
+    #[serde(flatten)]
+    chosen: Named,
+    top: Vec<Named>,
+}
+
+/// A token with what a person reads; `bytes` say it exactly, where it is half a character.
+#[derive(Serialize)]
+struct Named {
+    id: u32,
+    token: String,
+    bytes: Vec<u8>,
+    logprob: f32,
+}
+
+/// What stands at the end of an answer.
+#[derive(Serialize)]
+struct End {
+    finish_reason: FinishReason,
+    usage: Usage,
+    timings: Timings,
+}
+
+/// Stops a generation from outside.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct Canceller {
+    cancel: Cancel,
+}
+
+#[wasm_bindgen]
+impl Canceller {
+    /// Not yet cancelled.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops at the next opportunity.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+async fn load(
+    source: &dyn Source,
+    settings: LoadSettings,
+    name: String,
+    report: &Function,
+) -> Result<WebEngine> {
+    let mut progress = throttled(report);
+    let options = LoadOptions {
+        backend: parse_backend(&settings.backend)?,
+        gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
+        weights: parse_weights(&settings.weights)?,
+        max_context: settings.max_context,
+        // All that a page can ask for is text.
+        needs_text: true,
+        progress: Some(&mut progress),
+        cancel: Cancel::default(),
+    };
+    let engine = Engine::load(source, options).await?;
+    Ok(WebEngine { engine, name, session: RefCell::new(None) })
+}
+
+pub(super) fn parse_backend(name: &str) -> Result<BackendChoice> {
+    match name {
+        "auto" => Ok(BackendChoice::Auto),
+        "cpu" => Ok(BackendChoice::Cpu),
+        "gpu" => Ok(BackendChoice::Gpu),
+        other => Err(Error::request("backend", format!("{other:?} is none of auto, gpu, cpu"))),
+    }
+}
+
+/// The kernels that were asked for, and what a browser needs besides.
+pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::Options> {
+    Ok(gpu::Options {
+        tier: tier.map(parse_tier).transpose()?,
+        int8_tiles,
+        ask_host: Some(webgpu::ask),
+        compile_ahead: Some(webgpu::compile_ahead),
+        ..gpu::Options::default()
+    })
+}
+
+fn parse_tier(name: &str) -> Result<gpu::Tier> {
+    gpu::Tier::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = gpu::Tier::ALL.iter().map(|tier| tier.name()).collect();
+        Error::request("tier", format!("{name:?} is none of {}", names.join(", ")))
+    })
+}
+
+pub(super) fn parse_weights(name: &str) -> Result<WeightFormat> {
+    WeightFormat::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
+        let names = WeightFormat::ALL.map(WeightFormat::name);
+        Error::request("weights", format!("{name:?} is none of {}", names.join(", ")))
+    })
+}
+
+/// Passes progress on, not more often than a person can see; the last always.
+fn throttled(report: &Function) -> impl FnMut(Progress) + '_ {
+    let mut last: Option<Instant> = None;
+    move |progress: Progress| {
+        let complete = Some(progress.bytes) == progress.total_bytes;
+        if !complete && last.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
+            return;
+        }
+        last = Some(Instant::now());
+        let object = Object::new();
+        for (name, value) in [
+            ("loaded", progress.bytes as f64),
+            ("total", progress.total_bytes.unwrap_or(0) as f64),
+            ("tensors", progress.tensors as f64),
+            ("totalTensors", progress.total_tensors as f64),
+        ] {
+            // Setting a property of an object that was just made cannot fail.
+            let _ = Reflect::set(&object, &name.into(), &value.into());
+        }
+        // A page that cannot hear of progress still wants the model.
+        let _ = report.call1(&JsValue::NULL, &object);
+    }
+}
+
+/// `{ kind: "url", url }` or `{ kind: "files", files: { name: File } }`, as `npm/js/source.js` makes them.
+fn open_source(source: &JsValue, ahead: ReadAhead, patience: Duration) -> Result<Box<dyn Source>, JsValue> {
+    let url = text_field(source, "url");
+    if !url.is_empty() {
+        return Ok(Box::new(FetchSource::new(&url, patience, ahead)));
+    }
+    let files: Object = Reflect::get(source, &"files".into())?.dyn_into()?;
+    let mut by_name = BTreeMap::new();
+    for entry in Object::entries(&files) {
+        let entry: js_sys::Array = entry.unchecked_into();
+        by_name.insert(entry.get(0).as_string().unwrap_or_default(), entry.get(1).dyn_into::<File>()?);
+    }
+    Ok(Box::new(FilesSource::new(text_field(source, "name"), by_name)))
+}
+
+fn text_field(object: &JsValue, name: &str) -> String {
+    Reflect::get(object, &name.into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
+}
+
+pub(super) fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue) -> Result<T, JsValue> {
+    serde_wasm_bindgen::from_value(value).map_err(|error| to_js(&Error::request(name, error)))
+}
+
+/// Plain objects and arrays, as JSON would have them.
+pub(super) fn into_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
+    Ok(value.serialize(&Serializer::json_compatible())?)
+}
+
+/// What cannot happen in a browser that keeps the standards.
+fn internal(thrown: &JsValue) -> Error {
+    Error::request("browser", message(thrown))
+}

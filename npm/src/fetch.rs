@@ -1,0 +1,127 @@
+//! A checkpoint on a web server.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+use web_sys::Response;
+
+use super::errors::message;
+use super::event_loop::within;
+use super::stream::ReaderStream;
+use mobilellm::checkpoint::source::Cancel;
+use mobilellm::checkpoint::source::files::check_web_page;
+use mobilellm::checkpoint::source::{ByteStream, Source};
+use mobilellm::{Error, Result};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The class of that name in `npm/js/read-ahead.js`.
+    pub type ReadAhead;
+    #[wasm_bindgen(method)]
+    fn fetch(this: &ReadAhead, url: &str) -> Promise;
+    #[wasm_bindgen(method)]
+    fn expect(this: &ReadAhead, urls: Vec<String>);
+}
+
+/// A folder behind an http(s) URL.
+pub(super) struct FetchSource {
+    /// Ends with a slash.
+    base: String,
+    /// Goes behind every file's URL, such as `?download=true`; starts with `?` or is empty.
+    query: String,
+    /// How long the server may stay silent.
+    patience: Duration,
+    /// Reads the files.
+    ahead: ReadAhead,
+}
+
+impl FetchSource {
+    /// The folder at `url`, with or without a slash at its end; a query is kept for every file.
+    pub(super) fn new(url: &str, patience: Duration, ahead: ReadAhead) -> Self {
+        let url = url.split('#').next().unwrap_or_default();
+        let (path, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
+        Self { base: format!("{}/", path.trim_end_matches('/')), query: query.to_owned(), patience, ahead }
+    }
+
+    fn url(&self, file: &str) -> String {
+        format!("{}{file}{}", self.base, self.query)
+    }
+
+    async fn fetch(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+        let url = self.url(file);
+        let response = within(self.ahead.fetch(&url), self.patience).await.ok_or_else(|| {
+            let problem = format!("the server did not answer for {} seconds", self.patience.as_secs_f32());
+            Error::fetch(&url, problem, "Check the connection and load again")
+        })?;
+        let response = response.map_err(|thrown| unreachable_server(&url, &thrown))?;
+        let response: Response = response.unchecked_into();
+        if matches!(response.status(), 404 | 410) {
+            return Ok(None);
+        }
+        if !response.ok() {
+            return Err(refused(&url, &response));
+        }
+        if header(&response, "content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+            return check_web_page(&url, file).map(|()| None);
+        }
+        let body =
+            response.body().ok_or_else(|| Error::fetch(&url, "the answer is empty", "Check the address"))?;
+        let stream = ReaderStream::new(&body, url, length(&response), self.patience)?;
+        Ok(Some(Box::new(stream)))
+    }
+}
+
+impl Source for FetchSource {
+    fn location(&self) -> String {
+        self.base.clone()
+    }
+
+    fn expect(&self, files: &[&str]) {
+        self.ahead.expect(files.iter().map(|file| self.url(file)).collect());
+    }
+
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        _: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+        self.fetch(file).boxed_local()
+    }
+}
+
+/// Browsers say only "Failed to fetch", for several quite different reasons.
+fn unreachable_server(url: &str, thrown: &JsValue) -> Error {
+    Error::fetch(
+        url,
+        message(thrown),
+        "The network is down, the address is wrong, or the server does not let other sites read it (CORS)",
+    )
+}
+
+fn refused(url: &str, response: &Response) -> Error {
+    let status = response.status();
+    let remedy = match status {
+        401 | 403 => "The repository does not exist, is private, or asks you to accept its licence first",
+        429 => "The server had too many requests; wait a minute",
+        500.. => "The server has a problem; try again later",
+        _ => "Check the address",
+    };
+    let words = response.status_text();
+    let separator = if words.is_empty() { "" } else { " " };
+    Error::fetch(url, format!("the server answered {status}{separator}{words}"), remedy)
+}
+
+/// The file's length, unless the header speaks of its compressed form.
+fn length(response: &Response) -> Option<u64> {
+    match header(response, "content-encoding") {
+        Some(encoding) if encoding != "identity" => None,
+        _ => header(response, "content-length")?.parse().ok(),
+    }
+}
+
+fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).ok().flatten()
+}

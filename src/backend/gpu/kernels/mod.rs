@@ -1,0 +1,73 @@
+//! One file a kernel: which shader pieces and constants a call needs, which buffers, how many workgroups.
+//! Pure data; nothing here talks to a device.
+
+pub(super) mod attention;
+pub(super) mod embed;
+pub(super) mod matmul;
+pub(super) mod rms_norm;
+pub(super) mod sample;
+
+use super::call::Resource;
+use super::layout::Layout;
+use super::shader::{self, Binding, Shader, Tier};
+use super::target::Target;
+use crate::model::matrix::{Affine, Format, ScaleFormat};
+use crate::model::network::MatrixId;
+
+/// Which integers a kernel unpacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Widths {
+    /// Those of its matrix.
+    Own,
+    /// Those of 4 and of 8 bits, so that matrices of both have it in common.
+    Any,
+}
+
+/// Completes a shader with what decodes a matrix: its format, and which part of it is bound.
+fn with_weights(shader: Shader, layout: &Layout, widths: Widths) -> Shader {
+    let shader = shader.piece(shader::PART);
+    let row_chunks = layout.format.row_words(layout.cols) / 4;
+    let (row_chunks, piece) = match layout.format {
+        Format::F32 => (row_chunks, shader::WEIGHTS_F32),
+        Format::F16 => (row_chunks, shader::WEIGHTS_F16),
+        Format::Bf16 => (row_chunks, shader::WEIGHTS_BF16),
+        Format::Affine(Affine { bits, .. }) => match (widths, bits) {
+            // A chunk of 8 bits is twice as long then.
+            (Widths::Any, _) => (4 * row_chunks / bits as usize, shader::WEIGHTS_AFFINE),
+            (Widths::Own, 4) => (row_chunks, shader::WEIGHTS_AFFINE4),
+            (Widths::Own, _) => (row_chunks, shader::WEIGHTS_AFFINE8),
+        },
+    };
+    let shader = shader.constant("ROW_CHUNKS", row_chunks).piece(piece);
+    match layout.format {
+        Format::F32 | Format::F16 | Format::Bf16 => shader,
+        Format::Affine(Affine { group_size, scales, .. }) => {
+            shader.constant("GROUP_SIZE", group_size as usize).piece(match scales {
+                ScaleFormat::F32 => shader::SCALES_F32,
+                ScaleFormat::F16 => shader::SCALES_F16,
+                ScaleFormat::Bf16 => shader::SCALES_BF16,
+            })
+        }
+    }
+}
+
+/// Completes a shader with what sums over threads: `lanes` of them, or a whole workgroup of `threads`.
+fn with_reduction(shader: Shader, target: Target, threads: usize, lanes: usize) -> Shader {
+    let shader = shader.constant("THREADS", threads).constant("LANES", lanes);
+    match target.tier {
+        Tier::Subgroups | Tier::F16 => {
+            shader.constant("SUBGROUP", target.subgroup_size.min(threads)).piece(shader::REDUCE_SUBGROUP)
+        }
+        Tier::Portable | Tier::Software => shader.piece(shader::REDUCE_TREE),
+    }
+}
+
+/// The buffers of part `part` of a matrix.
+fn weight_resources(id: MatrixId, layout: &Layout, part: usize) -> Vec<(Binding, Resource)> {
+    let mut resources =
+        vec![(Binding::Part, Resource::Part(id, part)), (Binding::Weights, Resource::Words(id, part))];
+    if matches!(layout.format, Format::Affine(_)) {
+        resources.push((Binding::Scales, Resource::Scales(id, part)));
+    }
+    resources
+}

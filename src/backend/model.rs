@@ -1,0 +1,172 @@
+//! A network with its weights on one backend or the other, and states that run token batches.
+//!
+//! The two backends have the same three types - weights, state, and the kernels behind them - and this module
+//! only chooses between them. Nothing above it asks which one it has, except to tell a person.
+
+use std::rc::Rc;
+
+use super::{Products, Wanted, WeightSink};
+use crate::backend::{cpu, gpu};
+use crate::error::Result;
+use crate::model::matrix::Matrix;
+use crate::model::network::{MatrixId, Network, VectorId};
+
+/// Weights while they stream in.
+pub enum Loading {
+    /// On the CPU.
+    Cpu(cpu::Weights),
+    /// On the GPU.
+    Gpu(gpu::Weights),
+}
+
+impl WeightSink for Loading {
+    fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
+        match self {
+            Self::Cpu(weights) => weights.put_matrix(id, matrix),
+            Self::Gpu(weights) => weights.put_matrix(id, matrix),
+        }
+    }
+
+    fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()> {
+        match self {
+            Self::Cpu(weights) => weights.put_vector(id, values),
+            Self::Gpu(weights) => weights.put_vector(id, values),
+        }
+    }
+}
+
+/// A network with its weights, shared by any number of states.
+#[derive(Clone)]
+pub struct Model {
+    /// Shape and kernel calls.
+    pub network: Rc<Network>,
+    weights: Weights,
+}
+
+#[derive(Clone)]
+enum Weights {
+    Cpu(Rc<cpu::Weights>),
+    Gpu(Rc<gpu::Weights>),
+}
+
+impl Model {
+    /// Joins a network and its complete weights.
+    pub fn new(network: Network, weights: Loading) -> Self {
+        let weights = match weights {
+            Loading::Cpu(weights) => Weights::Cpu(Rc::new(weights)),
+            Loading::Gpu(weights) => Weights::Gpu(Rc::new(weights)),
+        };
+        Self { network: Rc::new(network), weights }
+    }
+
+    /// The device that the weights lie on, where it is a GPU.
+    pub fn gpu(&self) -> Option<&gpu::Gpu> {
+        match &self.weights {
+            Weights::Cpu(_) => None,
+            Weights::Gpu(weights) => Some(weights.gpu()),
+        }
+    }
+
+    /// An empty state with room for `max_positions` tokens.
+    ///
+    /// # Errors
+    /// [`crate::Error::Limit`] where the device cannot hold the caches.
+    pub fn new_state(&self, max_positions: usize, products: Products) -> Result<State> {
+        let network = self.network.clone();
+        Ok(match &self.weights {
+            Weights::Cpu(weights) => {
+                let state = cpu::State::new(network, weights.clone(), max_positions, products)?;
+                State::Cpu(Box::new(state))
+            }
+            Weights::Gpu(weights) => {
+                let state = gpu::State::new(network, weights.clone(), max_positions, products)?;
+                State::Gpu(Box::new(state))
+            }
+        })
+    }
+}
+
+/// The key/value caches of one conversation, and what is needed to extend them.
+pub enum State {
+    /// On the CPU.
+    Cpu(Box<cpu::State>),
+    /// On the GPU.
+    Gpu(Box<gpu::State>),
+}
+
+impl State {
+    /// Positions filled.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.len(),
+            Self::Gpu(state) => state.len(),
+        }
+    }
+
+    /// Whether no position is filled.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Positions that there is room for.
+    pub fn max_positions(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_positions(),
+            Self::Gpu(state) => state.max_positions(),
+        }
+    }
+
+    /// Tokens that one call of [`State::forward`] takes at most.
+    pub fn max_batch(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_batch(),
+            Self::Gpu(state) => state.max_batch(),
+        }
+    }
+
+    /// Tokens that such a call takes where the logits of all are wanted.
+    pub fn max_logit_rows(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_batch(),
+            Self::Gpu(state) => state.max_logit_rows(),
+        }
+    }
+
+    /// Tokens up to which a batch gives each the same logits, bit for bit, as if they had come one by one.
+    pub fn exact_rows(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.max_batch(),
+            Self::Gpu(state) => state.exact_rows(),
+        }
+    }
+
+    /// Values of a row of logits.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::Cpu(state) => state.vocab_size(),
+            Self::Gpu(state) => state.vocab_size(),
+        }
+    }
+
+    /// Forgets all positions from `len` on; the next batch continues there.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Cpu(state) => state.truncate(len),
+            Self::Gpu(state) => state.truncate(len),
+        }
+    }
+
+    /// Runs the network on the tokens that follow those already in the caches.
+    ///
+    /// Returns the wanted rows of logits, one after the other, each `vocab_size` long.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for a token outside the vocabulary, an empty batch or one that is larger than
+    /// [`State::max_batch`] (with [`Wanted::All`], [`State::max_logit_rows`]) or than the room left; [`crate::Error::Device`] when the GPU fails.
+    pub async fn forward(&mut self, tokens: &[u32], wanted: Wanted) -> Result<Vec<f32>> {
+        match self {
+            Self::Cpu(state) => state.forward(tokens, wanted),
+            Self::Gpu(state) => state.forward(tokens, wanted).await,
+        }
+    }
+}

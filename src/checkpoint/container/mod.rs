@@ -1,0 +1,7 @@
+//! How files of weights are read: the list of their tensors first, then the tensors in order.
+
+pub mod index;
+pub mod safetensors;
+
+pub(super) mod floats;
+pub(super) mod reader;

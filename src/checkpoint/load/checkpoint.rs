@@ -1,0 +1,344 @@
+//! Streams a checkpoint's weights to a backend.
+
+use super::assemble::{Assembly, Incoming};
+use super::names::{Module, Name, Role};
+use super::spec::{Contents, Spec};
+use super::weight_format::WeightFormat;
+use crate::backend::WeightSink;
+use crate::checkpoint::container::index::{INDEX_FILE, INDEX_LIMIT, Index};
+use crate::checkpoint::container::reader::{Reader, path_of};
+use crate::checkpoint::container::safetensors::{Header, TensorInfo};
+use crate::checkpoint::source::Cancel;
+use crate::checkpoint::source::Source;
+use crate::checkpoint::source::files::{CONFIG_LIMIT, is_web_page, read_optional, read_required};
+use crate::error::{Error, Result};
+use crate::model::config::{self, Config};
+
+/// The name of the weights where they lie in one file.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+
+/// Bytes after which progress is reported at the latest: on a slow line a tensor, or a band of one, takes a while.
+const STRIDE: u64 = 128 << 10;
+
+/// How far a load has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of tensors read.
+    pub bytes: u64,
+    /// Bytes of all tensors, where the checkpoint says.
+    pub total_bytes: Option<u64>,
+    /// Tensors read.
+    pub tensors: usize,
+    /// All tensors.
+    pub total_tensors: usize,
+}
+
+/// What a load did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Bytes of tensors read.
+    pub bytes: u64,
+    /// Tensors read.
+    pub tensors: usize,
+    /// Bytes that the matrices take on the backend.
+    pub weight_bytes: u64,
+    /// Tensors that were passed over because the network does not need them.
+    pub surplus: Vec<String>,
+    /// Weights that are not finite, or had to be stored otherwise than asked.
+    pub warnings: Vec<String>,
+}
+
+/// A checkpoint whose configuration and tensor names have been checked; no weight has been read yet.
+pub struct Checkpoint<'a> {
+    source: &'a dyn Source,
+    cancel: Cancel,
+    /// Its configuration, with tied embeddings also where the file has no output matrix.
+    pub config: Config,
+    contents: Contents,
+    weights: Weights,
+}
+
+enum Weights {
+    /// One file, read up to its first tensor.
+    Single(Box<(Reader, Header)>),
+    Sharded(Index),
+}
+
+impl Weights {
+    async fn open(source: &dyn Source, cancel: &Cancel) -> Result<Self> {
+        // One file first, as transformers looks for them; most checkpoints of this size have just that.
+        let absent = match Self::single(source, cancel).await {
+            Ok(Some(file)) => return Ok(file),
+            Ok(None) => Error::missing(
+                path_of(source, WEIGHTS_FILE),
+                format!(
+                    "There is no {INDEX_FILE} either. Weights are read from safetensors files; convert others first, \
+                     with `save_pretrained` of transformers for example"
+                ),
+            ),
+            // A server that answers every address with its page does so for a file that is not there, too.
+            Err(error) if is_web_page(&error) => error,
+            Err(error) => return Err(error),
+        };
+        match read_optional(source, INDEX_FILE, INDEX_LIMIT, cancel).await? {
+            Some(json) => {
+                let index = Index::parse(&path_of(source, INDEX_FILE), &json)?;
+                source.expect(&index.files.keys().map(String::as_str).collect::<Vec<_>>());
+                Ok(Self::Sharded(index))
+            }
+            None => Err(absent),
+        }
+    }
+
+    async fn single(source: &dyn Source, cancel: &Cancel) -> Result<Option<Self>> {
+        let Some(mut reader) = Reader::open(source, WEIGHTS_FILE, cancel).await? else { return Ok(None) };
+        let header = Header::read(&mut reader).await?;
+        Ok(Some(Self::Single(Box::new((reader, header)))))
+    }
+
+    /// The file that lists the tensors.
+    fn listing(&self) -> &'static str {
+        match self {
+            Self::Single(_) => WEIGHTS_FILE,
+            Self::Sharded(_) => INDEX_FILE,
+        }
+    }
+
+    fn tensors(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::Single(file) => Box::new(file.1.tensors.iter().map(|tensor| tensor.name.as_str())),
+            Self::Sharded(index) => Box::new(index.tensors()),
+        }
+    }
+
+    fn total_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Single(file) => Some(file.1.tensors.iter().map(|tensor| tensor.len).sum()),
+            Self::Sharded(index) => index.total_size,
+        }
+    }
+}
+
+impl<'a> Checkpoint<'a> {
+    /// Reads `config.json` and the list of tensors, and checks that the one can be computed from the other.
+    ///
+    /// `cancel` also stops [`Checkpoint::load`].
+    ///
+    /// # Errors
+    /// Whatever is wrong with these files, by name; [`Error::Cancelled`].
+    pub async fn open(source: &'a dyn Source, cancel: &Cancel) -> Result<Self> {
+        let json = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
+        let mut config = Config::parse(&json)?;
+        let weights = Weights::open(source, cancel).await?;
+        // MobileLLM's configuration on the hub does not always say that the embedding is the output matrix.
+        config.tied_embeddings |= !weights.tensors().any(|tensor| tensor == "lm_head.weight");
+        let listing = path_of(source, weights.listing());
+        let contents = Contents::check(&listing, weights.tensors(), &config)?;
+        Ok(Self { source, cancel: cancel.clone(), config, contents, weights })
+    }
+
+    /// Tensors that the network does not need, and that [`Checkpoint::load`] passes over.
+    pub fn surplus(&self) -> &[String] {
+        &self.contents.surplus
+    }
+
+    /// The headers of all files, with the files' names. No weight is read.
+    pub(crate) async fn headers(&self) -> Result<Vec<(String, Header)>> {
+        match &self.weights {
+            Weights::Single(file) => Ok(vec![(WEIGHTS_FILE.to_owned(), file.1.clone())]),
+            Weights::Sharded(index) => {
+                let mut headers = Vec::with_capacity(index.files.len());
+                for (shard, tensors) in &index.files {
+                    let (_, header) = open_shard(self.source, shard, tensors, &self.cancel).await?;
+                    headers.push((shard.clone(), header));
+                }
+                Ok(headers)
+            }
+        }
+    }
+
+    /// What to do with each tensor of a header; `None` for those that are passed over.
+    pub(crate) fn specs(&self, file: &str, header: &Header) -> Result<Vec<Option<(Name, Spec)>>> {
+        specs(file, header, &self.contents, &self.config)
+    }
+
+    /// Streams all weights to `sink`, tensor by tensor, in the order of the files.
+    ///
+    /// Memory beyond what `sink` keeps is one band of a tensor and the parts of matrices that are not complete.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files, by tensor; what `sink` says; [`Error::Cancelled`].
+    pub async fn load(
+        self,
+        format: WeightFormat,
+        sink: &mut dyn WeightSink,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LoadReport> {
+        let total = Progress {
+            bytes: 0,
+            total_bytes: self.weights.total_bytes(),
+            tensors: 0,
+            total_tensors: self.contents.num_tensors,
+        };
+        let assembly = Assembly::new(&self.config, parameters(&self.config), format, sink);
+        let mut load = Load {
+            config: &self.config,
+            contents: &self.contents,
+            cancel: &self.cancel,
+            assembly,
+            progress: total,
+            report: progress,
+            band: Vec::new(),
+        };
+        (load.report)(total);
+        match self.weights {
+            Weights::Single(file) => {
+                let (mut reader, header) = *file;
+                load.file(&mut reader, &header).await?;
+            }
+            Weights::Sharded(index) => {
+                for (shard, tensors) in &index.files {
+                    let (mut reader, header) = open_shard(self.source, shard, tensors, &self.cancel).await?;
+                    load.file(&mut reader, &header).await?;
+                }
+            }
+        }
+        let Load { progress, assembly, .. } = load;
+        Ok(LoadReport {
+            bytes: progress.bytes,
+            tensors: progress.tensors,
+            weight_bytes: assembly.weight_bytes,
+            warnings: assembly.warnings,
+            surplus: self.contents.surplus,
+        })
+    }
+}
+
+/// Checks all tensors of a header; `None` for those that are passed over.
+fn specs(
+    file: &str,
+    header: &Header,
+    contents: &Contents,
+    config: &Config,
+) -> Result<Vec<Option<(Name, Spec)>>> {
+    let spec_of = |tensor: &TensorInfo| match Role::of(&tensor.name, file, config)? {
+        Role::Surplus => Ok(None),
+        Role::Used(name) => Ok(Some((name, Spec::of(tensor, name, contents, file, config)?))),
+    };
+    header.tensors.iter().map(spec_of).collect()
+}
+
+/// Opens a file that the index names and checks that it holds just the tensors that the index says.
+pub(crate) async fn open_shard(
+    source: &dyn Source,
+    shard: &str,
+    tensors: &[String],
+    cancel: &Cancel,
+) -> Result<(Reader, Header)> {
+    let Some(mut reader) = Reader::open(source, shard, cancel).await? else {
+        return Err(Error::missing(
+            path_of(source, shard),
+            format!("{INDEX_FILE} names it: download all files of the checkpoint"),
+        ));
+    };
+    let header = Header::read(&mut reader).await?;
+    let mut found: Vec<&str> = header.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    found.sort_unstable();
+    let differs = |problem: &str, tensor: &str| {
+        let remedy = "The index and the file belong to different checkpoints: download both again";
+        Err(Error::invalid(reader.file(), tensor, problem, remedy))
+    };
+    if let Some(tensor) = tensors.iter().find(|tensor| found.binary_search(&tensor.as_str()).is_err()) {
+        return differs(&format!("{INDEX_FILE} says that the tensor is in this file, it is not"), tensor);
+    }
+    if let Some(tensor) =
+        found.iter().find(|tensor| tensors.binary_search_by(|t| t.as_str().cmp(tensor)).is_err())
+    {
+        return differs(&format!("the tensor is in this file, {INDEX_FILE} does not say so"), tensor);
+    }
+    Ok((reader, header))
+}
+
+/// A load on its way.
+struct Load<'a> {
+    config: &'a Config,
+    contents: &'a Contents,
+    cancel: &'a Cancel,
+    assembly: Assembly<'a>,
+    progress: Progress,
+    report: &'a mut dyn FnMut(Progress),
+    /// Bytes of the band at hand, kept from tensor to tensor.
+    band: Vec<u8>,
+}
+
+impl Load<'_> {
+    /// Reads a file from its first tensor to its end.
+    async fn file(&mut self, reader: &mut Reader, header: &Header) -> Result<()> {
+        let file = reader.file().to_owned();
+        let specs = specs(&file, header, self.contents, self.config)?;
+        for (tensor, spec) in header.tensors.iter().zip(specs) {
+            self.cancel.check()?;
+            match spec {
+                None => self.skip(reader, tensor).await?,
+                Some((name, spec)) => {
+                    let incoming = Incoming::new(name, tensor.dtype, spec, &self.assembly)?;
+                    self.tensor(reader, tensor, incoming).await?;
+                }
+            }
+            self.progress.tensors += 1;
+            (self.report)(self.progress);
+        }
+        if reader.at_end().await? {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            file,
+            "end of file",
+            format!("bytes follow the last tensor, which ends at byte {}", header.file_len),
+            "The file is damaged: download it again",
+        ))
+    }
+
+    async fn skip(&mut self, reader: &mut Reader, info: &TensorInfo) -> Result<()> {
+        let mut left = info.len;
+        while left > 0 {
+            let len = left.min(STRIDE);
+            reader.skip(len, &info.name).await?;
+            left -= len;
+            self.advance(len);
+        }
+        Ok(())
+    }
+
+    async fn tensor(&mut self, reader: &mut Reader, info: &TensorInfo, mut incoming: Incoming) -> Result<()> {
+        let mut left = info.len;
+        while left > 0 {
+            self.cancel.check()?;
+            let len = left.min(incoming.band_len());
+            self.band.clear();
+            let mut unread = len;
+            while unread > 0 {
+                let stride = unread.min(STRIDE);
+                reader.read(stride, &mut self.band, &info.name).await?;
+                unread -= stride;
+                self.advance(stride);
+            }
+            incoming.push(&self.band)?;
+            left -= len;
+        }
+        self.assembly.put(incoming)
+    }
+
+    /// Counts bytes that were read, and says so.
+    fn advance(&mut self, bytes: u64) {
+        self.progress.bytes += bytes;
+        // An index may understate the total.
+        self.progress.total_bytes = self.progress.total_bytes.map(|total| total.max(self.progress.bytes));
+        (self.report)(self.progress);
+    }
+}
+
+/// Weights of all matrices of the network.
+pub(crate) fn parameters(config: &Config) -> u64 {
+    Module::all(config).map(|module| module.shape(config)).map(|(rows, cols)| rows as u64 * cols as u64).sum()
+}

@@ -1,0 +1,17 @@
+//! From the tensors of a container to the matrices of the network: which tensor is what, whether it fits the configuration,
+//! and its conversion, band by band, on the way to a backend.
+
+mod assemble;
+mod checkpoint;
+mod fuse;
+pub mod inspect;
+pub mod names;
+mod rows;
+mod spec;
+mod weight_format;
+
+pub use checkpoint::{Checkpoint, LoadReport, Progress, WEIGHTS_FILE};
+pub use weight_format::WeightFormat;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use spec::Spec;

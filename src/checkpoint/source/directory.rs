@@ -1,0 +1,106 @@
+//! A checkpoint in a folder of this computer.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::{ByteStream, Source};
+use crate::checkpoint::source::Cancel;
+use crate::error::{Error, Result};
+
+/// Bytes read at once: large enough for a disk, small beside a tensor.
+const PIECE: usize = 1 << 20;
+
+/// A folder.
+#[derive(Debug, Clone)]
+pub struct DirectorySource(PathBuf);
+
+impl DirectorySource {
+    /// The folder at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none, [`Error::Request`] where it is a file.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            return Ok(Self(path.to_owned()));
+        }
+        if path.exists() {
+            return Err(Error::request(
+                "model",
+                format!("{} is a file; give the folder that holds config.json", path.display()),
+            ));
+        }
+        Err(Error::missing(path.display(), "Give a folder that holds config.json and *.safetensors"))
+    }
+
+    fn open_file(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+        let path = self.0.join(file);
+        let failed = |error: &std::io::Error| cannot_read(&path, error);
+        let metadata = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        // A pipe or a device in place of a file would block, already when it is opened, or never end.
+        if !metadata.is_file() {
+            return Err(Error::fetch(path.display(), "it is not a regular file", "Look at the folder"));
+        }
+        let handle = File::open(&path).map_err(|error| failed(&error))?;
+        Ok(Some(Box::new(FileStream { handle, path, len: metadata.len() })))
+    }
+}
+
+impl Source for DirectorySource {
+    fn location(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn open<'a>(
+        &'a self,
+        file: &'a str,
+        _: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
+        async move { self.open_file(file) }.boxed_local()
+    }
+}
+
+struct FileStream {
+    handle: File,
+    path: PathBuf,
+    len: u64,
+}
+
+impl FileStream {
+    fn read_piece(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match self.handle.read(&mut piece) {
+                Ok(0) => return Ok(None),
+                Ok(n) => {
+                    piece.truncate(n);
+                    return Ok(Some(piece));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(cannot_read(&self.path, &error)),
+            }
+        }
+    }
+}
+
+impl ByteStream for FileStream {
+    fn len_hint(&self) -> Option<u64> {
+        Some(self.len)
+    }
+
+    fn next(&mut self) -> LocalBoxFuture<'_, Result<Option<Vec<u8>>>> {
+        async move { self.read_piece() }.boxed_local()
+    }
+}
+
+fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
+    Error::fetch(path.display(), error, "Look at the file's permissions and at the disk")
+}

@@ -1,0 +1,349 @@
+//! From logits to the next token.
+//!
+//! The order is that of transformers: penalties, temperature, top-k, top-p, min-p. The three filters have one
+//! form, a farthest distance from the best that is kept, and the choice among the kept is the largest sum of scaled logit
+//! and Gumbel noise (which is a draw from the softmax). The noise is a hash of seed, step and token: it has no state, so
+//! a seed gives the same text however the work is divided.
+//!
+//! The rule itself is [`crate::backend::cpu::sample`], which a GPU follows too; here are the options, and what a generation
+//! remembers.
+
+use std::collections::HashMap;
+
+use crate::backend::cpu::sample::{Adjustment, IN_PROMPT, LAST_STEP, STEPS, Sampling, mix_seed, sample};
+use crate::error::{Error, Result};
+
+/// How to choose. The default is greedy and unpenalised.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplerOptions {
+    /// Divides the logits; 0 always takes the most likely token.
+    pub temperature: f32,
+    /// Keeps this many of the most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keeps the most likely tokens that together reach this probability; 1 keeps all.
+    pub top_p: f32,
+    /// Keeps tokens at least this likely relative to the most likely; 0 keeps all.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens seen in prompt or answer; 1 is none
+    /// (arXiv 1909.05858).
+    pub repetition_penalty: f32,
+    /// Subtracted from a token's logit for each time it was generated.
+    pub frequency_penalty: f32,
+    /// Subtracted from a token's logit once it was generated.
+    pub presence_penalty: f32,
+    /// Added to the logits of single tokens.
+    pub logit_bias: HashMap<u32, f32>,
+    /// Same seed, same choices.
+    pub seed: u64,
+    /// Alternatives to report with each token's log-probability; `None` reports nothing.
+    pub logprobs: Option<usize>,
+}
+
+impl Default for SamplerOptions {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: HashMap::new(),
+            seed: 0,
+            logprobs: None,
+        }
+    }
+}
+
+/// The most alternatives that can be reported, as in OpenAI's API.
+pub const MAX_LOGPROBS: usize = 20;
+
+impl SamplerOptions {
+    /// # Errors
+    /// [`Error::Request`] that names the option and the range it must lie in.
+    pub fn check(&self) -> Result<()> {
+        let within = |field: &str, value: f32, low: f32, high: f32| {
+            if value >= low && value <= high {
+                Ok(())
+            } else {
+                Err(Error::request(field, format!("{value} is not a number from {low} to {high}")))
+            }
+        };
+        within("temperature", self.temperature, 0.0, 100.0)?;
+        within("top_p", self.top_p, 0.0, 1.0)?;
+        within("min_p", self.min_p, 0.0, 1.0)?;
+        within("repetition_penalty", self.repetition_penalty, 0.01, 100.0)?;
+        within("frequency_penalty", self.frequency_penalty, -100.0, 100.0)?;
+        within("presence_penalty", self.presence_penalty, -100.0, 100.0)?;
+        for (token, bias) in &self.logit_bias {
+            within(&format!("logit_bias.{token}"), *bias, -1e4, 1e4)?;
+        }
+        match self.logprobs {
+            Some(count) if count > MAX_LOGPROBS => {
+                Err(Error::request("top_logprobs", format!("{count} is more than {MAX_LOGPROBS}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sampling(&self) -> Sampling {
+        let penalised = self.repetition_penalty != 1.0
+            || self.frequency_penalty != 0.0
+            || self.presence_penalty != 0.0
+            || !self.logit_bias.is_empty();
+        // A temperature so low that its inverse is infinite is greedy.
+        let inverse_temperature = self.temperature.recip();
+        let greedy = self.temperature == 0.0 || inverse_temperature > 1e30;
+        Sampling {
+            inverse_temperature: if greedy { 0.0 } else { inverse_temperature },
+            top_k: u32::try_from(self.top_k).unwrap_or(0),
+            top_p: self.top_p,
+            max_steps: if self.min_p > 0.0 {
+                (-self.min_p.ln() * STEPS + 0.5).min(LAST_STEP as f32) as u32
+            } else {
+                LAST_STEP
+            },
+            seed: mix_seed(self.seed),
+            adjusted: u32::from(penalised),
+            repetition: self.repetition_penalty,
+            inverse_repetition: self.repetition_penalty.recip(),
+            frequency: self.frequency_penalty,
+            presence: self.presence_penalty,
+            unused: [0; 2],
+        }
+    }
+}
+
+/// A token and the natural logarithm of its probability before penalties and temperature.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Logprob {
+    /// Token id.
+    pub token: u32,
+    /// ln p.
+    pub logprob: f32,
+}
+
+/// What was chosen, and what might have been.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    /// The chosen token.
+    pub token: u32,
+    /// Its log-probability, when log-probabilities were asked for.
+    pub logprob: Option<f32>,
+    /// The most likely tokens, likeliest first, as many as were asked for.
+    pub alternatives: Vec<Logprob>,
+}
+
+/// Chooses tokens for one generation and remembers what was chosen.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    sampling: Sampling,
+    /// One a token of the vocabulary, or none where nothing changes a score.
+    adjustments: Vec<Adjustment>,
+    logprobs: Option<usize>,
+    step: u32,
+}
+
+impl Sampler {
+    /// A sampler for a generation that follows `prompt`, for rows of `vocab_size` logits.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for options out of range.
+    pub fn new(options: &SamplerOptions, prompt: &[u32], vocab_size: usize) -> Result<Self> {
+        options.check()?;
+        let sampling = options.sampling();
+        let mut adjustments = Vec::new();
+        if sampling.adjusted != 0 {
+            adjustments.resize(vocab_size, Adjustment::default());
+            for token in prompt {
+                if let Some(adjustment) = adjustments.get_mut(*token as usize) {
+                    adjustment.seen = IN_PROMPT;
+                }
+            }
+            for (token, bias) in &options.logit_bias {
+                if let Some(adjustment) = adjustments.get_mut(*token as usize) {
+                    adjustment.bias = *bias;
+                }
+            }
+        }
+        Ok(Self { sampling, adjustments, logprobs: options.logprobs, step: 0 })
+    }
+
+    /// How a row is chosen from.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// What changes the scores of single tokens by now: one a token of the vocabulary, or none.
+    pub fn adjustments(&self) -> &[Adjustment] {
+        &self.adjustments
+    }
+
+    /// Tokens chosen so far.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Whether the logits themselves are asked for, and so must be read back from wherever they are.
+    pub fn needs_logits(&self) -> bool {
+        self.logprobs.is_some()
+    }
+
+    /// Chooses from one row of logits. A token whose logit is NaN is never chosen.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where no logit is finite: the network computed nonsense.
+    pub fn sample(&mut self, logits: &[f32]) -> Result<Sampled> {
+        let token =
+            sample(logits, &self.adjustments, &self.sampling, self.step).ok_or_else(nothing_to_choose)?;
+        let (logprob, alternatives) = match self.logprobs {
+            None => (None, Vec::new()),
+            Some(count) => {
+                let (logprob, alternatives) = logprobs(logits, token, count);
+                (Some(logprob), alternatives)
+            }
+        };
+        self.record(token);
+        Ok(Sampled { token, logprob, alternatives })
+    }
+
+    /// Remembers a token that was chosen where the logits are.
+    pub fn record(&mut self, token: u32) {
+        if let Some(adjustment) = self.adjustments.get_mut(token as usize) {
+            adjustment.seen += 1;
+        }
+        self.step = self.step.wrapping_add(1);
+    }
+}
+
+/// No logit of a row is finite.
+pub(crate) fn nothing_to_choose() -> Error {
+    Error::invalid(
+        "checkpoint",
+        "logits",
+        "the network's output has no finite value",
+        "The weights may be damaged: download them again, or try another weight format",
+    )
+}
+
+/// Log-probabilities of the chosen and of the likeliest tokens.
+fn logprobs(logits: &[f32], token: u32, count: usize) -> (f32, Vec<Logprob>) {
+    let finite = |logit: &f32| !logit.is_nan();
+    let max = logits.iter().copied().filter(finite).fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().copied().filter(finite).map(|logit| f64::from(logit - max).exp()).sum();
+    let normaliser = max + sum.ln() as f32;
+    let mut tokens: Vec<u32> = (0..logits.len() as u32).filter(|t| finite(&logits[*t as usize])).collect();
+    let likelier = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    if count < tokens.len() {
+        tokens.select_nth_unstable_by(count, likelier);
+        tokens.truncate(count);
+    }
+    tokens.sort_unstable_by(likelier);
+    let logprob = |token: u32| logits[token as usize] - normaliser;
+    let alternatives = tokens.into_iter().map(|token| Logprob { token, logprob: logprob(token) }).collect();
+    (logprob(token), alternatives)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(options: &SamplerOptions, logits: &[f32], count: usize) -> Vec<u32> {
+        let mut sampler = Sampler::new(options, &[], logits.len()).unwrap();
+        (0..count).map(|_| sampler.sample(logits).unwrap().token).collect()
+    }
+
+    fn share(draws: &[u32], token: u32) -> f64 {
+        draws.iter().filter(|t| **t == token).count() as f64 / draws.len() as f64
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_the_largest_and_never_nan() {
+        let logits = [f32::NAN, 1.0, 3.0, 3.0, f32::NEG_INFINITY];
+        assert_eq!(draws(&SamplerOptions::default(), &logits, 1), [2]);
+    }
+
+    #[test]
+    fn nothing_finite_is_an_error() {
+        let mut sampler = Sampler::new(&SamplerOptions::default(), &[], 4).unwrap();
+        assert_eq!(sampler.sample(&[f32::NAN; 4]).unwrap_err().code(), "invalid_file");
+    }
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        let logits = [0.0, 1.0, 2.0];
+        let options = SamplerOptions { temperature: 0.8, seed: 7, ..SamplerOptions::default() };
+        let drawn = draws(&options, &logits, 40_000);
+        let weights = logits.map(|logit| f64::from(logit / 0.8).exp());
+        for (token, weight) in weights.iter().enumerate() {
+            let expected = weight / weights.iter().sum::<f64>();
+            assert!((share(&drawn, token as u32) - expected).abs() < 0.01, "{token}");
+        }
+    }
+
+    #[test]
+    fn a_seed_repeats_and_another_differs() {
+        let logits: Vec<f32> = (0..50).map(|i| (i % 7) as f32 * 0.1).collect();
+        let with = |seed| {
+            draws(&SamplerOptions { temperature: 1.0, seed, ..SamplerOptions::default() }, &logits, 20)
+        };
+        assert_eq!(with(1), with(1));
+        assert_ne!(with(1), with(2));
+        assert_ne!(with(1), with(1 << 32 | 1));
+    }
+
+    #[test]
+    fn filters_keep_exactly_what_they_say() {
+        // Probabilities 0.5, 0.25, 0.125, 0.125.
+        let logits = [0.5f32, 0.25, 0.125, 0.125].map(f32::ln);
+        let kept = |options: SamplerOptions| {
+            let mut kept = draws(&SamplerOptions { temperature: 1.0, ..options }, &logits, 2000);
+            kept.sort_unstable();
+            kept.dedup();
+            kept
+        };
+        let none = SamplerOptions::default;
+        assert_eq!(kept(SamplerOptions { top_k: 2, ..none() }), [0, 1]);
+        assert_eq!(kept(SamplerOptions { top_p: 0.5, ..none() }), [0]);
+        assert_eq!(kept(SamplerOptions { top_p: 0.6, ..none() }), [0, 1]);
+        assert_eq!(kept(SamplerOptions { top_p: 0.0, ..none() }), [0]);
+        assert_eq!(kept(SamplerOptions { min_p: 0.4, ..none() }), [0, 1]);
+        assert_eq!(kept(SamplerOptions { top_k: 3, top_p: 0.99, min_p: 0.0, ..none() }), [0, 1, 2, 3]);
+        // Top-p looks at what top-k left: 0.5 of 0.75 is two thirds.
+        assert_eq!(kept(SamplerOptions { top_k: 2, top_p: 0.66, ..none() }), [0]);
+        assert_eq!(kept(none()), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn penalties_turn_the_choice() {
+        let logits = [2.0, 1.9, -1.0];
+        let repetition = SamplerOptions { repetition_penalty: 1.5, ..SamplerOptions::default() };
+        let mut sampler = Sampler::new(&repetition, &[0], 3).unwrap();
+        assert_eq!(sampler.sample(&logits).unwrap().token, 1);
+        let frequency = SamplerOptions { frequency_penalty: 0.06, ..SamplerOptions::default() };
+        assert_eq!(draws(&frequency, &logits, 4), [0, 0, 1, 0]);
+        let presence = SamplerOptions { presence_penalty: 0.2, ..SamplerOptions::default() };
+        assert_eq!(draws(&presence, &logits, 3), [0, 1, 0]);
+        let bias = SamplerOptions { logit_bias: [(2, 100.0)].into(), ..SamplerOptions::default() };
+        assert_eq!(draws(&bias, &logits, 1), [2]);
+    }
+
+    #[test]
+    fn logprobs_are_of_the_plain_softmax() {
+        let logits = [0.5f32, 0.25, 0.25].map(f32::ln);
+        let options = SamplerOptions { logprobs: Some(2), temperature: 0.0, ..SamplerOptions::default() };
+        let sampled = Sampler::new(&options, &[], logits.len()).unwrap().sample(&logits).unwrap();
+        assert!((sampled.logprob.unwrap() - 0.5f32.ln()).abs() < 1e-6);
+        assert_eq!(sampled.alternatives.iter().map(|a| a.token).collect::<Vec<_>>(), [0, 1]);
+        assert!((sampled.alternatives[1].logprob - 0.25f32.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn options_out_of_range_are_named() {
+        let bad = SamplerOptions { top_p: f32::NAN, ..SamplerOptions::default() };
+        assert!(bad.check().unwrap_err().to_string().starts_with("top_p"));
+        let bad = SamplerOptions { logprobs: Some(21), ..SamplerOptions::default() };
+        assert!(bad.check().unwrap_err().to_string().starts_with("top_logprobs"));
+    }
+}

@@ -1,0 +1,278 @@
+//! The shapes that are measured: the published family, and any other depth and width.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::model::config::Config;
+
+/// Positions that synthetic models have: what the family was trained for.
+const POSITIONS: usize = 2048;
+
+/// Tokens of the family's vocabulary.
+const VOCAB: usize = 32_000;
+
+/// Width of a head throughout the family.
+const HEAD_DIM: usize = 64;
+
+/// Name, layers, hidden, heads, key/value heads, ffn, vocabulary, each block run twice.
+type Row = (&'static str, usize, usize, usize, usize, usize, usize, bool);
+
+/// Sources: the configurations published with MobileLLM (arXiv 2402.14905) and SmolLM2.
+const FAMILY: [Row; 8] = [
+    ("mobilellm-125m", 30, 576, 9, 3, 1536, VOCAB, false),
+    ("mobilellm-ls-125m", 30, 576, 9, 3, 1536, VOCAB, true),
+    ("mobilellm-350m", 32, 960, 15, 5, 2560, VOCAB, false),
+    ("mobilellm-ls-350m", 32, 960, 15, 5, 2560, VOCAB, true),
+    ("mobilellm-600m", 40, 1152, 18, 6, 3072, VOCAB, false),
+    ("mobilellm-1b", 54, 1280, 20, 5, 3584, VOCAB, false),
+    ("mobilellm-1.5b", 54, 1600, 25, 5, 4352, VOCAB, false),
+    ("smollm2-135m", 30, 576, 9, 3, 1536, 49_152, false),
+];
+
+/// The shape of a decoder, in the words of `config.json`. Embeddings are tied, as in the whole family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// What reports call it.
+    pub name: String,
+    /// Blocks that are stored.
+    pub num_hidden_layers: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Query heads; they divide `hidden_size`.
+    pub num_attention_heads: usize,
+    /// Key/value heads; they divide `num_attention_heads`.
+    pub num_key_value_heads: usize,
+    /// Width of the gated feed-forward activation.
+    pub intermediate_size: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Each block runs twice in a row.
+    #[serde(default)]
+    pub layer_sharing: bool,
+}
+
+impl Shape {
+    /// The published family, smallest first.
+    pub fn family() -> Vec<Self> {
+        FAMILY.map(Self::from_row).into()
+    }
+
+    /// A published shape by its name, or a free one as `LAYERSxHIDDEN`, such as `12x768`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for anything else; the message lists the names.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(row) = FAMILY.iter().find(|row| row.0 == text) {
+            return Ok(Self::from_row(*row));
+        }
+        let free = text.split_once('x').and_then(|(layers, hidden)| {
+            Some(Self::of(layers.parse().ok()?, hidden.parse().ok().filter(|hidden| *hidden > 0)?))
+        });
+        free.ok_or_else(|| {
+            let names: Vec<_> = FAMILY.iter().map(|row| row.0).collect();
+            Error::request(
+                "shape",
+                format!("{text:?} is neither LAYERSxHIDDEN nor one of {}", names.join(", ")),
+            )
+        })
+    }
+
+    /// A shape of any depth and width, otherwise in the family's proportions: heads 64 wide, about three to a key/value
+    /// head, and a feed-forward part 8/3 as wide.
+    pub fn of(num_hidden_layers: usize, hidden_size: usize) -> Self {
+        let heads = if hidden_size.is_multiple_of(HEAD_DIM) { hidden_size / HEAD_DIM } else { 1 };
+        let kv_heads = (1..=heads.div_ceil(3)).rev().find(|n| heads.is_multiple_of(*n)).unwrap_or(1);
+        Self {
+            name: format!("{num_hidden_layers}x{hidden_size}"),
+            num_hidden_layers,
+            hidden_size,
+            num_attention_heads: heads,
+            num_key_value_heads: kv_heads,
+            intermediate_size: (hidden_size * 8 / 3).next_multiple_of(32),
+            vocab_size: VOCAB,
+            layer_sharing: false,
+        }
+    }
+
+    /// The shape of `layers` layers that comes closest to `parameters` in the family's proportions. The width is a number
+    /// of whole heads; the feed-forward part takes what remains.
+    pub fn with_parameters(layers: usize, parameters: u64) -> Self {
+        let candidates = (1..=64).map(|heads| Self::of(layers, heads * HEAD_DIM)).filter_map(|shape| {
+            let bare = Self { intermediate_size: 0, ..shape.clone() }.num_parameters();
+            let rest = parameters.checked_sub(bare)?;
+            let per_column = (3 * shape.hidden_size * layers) as u64;
+            let intermediate_size = (rest + 16 * per_column) / (32 * per_column) * 32;
+            (intermediate_size > 0).then_some(Self { intermediate_size: intermediate_size as usize, ..shape })
+        });
+        // How far the feed-forward part is from 8/3 of the width, as a factor.
+        let distortion = |shape: &Self| {
+            (3.0 * shape.intermediate_size as f64 / (8.0 * shape.hidden_size as f64)).ln().abs()
+        };
+        candidates
+            .min_by(|a, b| distortion(a).total_cmp(&distortion(b)))
+            .unwrap_or_else(|| Self::of(layers, HEAD_DIM))
+    }
+
+    /// The shape of a checkpoint.
+    pub fn of_config(name: &str, config: &Config) -> Self {
+        Self {
+            name: name.to_owned(),
+            num_hidden_layers: config.num_hidden_layers,
+            hidden_size: config.hidden_size,
+            num_attention_heads: config.num_heads,
+            num_key_value_heads: config.num_kv_heads,
+            intermediate_size: config.intermediate_size,
+            vocab_size: config.vocab_size,
+            layer_sharing: config.layer_sharing,
+        }
+    }
+
+    /// Weights, each counted once.
+    pub fn num_parameters(&self) -> u64 {
+        // In 64 bits also where an address has 32.
+        let [hidden, ffn, vocab, layers] =
+            [self.hidden_size, self.intermediate_size, self.vocab_size, self.num_hidden_layers]
+                .map(|size| size as u64);
+        let head_dim = hidden / self.num_attention_heads.max(1) as u64;
+        let attention = 2 * hidden * (hidden + head_dim * self.num_key_value_heads as u64);
+        let layer = attention + 3 * hidden * ffn + 2 * hidden;
+        layer.saturating_mul(layers).saturating_add((vocab + 1) * hidden)
+    }
+
+    /// The `config.json` of a checkpoint of this shape.
+    pub fn config_json(&self) -> Map<String, Value> {
+        let Value::Object(mut config) = json!(self) else { return Map::new() };
+        config.remove("name");
+        config.extend([
+            ("model_type".to_owned(), json!("mobilellm")),
+            ("tie_word_embeddings".to_owned(), json!(true)),
+            ("rms_norm_eps".to_owned(), json!(1e-5)),
+            ("rope_theta".to_owned(), json!(10_000.0)),
+            ("max_position_embeddings".to_owned(), json!(POSITIONS)),
+        ]);
+        config
+    }
+
+    /// The same, read and checked as a checkpoint's would be.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for sizes that do not go together, by the field's name.
+    pub fn config(&self) -> Result<Config> {
+        let json = serde_json::to_vec(&self.config_json()).unwrap_or_default();
+        Config::parse(&json).map_err(|error| match error {
+            Error::Invalid { field, problem, .. } => Error::Request { field, problem },
+            other => other,
+        })
+    }
+
+    fn from_row((name, layers, hidden, heads, kv_heads, ffn, vocab_size, layer_sharing): Row) -> Self {
+        Self {
+            name: name.to_owned(),
+            num_hidden_layers: layers,
+            hidden_size: hidden,
+            num_attention_heads: heads,
+            num_key_value_heads: kv_heads,
+            intermediate_size: ffn,
+            vocab_size,
+            layer_sharing,
+        }
+    }
+}
+
+/// Shapes that say something together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Study {
+    /// What options call it.
+    pub name: &'static str,
+    /// What is asked.
+    pub title: &'static str,
+    /// What the paper says, and how to read the numbers.
+    pub about: &'static str,
+    /// In the order of the answer.
+    pub shapes: Vec<Shape>,
+}
+
+/// The two studies of arXiv 2402.14905 that need no trained weights.
+pub fn studies() -> Vec<Study> {
+    let dense = Shape::from_row(FAMILY[0]);
+    let parameters = dense.num_parameters();
+    let twice = Shape { name: "60 layers".to_owned(), num_hidden_layers: 60, ..dense.clone() };
+    vec![
+        Study {
+            name: "layer-sharing",
+            title: "What does layer sharing cost?",
+            about: "MobileLLM-LS runs each of its 30 blocks twice in a row: twice the depth with the same weights. It should \
+                    load like the 30-layer model, and compute like one of 60 layers that finds half of its weights in a \
+                    cache.",
+            shapes: vec![dense, Shape::from_row(FAMILY[1]), twice],
+        },
+        Study {
+            name: "depth",
+            title: "Deep and thin, or wide and shallow?",
+            about: "At equal parameters a deeper and thinner model is the better one, says the paper. Here is what depth costs: the \
+                    bytes stay the same, the chain of dependent kernels grows.",
+            shapes: [6, 12, 20, 30, 45, 60]
+                .map(|layers| {
+                    if layers == 30 {
+                        Shape::from_row(FAMILY[0])
+                    } else {
+                        Shape::with_parameters(layers, parameters)
+                    }
+                })
+                .into(),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shape, studies};
+    use crate::checkpoint::load::inspect::Parameters;
+
+    #[test]
+    fn the_family_has_its_published_sizes() {
+        let parameters = |name| Shape::parse(name).unwrap().num_parameters();
+        // The model cards of MobileLLM; the 1.5B card's figure is another count of the same shape.
+        assert_eq!(parameters("mobilellm-125m"), 124_635_456);
+        assert_eq!(parameters("mobilellm-ls-125m"), 124_635_456);
+        assert_eq!(parameters("mobilellm-350m"), 345_355_200);
+        assert_eq!(parameters("mobilellm-600m"), 603_188_352);
+        assert_eq!(parameters("mobilellm-1b"), 1_005_461_760);
+        assert_eq!(parameters("smollm2-135m"), 134_515_008);
+    }
+
+    #[test]
+    fn parameters_are_those_that_the_configuration_has() {
+        for shape in Shape::family().into_iter().chain([Shape::of(3, 100), Shape::of(7, 64)]) {
+            let config = shape.config().unwrap();
+            assert_eq!(shape.num_parameters(), Parameters::of(&config).total, "{}", shape.name);
+        }
+    }
+
+    #[test]
+    fn a_free_shape_is_parsed_and_anything_else_is_refused() {
+        let shape = Shape::parse("12x768").unwrap();
+        assert_eq!((shape.num_hidden_layers, shape.hidden_size), (12, 768));
+        assert_eq!(
+            (shape.num_attention_heads, shape.num_key_value_heads, shape.intermediate_size),
+            (12, 4, 2048)
+        );
+        for wrong in ["", "12", "12x", "x768", "12x0", "mobilellm-2b"] {
+            assert!(Shape::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Shape::parse("0x64").unwrap().config().is_err());
+    }
+
+    #[test]
+    fn the_depth_study_compares_equals() {
+        let study = studies().into_iter().find(|study| study.name == "depth").unwrap();
+        for shape in study.shapes {
+            let off = shape.num_parameters() as f64 / 124_635_456.0 - 1.0;
+            assert!(off.abs() < 0.01, "{} is {:.1} % off", shape.name, 100.0 * off);
+            let ratio = shape.intermediate_size as f64 / shape.hidden_size as f64;
+            assert!((1.8..3.6).contains(&ratio), "{}: ffn is {ratio:.2} times as wide", shape.name);
+            shape.config().unwrap();
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What a checkpoint's network is: its configuration, the calls that compute it, and its matrices at rest.
+
+pub mod affine;
+pub mod config;
+pub mod matrix;
+pub mod network;
