@@ -295,7 +295,7 @@ fn every_file_is_used_and_has_a_cpu_twin() {
             files.insert(format!("{kernel}/{}", file.file_stem().unwrap().to_str().unwrap()));
         }
         if !matches!(kernel.as_str(), "lib" | "epilogue") {
-            assert!(root.join(format!("src/cpu/{kernel}.rs")).exists(), "{kernel} has no CPU twin");
+            assert!(root.join(format!("src/backend/cpu/{kernel}.rs")).exists(), "{kernel} has no CPU twin");
         }
     }
     let embedded: BTreeSet<_> = PIECES.iter().map(|piece| piece.name.to_owned()).collect();

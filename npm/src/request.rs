@@ -1,4 +1,4 @@
-//! What `npm/requests.js` asks for, as the engine's options.
+//! What `npm/js/requests.js` asks for, as the engine's options.
 
 use std::collections::HashMap;
 use std::time::Duration;
