@@ -88,7 +88,7 @@ fn write_weights(path: &Path, config: &Config) {
         let shape = if module.norm().is_some() { json!([cols]) } else { json!([rows, cols]) };
         let begin = end;
         end += rows * cols * 2;
-        let name = Name { module, field: Field::Weight }.to_string();
+        let name = Name { module, field: Field::Weight }.path(config);
         header.insert(name, json!({"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}));
     }
     let header = Value::Object(header).to_string();

@@ -52,6 +52,8 @@ pub struct LoadOptions<'a> {
     pub weights: WeightFormat,
     /// Positions of a session's context; `None` takes the model's, at most 4096.
     pub max_context: Option<usize>,
+    /// Fields of `config.json` that are passed over although the engine does not know what they mean; it refuses others.
+    pub ignore_config_fields: Vec<String>,
     /// Refuses a checkpoint without a tokenizer before its weights are read; else that is an error only once text is
     /// asked for.
     pub needs_text: bool,
@@ -118,10 +120,19 @@ impl Engine {
     /// # Errors
     /// Anything that [`Error`] lists; the message names the file and the remedy.
     pub async fn load(source: &dyn Source, options: LoadOptions<'_>) -> Result<Self> {
-        let LoadOptions { backend, gpu, weights, max_context, needs_text, progress, cancel } = options;
+        let LoadOptions {
+            backend,
+            gpu,
+            weights,
+            max_context,
+            ignore_config_fields,
+            needs_text,
+            progress,
+            cancel,
+        } = options;
         // The GPU compiles and computes for its self-test while the files arrive. What is wrong with them is said at
         // once, and before what is wrong with the device.
-        let opened = Opened::read(source, max_context, needs_text, &cancel);
+        let opened = Opened::read(source, max_context, &ignore_config_fields, needs_text, &cancel);
         let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
         let target = target?;
         let Opened { checkpoint, max_context, generation, tokenizer } = opened;
@@ -226,13 +237,15 @@ impl<'a> Opened<'a> {
     async fn read(
         source: &'a dyn Source,
         max_context: Option<usize>,
+        ignored_fields: &[String],
         needs_text: bool,
         cancel: &Cancel,
     ) -> Result<Self> {
         // Side by side, because each file costs a way to the server and back. What is wrong with the checkpoint itself
         // is said at once, and before what is wrong with its texts.
         let texts = text_files(source, cancel).map(Ok);
-        let (checkpoint, files) = try_join(Checkpoint::open(source, cancel), texts).await?;
+        let (checkpoint, files) =
+            try_join(Checkpoint::open_ignoring(source, ignored_fields, cancel), texts).await?;
         let files = files?;
         let max_context = context(&checkpoint.config, max_context)?;
         let generation = GenerationConfig::parse(files.generation_config.as_deref(), &checkpoint.config)?;

@@ -8,7 +8,9 @@ use common::tiny::{Tiny, file};
 use common::{load, load_error};
 use mobilellm::checkpoint::container::index::Index;
 use mobilellm::checkpoint::container::safetensors::Header;
+use mobilellm::checkpoint::load::Checkpoint;
 use mobilellm::checkpoint::load::WeightFormat;
+use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::memory::MemorySource;
 use mobilellm::model::config::Config;
 use mobilellm::model::network::{MatrixId, Projection};
@@ -93,6 +95,10 @@ fn configurations_that_ask_for_another_network() {
         ("final_logit_softcapping", json!(30.0), "final_logit_softcapping 30"),
         ("embedding_multiplier", json!(12), "embedding_multiplier 12"),
         ("attention_multiplier", json!(0.125), "attention_multiplier 0.125"),
+        // What nobody has heard of may change everything.
+        ("quantum_attention", json!("entangled"), "quantum_attention entangled"),
+        ("num_thinking_layers", json!(0), "num_thinking_layers 0"),
+        ("residual_scales", json!([1.0]), "residual_scales [1.0]"),
     ] {
         refused(&Tiny::new().with_config(field, value).source(), "unsupported", &["config.json", words]);
     }
@@ -104,9 +110,19 @@ fn configurations_that_ask_for_another_network() {
         ("layer_types", json!(["full_attention", "full_attention"])),
         ("attention_dropout", json!(0.1)),
         ("pretraining_tp", json!(2)),
+        ("quantum_attention", Value::Null),
+        ("quantum_attention", json!(false)),
     ] {
         load(&Tiny::new().with_config(field, value).source(), WeightFormat::Auto).unwrap();
     }
+    let unknown = Tiny::new().with_config("quantum_attention", json!("entangled")).source();
+    refused(&unknown, "unsupported", &["--ignore-config-field quantum_attention", "ignoreConfigFields"]);
+    let open = |ignored: &[&str]| {
+        let ignored: Vec<_> = ignored.iter().map(ToString::to_string).collect();
+        pollster::block_on(Checkpoint::open_ignoring(&unknown, &ignored, &Cancel::default())).map(|_| ())
+    };
+    open(&["quantum_attention"]).unwrap();
+    assert_eq!(open(&["another"]).unwrap_err().code(), "unsupported");
     let switched_off = Tiny::new().with_config("sliding_window", json!(4096));
     let switched_off = switched_off.with_config("use_sliding_window", json!(false));
     load(&switched_off.source(), WeightFormat::Auto).unwrap();

@@ -75,6 +75,9 @@ pub(crate) struct ModelFlags {
     /// so that only on and off give the same text on every start.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) int8_tiles: Int8Tiles,
+    /// Ignore a field of config.json that the engine does not know and would refuse; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ignore_config_field: Vec<String>,
     /// Tokens that the context holds [default: the model's, at most 4096].
     #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
     pub(crate) context: Option<usize>,

@@ -60,6 +60,7 @@ pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loade
             ..gpu::Options::default()
         },
         max_context: flags.context,
+        ignore_config_fields: flags.ignore_config_field.clone(),
         needs_text,
         ..LoadOptions::default()
     };

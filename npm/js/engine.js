@@ -87,15 +87,27 @@ function startReader(port, channel) {
 
 /** The load options that the worker needs, checked by name and value. */
 function checked(settings) {
-  const { backend = "auto", weights = "auto", tier, int8Tiles, maxContext, stallTimeout = 30_000, ...rest } = settings;
+  const {
+    backend = "auto",
+    weights = "auto",
+    tier,
+    int8Tiles,
+    maxContext,
+    ignoreConfigFields = [],
+    stallTimeout = 30_000,
+    ...rest
+  } = settings;
   const [unknown] = Object.keys(rest);
   if (unknown) throw invalid(unknown, "is not an option of Engine.load");
   oneOf("backend", backend, BACKENDS);
   oneOf("weights", weights, WEIGHTS);
   maybe("int8Tiles", int8Tiles);
   if (maxContext !== undefined) positive("maxContext", maxContext);
+  if (!Array.isArray(ignoreConfigFields) || ignoreConfigFields.some((name) => typeof name !== "string")) {
+    throw invalid("ignoreConfigFields", `must be a list of names, not ${show(ignoreConfigFields)}`);
+  }
   positive("stallTimeout", stallTimeout);
-  return { backend, weights, tier, int8Tiles, maxContext, stallTimeout };
+  return { backend, weights, tier, int8Tiles, maxContext, ignoreConfigFields, stallTimeout };
 }
 
 export function maybe(name, value) {

@@ -33,6 +33,11 @@ export interface LoadOptions {
   int8Tiles?: boolean;
   /** Longest context in tokens that memory is set aside for; the model's own by default. */
   maxContext?: number;
+  /**
+   * Fields of the model's `config.json` to ignore although the engine does not know them. By default it refuses a model with
+   * unknown fields, because they may change what the model computes.
+   */
+  ignoreConfigFields?: string[];
   /** Milliseconds that a server may be silent before the load fails; 30,000 by default. */
   stallTimeout?: number;
 }

@@ -49,6 +49,7 @@ struct LoadSettings {
     tier: Option<String>,
     int8_tiles: Option<bool>,
     max_context: Option<usize>,
+    ignore_config_fields: Vec<String>,
     stall_timeout: u32,
 }
 
@@ -268,6 +269,7 @@ async fn load(
         gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
         weights: parse_weights(&settings.weights)?,
         max_context: settings.max_context,
+        ignore_config_fields: settings.ignore_config_fields,
         // All that a page can ask for is text.
         needs_text: true,
         progress: Some(&mut progress),

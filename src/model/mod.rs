@@ -2,5 +2,6 @@
 
 pub mod affine;
 pub mod config;
+pub(crate) mod families;
 pub mod matrix;
 pub mod network;

@@ -144,14 +144,14 @@ impl<'a> Assembly<'a> {
     pub(crate) fn put(&mut self, tensor: Incoming) -> Result<()> {
         let Incoming { name: Name { module, field }, dtype, values, non_finite, .. } = tensor;
         if non_finite {
-            self.warn(format!("{module}: some weights are infinite or not a number"));
+            self.warn(module, "some weights are infinite or not a number");
         }
         match values {
             Values::Vector(values) => self.put_vector(module, field, values),
             Values::Rows(rows) => {
                 let (matrix, widened) = rows.finish();
                 if widened {
-                    self.warn(format!("{module}: some weights are beyond the range of f16, f32 is used"));
+                    self.warn(module, "some weights are beyond the range of f16, f32 is used");
                 }
                 self.put_part(module, matrix)
             }
@@ -168,7 +168,8 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn warn(&mut self, warning: String) {
+    fn warn(&mut self, module: Module, what: &str) {
+        let warning = format!("{}: {what}", module.path(self.config));
         tracing::warn!("{warning}");
         self.warnings.push(warning);
     }

@@ -1,7 +1,7 @@
 //! Streams a checkpoint's weights to a backend.
 
 use super::assemble::{Assembly, Incoming};
-use super::names::{Module, Name, Role};
+use super::names::{Field, Module, Name, Role};
 use super::spec::{Contents, Spec};
 use super::weight_format::WeightFormat;
 use crate::backend::WeightSink;
@@ -127,11 +127,24 @@ impl<'a> Checkpoint<'a> {
     /// # Errors
     /// Whatever is wrong with these files, by name; [`Error::Cancelled`].
     pub async fn open(source: &'a dyn Source, cancel: &Cancel) -> Result<Self> {
+        Self::open_ignoring(source, &[], cancel).await
+    }
+
+    /// The same, passing over fields of `config.json` that the engine does not know: see [`Config::parse_ignoring`].
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub async fn open_ignoring(
+        source: &'a dyn Source,
+        ignored_fields: &[String],
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let json = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
-        let mut config = Config::parse(&json)?;
+        let mut config = Config::parse_ignoring(&json, ignored_fields)?;
         let weights = Weights::open(source, cancel).await?;
         // MobileLLM's configuration on the hub does not always say that the embedding is the output matrix.
-        config.tied_embeddings |= !weights.tensors().any(|tensor| tensor == "lm_head.weight");
+        let head = Name { module: Module::Head, field: Field::Weight }.path(&config);
+        config.tied_embeddings |= !weights.tensors().any(|tensor| tensor == head);
         let listing = path_of(source, weights.listing());
         let contents = Contents::check(&listing, weights.tensors(), &config)?;
         Ok(Self { source, cancel: cancel.clone(), config, contents, weights })

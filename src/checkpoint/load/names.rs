@@ -1,12 +1,11 @@
 //! What a tensor's name says: which module of the decoder it belongs to, and as what.
 
-use std::fmt;
-
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::families::TensorNames;
 use crate::model::network::{MatrixId, Projection, VectorId};
 
-/// A module of the checkpoint, under the names of Hugging Face's Llama.
+/// A module of the checkpoint. The names beside them are those of Hugging Face's Llama.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Module {
     /// `model.embed_tokens`
@@ -77,15 +76,15 @@ impl Linear {
     const ALL: [Self; 7] =
         [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
 
-    fn path(self) -> &'static str {
+    fn path(self, names: &TensorNames) -> &'static str {
         match self {
-            Self::Query => "self_attn.q_proj",
-            Self::Key => "self_attn.k_proj",
-            Self::Value => "self_attn.v_proj",
-            Self::Output => "self_attn.o_proj",
-            Self::Gate => "mlp.gate_proj",
-            Self::Up => "mlp.up_proj",
-            Self::Down => "mlp.down_proj",
+            Self::Query => names.query,
+            Self::Key => names.key,
+            Self::Value => names.value,
+            Self::Output => names.output,
+            Self::Gate => names.gate,
+            Self::Up => names.up,
+            Self::Down => names.down,
         }
     }
 
@@ -168,26 +167,42 @@ impl Module {
         matches!(self, Self::Linear(_, linear) if linear.has_bias(config))
     }
 
-    fn parse(path: &str) -> Option<Self> {
-        match path {
-            "model.embed_tokens" => return Some(Self::Embedding),
-            "model.norm" => return Some(Self::FinalNorm),
-            "lm_head" => return Some(Self::Head),
-            _ => {}
+    fn parse(path: &str, names: &TensorNames) -> Option<Self> {
+        let outside = [
+            (names.embedding, Self::Embedding),
+            (names.final_norm, Self::FinalNorm),
+            (names.head, Self::Head),
+        ];
+        if let Some((_, module)) = outside.into_iter().find(|(name, _)| *name == path) {
+            return Some(module);
         }
-        let (block, rest) = path.strip_prefix("model.layers.")?.split_once('.')?;
+        let (block, rest) = path.strip_prefix(names.block)?.split_once('.')?;
         let index: usize = block.parse().ok()?;
         // "007" and "+7" parse, too, but are not names of block 7.
         if index.to_string() != block {
             return None;
         }
-        match rest {
-            "input_layernorm" => Some(Self::AttentionNorm(index)),
-            "post_attention_layernorm" => Some(Self::FeedForwardNorm(index)),
-            _ => Linear::ALL
-                .into_iter()
-                .find(|linear| linear.path() == rest)
-                .map(|linear| Self::Linear(index, linear)),
+        if rest == names.attention_norm {
+            return Some(Self::AttentionNorm(index));
+        }
+        if rest == names.feed_forward_norm {
+            return Some(Self::FeedForwardNorm(index));
+        }
+        let linear = Linear::ALL.into_iter().find(|linear| linear.path(names) == rest)?;
+        Some(Self::Linear(index, linear))
+    }
+
+    /// Its path in a checkpoint of this configuration, such as `model.layers.0.mlp.up_proj`.
+    pub fn path(self, config: &Config) -> String {
+        let names = &config.family.tensors;
+        let of_block = |block: usize, name: &str| format!("{}{block}.{name}", names.block);
+        match self {
+            Self::Embedding => names.embedding.to_owned(),
+            Self::Head => names.head.to_owned(),
+            Self::FinalNorm => names.final_norm.to_owned(),
+            Self::AttentionNorm(block) => of_block(block, names.attention_norm),
+            Self::FeedForwardNorm(block) => of_block(block, names.feed_forward_norm),
+            Self::Linear(block, linear) => of_block(block, linear.path(names)),
         }
     }
 
@@ -195,19 +210,6 @@ impl Module {
         match self {
             Self::AttentionNorm(block) | Self::FeedForwardNorm(block) | Self::Linear(block, _) => Some(block),
             Self::Embedding | Self::Head | Self::FinalNorm => None,
-        }
-    }
-}
-
-impl fmt::Display for Module {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Embedding => f.write_str("model.embed_tokens"),
-            Self::Head => f.write_str("lm_head"),
-            Self::FinalNorm => f.write_str("model.norm"),
-            Self::AttentionNorm(block) => write!(f, "model.layers.{block}.input_layernorm"),
-            Self::FeedForwardNorm(block) => write!(f, "model.layers.{block}.post_attention_layernorm"),
-            Self::Linear(block, linear) => write!(f, "model.layers.{block}.{}", linear.path()),
         }
     }
 }
@@ -223,19 +225,18 @@ impl Field {
     }
 }
 
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.module, self.field.suffix())
-    }
-}
-
 impl Name {
-    fn parse(tensor: &str) -> Option<Self> {
+    /// The tensor's name in a checkpoint of this configuration.
+    pub fn path(self, config: &Config) -> String {
+        format!("{}.{}", self.module.path(config), self.field.suffix())
+    }
+
+    fn parse(tensor: &str, names: &TensorNames) -> Option<Self> {
         let (path, suffix) = tensor.rsplit_once('.')?;
         let field = [Field::Weight, Field::Scales, Field::Biases, Field::Bias]
             .into_iter()
             .find(|field| field.suffix() == suffix)?;
-        Some(Self { module: Module::parse(path)?, field })
+        Some(Self { module: Module::parse(path, names)?, field })
     }
 }
 
@@ -254,10 +255,10 @@ impl Role {
             Err(Error::unsupported(
                 file,
                 format!("tensor {tensor}{why}"),
-                "It is not part of a Llama decoder with this config.json",
+                format!("It is not part of a {} decoder with this config.json", config.family.name),
             ))
         };
-        let Some(name) = Name::parse(tensor) else { return unknown("") };
+        let Some(name) = Name::parse(tensor, &config.family.tensors) else { return unknown("") };
         if name.module.block().is_some_and(|block| block >= config.num_hidden_layers) {
             return unknown(&format!(" beyond num_hidden_layers ({})", config.num_hidden_layers));
         }

@@ -85,7 +85,7 @@ impl Contents {
         };
         Err(Error::invalid(
             file,
-            first,
+            first.path(config),
             format!("the tensor is missing{others}"),
             "The weights are incomplete or belong to another config.json: download both again",
         ))
@@ -161,7 +161,7 @@ fn quantization(
     let format = config
         .quantization
         .as_ref()
-        .and_then(|quantization| quantization.of(&name.module.to_string()))
+        .and_then(|quantization| quantization.of(&name.module.path(config)))
         .ok_or_else(|| invalid("it is quantised, but config.json has no `quantization` for it".to_owned()))?;
     if cols.is_multiple_of(format.group_size as usize) {
         Ok(format)

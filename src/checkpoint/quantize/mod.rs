@@ -191,13 +191,12 @@ struct Plan {
     inputs: Vec<(String, Header, Vec<Option<Step>>)>,
     outputs: Vec<Vec<TensorInfo>>,
     /// Modules whose format differs from the default one; `None`: asked not to be quantised.
-    exceptions: BTreeMap<Module, Option<BitsAndGroup>>,
+    exceptions: BTreeMap<Module, (String, Option<BitsAndGroup>)>,
     indivisible: Vec<String>,
 }
 
 /// What becomes of one tensor.
 struct Step {
-    module: Module,
     /// Quantised like this; copied where it is `None`.
     format: Option<BitsAndGroup>,
     /// Which output file it goes to.
@@ -246,10 +245,10 @@ impl Plan {
     ) -> Step {
         let format = self.format(tensor, name, spec, options, used);
         let outputs = match format {
-            Some(format) => quantized_tensors(tensor, name.module, format),
+            Some(format) => quantized_tensors(tensor, format),
             None => vec![tensor.clone()],
         };
-        Step { module: name.module, format, shard: self.place(outputs, options.max_shard_size) }
+        Step { format, shard: self.place(outputs, options.max_shard_size) }
     }
 
     fn format(
@@ -263,18 +262,19 @@ impl Plan {
         if (spec, field) != (Spec::Floats, Field::Weight) {
             return None;
         }
-        let (index, format) = options.of(&module.to_string());
+        let (index, format) = options.of(module_path(tensor));
         if let Some(index) = index {
             used[index] = true;
         }
         if format != Some(self.default) {
-            self.exceptions.insert(module, format);
+            self.exceptions.insert(module, (module_path(tensor).to_owned(), format));
         }
         let cols = tensor.shape.last().copied().unwrap_or(0);
         let divides = |format: &BitsAndGroup| cols.is_multiple_of(u64::from(format.group_size));
         if format.is_some_and(|format| !divides(&format)) {
-            self.indivisible.push(module.to_string());
-            self.exceptions.insert(module, None);
+            let path = module_path(tensor).to_owned();
+            self.indivisible.push(path.clone());
+            self.exceptions.insert(module, (path, None));
         }
         format.filter(divides)
     }
@@ -329,9 +329,10 @@ impl Plan {
                         }
                         let finite = convert(&mut reader, tensor, step, &mut open.1).await?;
                         if !finite {
-                            report
-                                .warnings
-                                .push(format!("{}: some weights are infinite or not a number", step.module));
+                            report.warnings.push(format!(
+                                "{}: some weights are infinite or not a number",
+                                module_path(tensor)
+                            ));
                         }
                         report.quantized += usize::from(step.format.is_some());
                     }
@@ -359,13 +360,18 @@ impl Plan {
     }
 }
 
+/// The module that a tensor belongs to, as the checkpoint calls it.
+fn module_path(tensor: &TensorInfo) -> &str {
+    tensor.name.rsplit_once('.').map_or(tensor.name.as_str(), |(path, _)| path)
+}
+
 /// The tensors `.weight`, `.scales` and `.biases` that a weight becomes, in the order in which they are written.
-fn quantized_tensors(tensor: &TensorInfo, module: Module, format: BitsAndGroup) -> Vec<TensorInfo> {
+fn quantized_tensors(tensor: &TensorInfo, format: BitsAndGroup) -> Vec<TensorInfo> {
     let (rows, cols) = (tensor.shape[0], tensor.shape[1]);
     let words = cols * u64::from(format.bits) / 32;
     let groups = cols / u64::from(format.group_size);
     let info = |suffix: &str, dtype: Dtype, cols: u64| TensorInfo {
-        name: format!("{module}.{suffix}"),
+        name: format!("{}.{suffix}", module_path(tensor)),
         dtype,
         shape: vec![rows, cols],
         len: rows * cols * dtype.bitsize() as u64 / 8,
@@ -450,8 +456,8 @@ fn quantized_config(json: &[u8], plan: &Plan, tied: bool) -> Result<Vec<u8>> {
     quantization.insert("group_size".to_owned(), plan.default.group_size.into());
     quantization.insert("bits".to_owned(), plan.default.bits.into());
     quantization.insert("mode".to_owned(), "affine".into());
-    for (module, format) in &plan.exceptions {
-        quantization.insert(module.to_string(), format.map_or(Value::Bool(false), entry));
+    for (path, format) in plan.exceptions.values() {
+        quantization.insert(path.clone(), format.map_or(Value::Bool(false), entry));
     }
     if tied {
         // Said plainly, because other software does not know MobileLLM's `share_embedding`.

@@ -13,7 +13,7 @@ use crate::checkpoint::load::{WEIGHTS_FILE, WeightFormat};
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::{ByteStream, Source};
 use crate::error::Result;
-use crate::model::config;
+use crate::model::config::{self, Config};
 
 /// Bytes a piece of a stream; a multiple of 4.
 const PIECE: u64 = 1 << 20;
@@ -62,7 +62,7 @@ impl Synthetic {
         Ok(Self {
             name: shape.name.clone(),
             config: serde_json::to_vec(&json).unwrap_or_default(),
-            header: header(&tensors),
+            header: header(&tensors, &config),
             tensors,
         })
     }
@@ -147,14 +147,14 @@ fn twice(half: u16) -> u32 {
 }
 
 /// The beginning of a safetensors file.
-fn header(tensors: &[Tensor]) -> Vec<u8> {
+fn header(tensors: &[Tensor], config: &Config) -> Vec<u8> {
     let mut entries = Map::new();
     let mut end = 0;
     for tensor in tensors {
         let begin = end;
         end += tensor.bytes;
         let entry = json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [begin, end] });
-        entries.insert(tensor.name.to_string(), entry);
+        entries.insert(tensor.name.path(config), entry);
     }
     let json = Value::Object(entries).to_string();
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();

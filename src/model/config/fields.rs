@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 const REMEDY: &str = "Download config.json again from where the checkpoint comes from";
 
 /// The JSON object, with typed access whose errors name the field.
-pub(super) struct Fields(Map<String, Value>);
+pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(super) fn parse(json: &[u8]) -> Result<Self> {
@@ -20,22 +20,27 @@ impl Fields {
     }
 
     #[expect(clippy::unused_self, reason = "reads like the other accessors where it is called")]
-    pub(super) fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
+    pub(in crate::model) fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
         Error::invalid(FILE, field, problem, REMEDY)
     }
 
+    /// All fields, with their values.
+    pub(in crate::model) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(field, value)| (field.as_str(), value))
+    }
+
     /// A present, non-null field.
-    pub(super) fn get(&self, field: &str) -> Option<&Value> {
+    pub(in crate::model) fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
+    pub(in crate::model) fn text(&self, field: &str) -> Result<Option<&str>> {
         self.get(field)
             .map(|value| value.as_str().ok_or_else(|| self.invalid(field, "it must be a string")))
             .transpose()
     }
 
-    pub(super) fn flag(&self, field: &str, default: bool) -> Result<bool> {
+    pub(in crate::model) fn flag(&self, field: &str, default: bool) -> Result<bool> {
         self.get(field).map_or(Ok(default), |value| {
             value.as_bool().ok_or_else(|| self.invalid(field, "it must be true or false"))
         })
@@ -62,7 +67,7 @@ impl Fields {
     }
 
     /// An object, such as `rope_parameters`.
-    pub(super) fn object(&self, field: &str) -> Result<Option<&Map<String, Value>>> {
+    pub(in crate::model) fn object(&self, field: &str) -> Result<Option<&Map<String, Value>>> {
         self.get(field)
             .map(|value| value.as_object().ok_or_else(|| self.invalid(field, "it must be an object")))
             .transpose()

@@ -1,16 +1,15 @@
 //! What a checkpoint's `config.json` says, checked before any weight is read.
 
 mod fields;
-mod foreign;
 mod quantization;
 mod rope;
 
-pub(crate) use fields::token_ids;
+pub(crate) use fields::{Fields, token_ids};
 pub use quantization::{BitsAndGroup, Quantization};
 pub use rope::{Rope, RopeScaling};
 
 use crate::error::Result;
-use fields::Fields;
+use crate::model::families::Family;
 
 /// The name that errors give to the file.
 pub const FILE: &str = "config.json";
@@ -22,8 +21,10 @@ const MAX_PARAMETERS: u64 = 1 << 37;
 #[expect(clippy::struct_excessive_bools, reason = "they mirror the independent switches of the file")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// `llama` or `mobilellm`.
+    /// What it calls itself, such as `llama`.
     pub model_type: String,
+    /// Whose names its tensors have.
+    pub(crate) family: &'static Family,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the gated feed-forward activation.
@@ -69,12 +70,22 @@ impl Config {
     /// [`crate::Error::Invalid`] where the file contradicts itself, [`crate::Error::Unsupported`] by name where it asks for
     /// what the engine does not do.
     pub fn parse(json: &[u8]) -> Result<Self> {
+        Self::parse_ignoring(json, &[])
+    }
+
+    /// The same with fields that are passed over although nobody here knows what they mean.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_ignoring(json: &[u8], ignored: &[String]) -> Result<Self> {
         let fields = Fields::parse(json)?;
-        foreign::refuse(&fields)?;
+        let family = Family::of(&fields)?;
+        family.check(&fields, ignored)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
-        let config = Self {
-            model_type: fields.text("model_type")?.unwrap_or("llama").to_owned(),
+        let mut config = Self {
+            model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
+            family,
             hidden_size,
             intermediate_size: fields.size("intermediate_size", 1 << 20)?,
             num_hidden_layers: fields.size("num_hidden_layers", 1 << 10)?,
@@ -94,16 +105,16 @@ impl Config {
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
             rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
             rope: Rope::read(&fields)?,
-            tied_embeddings: fields.flag("tie_word_embeddings", false)?
-                || fields.flag("share_embedding", false)?,
-            layer_sharing: fields.flag("layer_sharing", false)?,
-            shared_kv: fields.flag("layer_sharing_shared_kv", false)?,
+            tied_embeddings: fields.flag("tie_word_embeddings", false)?,
+            layer_sharing: false,
+            shared_kv: false,
             attention_bias: fields.flag("attention_bias", false)?,
             mlp_bias: fields.flag("mlp_bias", false)?,
             quantization: Quantization::read(&fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
         };
+        family.read(&fields, &mut config)?;
         config.check(&fields)?;
         Ok(config)
     }
@@ -128,9 +139,6 @@ impl Config {
         }
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
             return Err(fields.invalid("rms_norm_eps", "it must be a number of at least 0"));
-        }
-        if self.shared_kv && !self.layer_sharing {
-            return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
         }
         self.check_size(fields)
     }

@@ -1,0 +1,17 @@
+//! Llama (arXiv 2302.13971), versions 2 and 3, and what has its shape under its name: SmolLM, SmolLM2, and MobileLLM as its
+//! makers publish it.
+
+use super::tensors::LLAMA;
+use super::{Family, mobilellm};
+
+pub(super) const FAMILY: Family = Family {
+    name: "Llama",
+    model_types: &["llama"],
+    activations: &["silu", "swish"],
+    // MobileLLM's own configurations call themselves llama.
+    reads: mobilellm::FIELDS,
+    harmless: &["is_llama_config", "pretraining_tp", "rope_interleaved"],
+    neutral: &[],
+    read: mobilellm::read,
+    tensors: LLAMA,
+};

@@ -1,0 +1,148 @@
+//! Families of decoders, as data: one small file a family says which `config.json` it serves, which of its fields it reads,
+//! which change nothing, and what its tensors are called.
+//!
+//! The list of fields is an allow-list. A field that is on no list is accepted only where it is null or false, or has the value
+//! with which it does nothing: a new kind of model must not run silently wrong. [`Family::check`] refuses the others by name.
+
+mod fields;
+mod llama;
+mod mobilellm;
+mod tensors;
+
+pub(crate) use tensors::TensorNames;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::model::config::{Config, FILE, Fields};
+
+/// All families. A configuration without a `model_type` is of the first.
+const ALL: [&Family; 2] = [&llama::FAMILY, &mobilellm::FAMILY];
+
+/// A family of decoders.
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// What people call it.
+    pub(crate) name: &'static str,
+    /// The values of `model_type` that it serves.
+    model_types: &'static [&'static str],
+    /// The values of `hidden_act` that name its activation; it is the first where the field is absent.
+    activations: &'static [&'static str],
+    /// Fields that it reads beside those that every family reads.
+    reads: &'static [&'static str],
+    /// Fields that change nothing, beside those that change nothing for any family.
+    harmless: &'static [&'static str],
+    /// Fields that do nothing with one value and are not computed with another.
+    neutral: &'static [(&'static str, Neutral)],
+    /// Takes what the family alone has in its configuration.
+    read: fn(&Fields, &mut Config) -> Result<()>,
+    /// What its tensors are called.
+    pub(crate) tensors: TensorNames,
+}
+
+/// The value with which a field does nothing; null and false always do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Neutral {
+    /// Zero, or an empty list.
+    Zero,
+    /// One: it is a factor.
+    One,
+    /// A list that holds nothing but this text, once a layer.
+    Each(&'static str),
+}
+
+impl Neutral {
+    fn is(self, value: &Value) -> bool {
+        match self {
+            Self::Zero => value.as_f64() == Some(0.0) || value.as_array().is_some_and(Vec::is_empty),
+            Self::One => value.as_f64() == Some(1.0),
+            Self::Each(text) => {
+                value.as_array().is_some_and(|list| list.iter().all(|item| item.as_str() == Some(text)))
+            }
+        }
+    }
+}
+
+impl Family {
+    /// The family that a configuration names.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a `model_type` that none serves.
+    pub(super) fn of(fields: &Fields) -> Result<&'static Self> {
+        let [default, ..] = ALL;
+        let Some(model_type) = fields.text("model_type")? else { return Ok(default) };
+        ALL.into_iter()
+            .find(|family| family.model_types.contains(&model_type))
+            .ok_or_else(|| Error::unsupported(FILE, format!("model_type {model_type}"), supported()))
+    }
+
+    /// The `model_type` of a configuration that has none.
+    pub(super) fn model_type(&self) -> &'static str {
+        self.model_types.first().copied().unwrap_or_default()
+    }
+
+    /// Refuses, by name, what the configuration asks for and the family does not compute. `ignored` are fields that the caller
+    /// takes responsibility for.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub(super) fn check(&self, fields: &Fields, ignored: &[String]) -> Result<()> {
+        if let Some(activation) = fields.text("hidden_act")?
+            && !self.activations.contains(&activation)
+        {
+            let remedy = format!("The activation of {} must be {}", self.name, self.activations.join(" or "));
+            return Err(Error::unsupported(FILE, format!("hidden_act {activation}"), remedy));
+        }
+        fields::refuse_foreign_quantization(fields)?;
+        let windows_off = fields::windows_are_off(fields)?;
+        let unknown = fields.iter().find(|(field, value)| {
+            let known = self.knows(field) || ignored.iter().any(|name| name == field);
+            let window = windows_off && fields::OF_WINDOWS.contains(field);
+            !(known
+                || window
+                || value.is_null()
+                || **value == Value::Bool(false)
+                || self.is_neutral(field, value))
+        });
+        match unknown {
+            None => Ok(()),
+            Some((field, value)) => Err(self.refused(field, value)),
+        }
+    }
+
+    /// Takes what the family alone has.
+    pub(super) fn read(&self, fields: &Fields, config: &mut Config) -> Result<()> {
+        (self.read)(fields, config)
+    }
+
+    fn knows(&self, field: &str) -> bool {
+        [fields::READ, fields::HARMLESS, self.reads, self.harmless].iter().any(|list| list.contains(&field))
+    }
+
+    fn is_neutral(&self, field: &str, value: &Value) -> bool {
+        let neutral = self.neutral.iter().chain(fields::NEUTRAL);
+        neutral.into_iter().any(|(name, neutral)| *name == field && neutral.is(value))
+    }
+
+    fn refused(&self, field: &str, value: &Value) -> Error {
+        let remedy = format!(
+            "The engine does not compute that for {}. If you know that the field changes nothing, ignore it: \
+             `--ignore-config-field {field}` on the command line, `ignoreConfigFields` in JavaScript. {}",
+            self.name,
+            supported()
+        );
+        Error::unsupported(FILE, format!("{field} {}", fields::shown(field, value)), remedy)
+    }
+}
+
+/// Two configurations of one family have the same family.
+impl PartialEq for Family {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+fn supported() -> String {
+    let names: Vec<_> = ALL.iter().map(|family| family.name).collect();
+    format!("Supported families are {}", names.join(", "))
+}
