@@ -105,6 +105,22 @@ pub enum Error {
         /// What the user can do.
         remedy: String,
     },
+    /// There is not enough memory.
+    #[error("there is not enough memory for {what}, which needs {needed}. {remedy}")]
+    OutOfMemory {
+        /// What was being made.
+        what: String,
+        /// How much it needs, with its unit.
+        needed: String,
+        /// What would fit.
+        remedy: String,
+    },
+    /// The engine did what it never should: a bug.
+    #[error("internal error: {problem}. This is a bug in mobilellm, please report it")]
+    Internal {
+        /// What happened.
+        problem: String,
+    },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -124,6 +140,8 @@ impl Error {
             Self::Template { .. } => "chat_template",
             Self::Limit { .. } => "limit_exceeded",
             Self::Device { .. } => "device",
+            Self::OutOfMemory { .. } => "out_of_memory",
+            Self::Internal { .. } => "internal",
             Self::Cancelled => "cancelled",
         }
     }
@@ -179,6 +197,16 @@ impl Error {
     /// [`Error::Device`].
     pub fn device(problem: impl Display, remedy: impl Display) -> Self {
         Self::Device { problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// [`Error::OutOfMemory`].
+    pub fn out_of_memory(what: impl Display, needed: impl Display, remedy: impl Display) -> Self {
+        Self::OutOfMemory { what: what.to_string(), needed: needed.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// [`Error::Internal`].
+    pub fn internal(problem: impl Display) -> Self {
+        Self::Internal { problem: problem.to_string() }
     }
 
     /// [`Error::Limit`].

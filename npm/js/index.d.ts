@@ -372,6 +372,8 @@ export type ErrorCode =
   | "limit_exceeded"
   /** The GPU is missing, was lost, or failed. */
   | "device"
+  /** There is not enough memory, on the GPU or for the tab. */
+  | "out_of_memory"
   /** The caller aborted. */
   | "cancelled"
   /** The engine was closed. */

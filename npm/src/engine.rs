@@ -185,7 +185,7 @@ impl WebEngine {
             breather.breathe().await.map_err(|thrown| internal(&thrown))?;
             cancel.check()?;
         }
-        Err(Error::request("generation", "it ended without saying why"))
+        Err(Error::internal("a generation ended without saying why"))
     }
 
     fn token(&self, TokenEvent { token, text, logprob, alternatives }: TokenEvent) -> Piece {
@@ -367,5 +367,5 @@ pub(super) fn into_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
 
 /// What cannot happen in a browser that keeps the standards.
 fn internal(thrown: &JsValue) -> Error {
-    Error::request("browser", message(thrown))
+    Error::internal(format!("the browser refused what it never should: {}", message(thrown)))
 }

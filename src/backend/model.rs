@@ -95,6 +95,14 @@ pub enum State {
 }
 
 impl State {
+    /// The state on a device that chooses tokens by itself and works ahead of who reads them, where there is one.
+    pub fn device(&mut self) -> Option<&mut gpu::State> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::Gpu(state) => Some(state),
+        }
+    }
+
     /// Positions filled.
     pub fn len(&self) -> usize {
         match self {

@@ -442,10 +442,9 @@ fn listen(device: &wgpu::Device) -> Fault {
     let uncaptured = fault.clone();
     device.on_uncaptured_error(Arc::new(move |error| {
         uncaptured.set(match error {
-            wgpu::Error::OutOfMemory { .. } => Error::limit(
-                "the model",
-                "more GPU memory",
-                "no more",
+            wgpu::Error::OutOfMemory { .. } => Error::out_of_memory(
+                "the model's buffers",
+                "more than the GPU has left",
                 "Use smaller weights or a shorter context, or close other tabs and programs",
             ),
             other => Error::device(other, RELOAD),

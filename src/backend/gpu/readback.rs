@@ -139,12 +139,7 @@ impl Readbacks {
 
     /// A buffer to copy results to, to be given back by [`Readbacks::push`].
     pub(super) fn take(&mut self) -> Result<Buffer> {
-        self.free.pop().ok_or_else(|| {
-            Error::device(
-                "more was submitted than can be read",
-                "This is a fault of the engine, please report it",
-            )
-        })
+        self.free.pop().ok_or_else(|| Error::internal("more was submitted than can be read"))
     }
 
     /// Begins to read `count` words that `submission` copies to `buffer`; a single one, and to forget it, where `count` is 0.

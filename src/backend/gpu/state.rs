@@ -622,7 +622,7 @@ impl Recorder<'_> {
     }
 
     fn resource(&self, resource: Resource) -> Result<&Buffer> {
-        let absent = || Error::device(format!("nothing is bound to {resource:?}"), REPORT);
+        let absent = || Error::internal(format!("no buffer is bound to {resource:?}"));
         Ok(match resource {
             Resource::Part(id, part) => &self.weights.part(id, part)?.uniform,
             Resource::Words(id, part) => &self.weights.part(id, part)?.words,
@@ -642,8 +642,6 @@ impl Recorder<'_> {
     }
 }
 
-const REPORT: &str = "This is a fault of the engine, please report it";
-
 /// A plan binds exactly what its shaders declare; anything else would reach the user as a driver's riddle.
 fn check_bindings(shader: &Shader, bound: &[(Binding, &Buffer)]) -> Result<()> {
     let mut declared: Vec<_> = shader.bindings().into_iter().map(|(binding, _)| binding).collect();
@@ -654,7 +652,7 @@ fn check_bindings(shader: &Shader, bound: &[(Binding, &Buffer)]) -> Result<()> {
         return Ok(());
     }
     let name = shader.name();
-    Err(Error::device(format!("{name} declares {declared:?}, but {bound:?} are bound"), REPORT))
+    Err(Error::internal(format!("{name} declares {declared:?}, but {bound:?} are bound")))
 }
 
 fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {

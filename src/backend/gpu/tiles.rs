@@ -224,7 +224,7 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
     };
     let plan = Plan::new(&network, &HashMap::from([(weight, layout.clone())]), target)?;
     let call = plan.many.into_iter().next();
-    let call = call.ok_or_else(|| Error::device("nothing to time", "Report this"))?;
+    let call = call.ok_or_else(|| Error::internal("the timed matmul has no call"))?;
     Ok((call, layout))
 }
 

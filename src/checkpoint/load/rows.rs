@@ -165,10 +165,9 @@ pub(crate) fn reserved(rows: usize, row_words: usize) -> Result<Vec<u32>> {
 }
 
 fn out_of_memory(rows: usize, row_words: usize) -> Error {
-    Error::limit(
+    Error::out_of_memory(
         format!("a weight matrix of {rows} rows"),
         format!("{} bytes", rows as u128 * row_words as u128 * 4),
-        "less memory",
         "Use a smaller model, or fewer bits a weight",
     )
 }

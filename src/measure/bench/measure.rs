@@ -341,7 +341,7 @@ impl Bench<'_> {
         for (rows, context) in wanted {
             self.stage("kernels", context, 0.9);
             self.fill(&mut state, context).await?;
-            let State::Gpu(state) = &state else { continue };
+            let Some(state) = state.device() else { continue };
             let kernels = state.kernel_times(rows).await?;
             tables.push(KernelTable { rows, context, us: kernels.iter().map(|time| time.us).sum(), kernels });
         }
