@@ -1,49 +1,35 @@
 //! One conversation on the GPU: its caches and activations, and the recorded plan that extends them.
 
-use std::collections::HashMap;
+mod buffers;
+mod inspection;
+mod recorder;
+
+pub(super) use recorder::Dispatch;
+
 use std::rc::Rc;
 
 use super::buffer::Buffer;
-use super::cache_format::CacheFormat;
-use super::call::{Activation, Call, Grid, Resource, stride};
+use super::call::{Activation, stride};
 use super::device::Gpu;
-use super::kernels::attention::SPLITS;
 use super::kernels::sample::RING;
 use super::loops::SAFE_TURNS;
 use super::plan::Plan;
 use super::readback::{self, Readbacks};
-use super::shader::{ATTENTION_THREAD, Binding, Shader, Tier};
+use super::shader::{ATTENTION_THREAD, Tier};
 use super::target::{Target, few_rows};
 use super::weights::Weights;
-use crate::backend::cpu::rotary::rotary_table;
 use crate::backend::cpu::sample::{Adjustment, Sampling};
 use crate::backend::{Products, Wanted, check_batch};
 use crate::error::{Error, Result};
 use crate::model::network::{Network, Slot};
+use buffers::Buffers;
+use recorder::Recorder;
 
 /// Rows whose logits are wanted at once at most: a vocabulary is wide.
 const MAX_LOGIT_ROWS: usize = 64;
 
 /// Submits whose results are waited for at once: one that runs, one behind it, and one being read.
 const MAX_IN_FLIGHT: usize = 3;
-
-/// A call that only needs to be recorded.
-pub(super) struct Dispatch {
-    /// [`Call::label`].
-    pub(super) label: String,
-    pipeline: wgpu::ComputePipeline,
-    group: wgpu::BindGroup,
-    grid: Grid,
-}
-
-impl Dispatch {
-    /// Records it for a batch of `rows` tokens.
-    pub(super) fn record(&self, pass: &mut wgpu::ComputePass, rows: usize) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &self.group, &[]);
-        pass.dispatch_workgroups(self.grid.x.workgroups(rows), self.grid.y.workgroups(rows), 1);
-    }
-}
 
 /// What every row's logits need; made when they are first asked for.
 struct AllRows {
@@ -82,18 +68,6 @@ pub struct State {
     max_positions: usize,
     /// Tokens of the generation that were chosen or are being chosen.
     step: u32,
-}
-
-/// The buffers that belong to a state.
-struct Buffers {
-    batch: Buffer,
-    rotary: Buffer,
-    caches: Vec<Buffer>,
-    activations: HashMap<Activation, Buffer>,
-    sampling: Buffer,
-    adjustments: Buffer,
-    bests: Buffer,
-    chosen: Buffer,
 }
 
 impl State {
@@ -461,205 +435,6 @@ impl State {
         self.all_rows = Some(AllRows { logits, staging, head_few, head_many, sample });
         Ok(())
     }
-
-    /// Reads the first `rows` rows of a slot as the last batch left it: for tests and for looking inside.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has; [`Error::Device`] when the
-    /// GPU fails.
-    pub async fn read_slot(&self, slot: Slot, rows: usize) -> Result<Vec<f32>> {
-        let stride = stride(&self.network, Activation::Slot(slot));
-        let buffer = self.slot(slot)?;
-        let values = self.read_buffer(buffer, rows * stride).await?;
-        Ok(without_padding(values, stride, self.network.width(slot)))
-    }
-
-    /// Overwrites the first rows of a slot: for tests of single kernels.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has.
-    pub fn write_slot(&self, slot: Slot, values: &[f32]) -> Result<()> {
-        let stride = stride(&self.network, Activation::Slot(slot));
-        let buffer = self.slot(slot)?;
-        for (row, values) in values.chunks(self.network.width(slot)).enumerate() {
-            let offset = 4 * (row * stride) as u64;
-            fits_bytes(offset + 4 * values.len() as u64, buffer)?;
-            self.gpu().queue().write_buffer(buffer, offset, bytemuck::cast_slice(values));
-        }
-        Ok(())
-    }
-
-    /// Reads the first `positions` rows of a cache: keys, then values, of each position, as f32.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] when the GPU fails.
-    pub async fn read_cache(&self, cache: usize, positions: usize) -> Result<Vec<f32>> {
-        let words = positions * self.target.cache.row_words(self.network.config.kv_width());
-        let values = self.read_buffer(self.cache(cache)?, words).await?;
-        Ok(match self.target.cache {
-            CacheFormat::F32 => values,
-            CacheFormat::F16 => values
-                .iter()
-                .map(|word| word.to_bits())
-                .flat_map(|word| [word as u16, (word >> 16) as u16])
-                .map(|bits| half::f16::from_bits(bits).to_f32())
-                .collect(),
-        })
-    }
-
-    /// Overwrites the first positions of a cache with rows as [`State::read_cache`] gives them.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a cache or positions that do not exist.
-    pub fn write_cache(&self, cache: usize, values: &[f32]) -> Result<()> {
-        let buffer = self.cache(cache)?;
-        let words: Vec<u32> = match self.target.cache {
-            CacheFormat::F32 => values.iter().map(|value| value.to_bits()).collect(),
-            CacheFormat::F16 => values
-                .chunks(2)
-                .map(|pair| {
-                    let half = |index| {
-                        let value: f32 = pair.get(index).copied().unwrap_or_default();
-                        u32::from(half::f16::from_f32(value).to_bits())
-                    };
-                    half(0) | half(1) << 16
-                })
-                .collect(),
-        };
-        fits_bytes(4 * words.len() as u64, buffer)?;
-        self.gpu().upload(buffer, bytemuck::cast_slice(&words))
-    }
-
-    fn cache(&self, cache: usize) -> Result<&Buffer> {
-        self.buffers
-            .caches
-            .get(cache)
-            .ok_or_else(|| Error::request("cache", format!("there is no cache {cache}")))
-    }
-
-    fn slot(&self, slot: Slot) -> Result<&Buffer> {
-        self.buffers
-            .activations
-            .get(&Activation::Slot(slot))
-            .ok_or_else(|| Error::request("slot", format!("the network does not use {slot:?}")))
-    }
-
-    async fn read_buffer(&self, buffer: &Buffer, values: usize) -> Result<Vec<f32>> {
-        let bytes = 4 * values as u64;
-        fits_bytes(bytes, buffer)?;
-        let gpu = self.gpu();
-        let staging = gpu.staging("for reading", bytes)?;
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
-        gpu.queue().submit([encoder.finish()]);
-        readback::read(gpu, &staging, values).await
-    }
-}
-
-impl Buffers {
-    fn new(gpu: &Gpu, network: &Network, plan: &Plan, target: Target, max_positions: usize) -> Result<Self> {
-        let config = &network.config;
-        let positions = max_positions as u64;
-        let cache_bytes = (4 * target.cache.row_words(config.kv_width()) as u64).saturating_mul(positions);
-        let caches = (0..network.num_caches())
-            .map(|index| gpu.storage(&format!("cache {index}"), cache_bytes))
-            .collect::<Result<_>>()?;
-        let rotary = gpu.storage("rotary table", (4 * config.head_dim as u64).saturating_mul(positions))?;
-        let table = rotary_table(&config.rotary_frequencies(), max_positions);
-        gpu.upload(&rotary, bytemuck::cast_slice(&table))?;
-        let mut activations = HashMap::new();
-        for activation in plan.activations() {
-            let few = few_rows(target.tier) * SPLITS;
-            let (rows, width) = match activation {
-                // Made when it is asked for.
-                Activation::AllLogits => continue,
-                Activation::Slot(Slot::Logits) => (1, stride(network, activation)),
-                Activation::Splits => (few, stride(network, activation)),
-                Activation::SplitStats => (few, 2 * config.num_heads),
-                Activation::Slot(_) | Activation::Normed(_) => {
-                    (target.max_batch, stride(network, activation))
-                }
-            };
-            let bytes = 4 * (rows * width) as u64;
-            activations.insert(activation, gpu.storage(&format!("{activation:?}"), bytes)?);
-        }
-        let batch = gpu.uniform("batch", 4 * (4 + target.max_batch) as u64)?;
-        let sampling = gpu.uniform("sampling", size_of::<Sampling>() as u64)?;
-        let vocab_size = config.vocab_size as u64;
-        let adjustments = gpu.storage("adjustments", vocab_size * size_of::<Adjustment>() as u64)?;
-        let bests = gpu.storage("bests", (8 * target.max_batch.min(MAX_LOGIT_ROWS) * plan.slices) as u64)?;
-        let chosen = gpu.storage("chosen tokens", 4 * RING as u64)?;
-        Ok(Self { batch, rotary, caches, activations, sampling, adjustments, bests, chosen })
-    }
-}
-
-/// Turns calls into dispatches.
-struct Recorder<'a> {
-    gpu: &'a Gpu,
-    weights: &'a Weights,
-    buffers: &'a Buffers,
-    all_logits: Option<&'a Buffer>,
-}
-
-impl Recorder<'_> {
-    fn dispatches(&self, calls: &[Call]) -> Result<Vec<Dispatch>> {
-        calls.iter().map(|call| self.dispatch(call)).collect()
-    }
-
-    fn dispatch(&self, call: &Call) -> Result<Dispatch> {
-        let pipeline = self.gpu.pipeline(&call.shader);
-        let group = pipeline.bind(self.gpu.device(), &call.label, self.bind(call)?);
-        Ok(Dispatch { label: call.label.clone(), pipeline: pipeline.pipeline, group, grid: call.grid })
-    }
-
-    fn bind(&self, call: &Call) -> Result<Vec<(Binding, &Buffer)>> {
-        let mut bound = vec![(Binding::Batch, &self.buffers.batch)];
-        for (binding, resource) in &call.resources {
-            bound.push((*binding, self.resource(*resource)?));
-        }
-        check_bindings(&call.shader, &bound)?;
-        Ok(bound)
-    }
-
-    fn resource(&self, resource: Resource) -> Result<&Buffer> {
-        let absent = || Error::internal(format!("no buffer is bound to {resource:?}"));
-        Ok(match resource {
-            Resource::Part(id, part) => &self.weights.part(id, part)?.uniform,
-            Resource::Words(id, part) => &self.weights.part(id, part)?.words,
-            Resource::Scales(id, part) => self.weights.part(id, part)?.scales.as_ref().ok_or_else(absent)?,
-            Resource::Vector(id) => self.weights.vector(id)?,
-            Resource::Activation(Activation::AllLogits) => self.all_logits.ok_or_else(absent)?,
-            Resource::Activation(activation) => {
-                self.buffers.activations.get(&activation).ok_or_else(absent)?
-            }
-            Resource::Cache(cache) => self.buffers.caches.get(cache).ok_or_else(absent)?,
-            Resource::Rotary => &self.buffers.rotary,
-            Resource::Sampling => &self.buffers.sampling,
-            Resource::Adjustments => &self.buffers.adjustments,
-            Resource::Bests => &self.buffers.bests,
-            Resource::Chosen => &self.buffers.chosen,
-        })
-    }
-}
-
-/// A plan binds exactly what its shaders declare; anything else would reach the user as a driver's riddle.
-fn check_bindings(shader: &Shader, bound: &[(Binding, &Buffer)]) -> Result<()> {
-    let mut declared: Vec<_> = shader.bindings().into_iter().map(|(binding, _)| binding).collect();
-    let mut bound: Vec<_> = bound.iter().map(|(binding, _)| *binding).collect();
-    declared.sort_unstable();
-    bound.sort_unstable();
-    if declared == bound {
-        return Ok(());
-    }
-    let name = shader.name();
-    Err(Error::internal(format!("{name} declares {declared:?}, but {bound:?} are bound")))
-}
-
-fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
-    if bytes > buffer.size() {
-        return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
-    }
-    Ok(())
 }
 
 fn stride_of_logits(network: &Network) -> usize {

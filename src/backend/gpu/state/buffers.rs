@@ -1,0 +1,71 @@
+//! The buffers that a conversation has on the device.
+
+use std::collections::HashMap;
+
+use super::MAX_LOGIT_ROWS;
+use crate::backend::cpu::rotary::rotary_table;
+use crate::backend::cpu::sample::{Adjustment, Sampling};
+use crate::backend::gpu::buffer::Buffer;
+use crate::backend::gpu::call::{Activation, stride};
+use crate::backend::gpu::device::Gpu;
+use crate::backend::gpu::kernels::attention::SPLITS;
+use crate::backend::gpu::kernels::sample::RING;
+use crate::backend::gpu::plan::Plan;
+use crate::backend::gpu::target::{Target, few_rows};
+use crate::error::Result;
+use crate::model::network::{Network, Slot};
+
+/// The buffers that belong to a state.
+pub(super) struct Buffers {
+    pub(super) batch: Buffer,
+    pub(super) rotary: Buffer,
+    pub(super) caches: Vec<Buffer>,
+    pub(super) activations: HashMap<Activation, Buffer>,
+    pub(super) sampling: Buffer,
+    pub(super) adjustments: Buffer,
+    pub(super) bests: Buffer,
+    pub(super) chosen: Buffer,
+}
+
+impl Buffers {
+    pub(super) fn new(
+        gpu: &Gpu,
+        network: &Network,
+        plan: &Plan,
+        target: Target,
+        max_positions: usize,
+    ) -> Result<Self> {
+        let config = &network.config;
+        let positions = max_positions as u64;
+        let cache_bytes = (4 * target.cache.row_words(config.kv_width()) as u64).saturating_mul(positions);
+        let caches = (0..network.num_caches())
+            .map(|index| gpu.storage(&format!("cache {index}"), cache_bytes))
+            .collect::<Result<_>>()?;
+        let rotary = gpu.storage("rotary table", (4 * config.head_dim as u64).saturating_mul(positions))?;
+        let table = rotary_table(&config.rotary_frequencies(), max_positions);
+        gpu.upload(&rotary, bytemuck::cast_slice(&table))?;
+        let mut activations = HashMap::new();
+        for activation in plan.activations() {
+            let few = few_rows(target.tier) * SPLITS;
+            let (rows, width) = match activation {
+                // Made when it is asked for.
+                Activation::AllLogits => continue,
+                Activation::Slot(Slot::Logits) => (1, stride(network, activation)),
+                Activation::Splits => (few, stride(network, activation)),
+                Activation::SplitStats => (few, 2 * config.num_heads),
+                Activation::Slot(_) | Activation::Normed(_) => {
+                    (target.max_batch, stride(network, activation))
+                }
+            };
+            let bytes = 4 * (rows * width) as u64;
+            activations.insert(activation, gpu.storage(&format!("{activation:?}"), bytes)?);
+        }
+        let batch = gpu.uniform("batch", 4 * (4 + target.max_batch) as u64)?;
+        let sampling = gpu.uniform("sampling", size_of::<Sampling>() as u64)?;
+        let vocab_size = config.vocab_size as u64;
+        let adjustments = gpu.storage("adjustments", vocab_size * size_of::<Adjustment>() as u64)?;
+        let bests = gpu.storage("bests", (8 * target.max_batch.min(MAX_LOGIT_ROWS) * plan.slices) as u64)?;
+        let chosen = gpu.storage("chosen tokens", 4 * RING as u64)?;
+        Ok(Self { batch, rotary, caches, activations, sampling, adjustments, bests, chosen })
+    }
+}

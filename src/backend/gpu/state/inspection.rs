@@ -1,0 +1,111 @@
+//! Looking into a state: for tests of single kernels, and for finding a wrong number.
+
+use super::{State, without_padding};
+use crate::backend::gpu::buffer::Buffer;
+use crate::backend::gpu::cache_format::CacheFormat;
+use crate::backend::gpu::call::{Activation, stride};
+use crate::backend::gpu::readback;
+use crate::error::{Error, Result};
+use crate::model::network::Slot;
+
+impl State {
+    /// Reads the first `rows` rows of a slot as the last batch left it: for tests and for looking inside.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a slot that the network does not use or more rows than it has; [`Error::Device`] when the
+    /// GPU fails.
+    pub async fn read_slot(&self, slot: Slot, rows: usize) -> Result<Vec<f32>> {
+        let stride = stride(&self.network, Activation::Slot(slot));
+        let buffer = self.slot(slot)?;
+        let values = self.read_buffer(buffer, rows * stride).await?;
+        Ok(without_padding(values, stride, self.network.width(slot)))
+    }
+
+    /// Overwrites the first rows of a slot: for tests of single kernels.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a slot that the network does not use or more rows than it has.
+    pub fn write_slot(&self, slot: Slot, values: &[f32]) -> Result<()> {
+        let stride = stride(&self.network, Activation::Slot(slot));
+        let buffer = self.slot(slot)?;
+        for (row, values) in values.chunks(self.network.width(slot)).enumerate() {
+            let offset = 4 * (row * stride) as u64;
+            fits_bytes(offset + 4 * values.len() as u64, buffer)?;
+            self.gpu().queue().write_buffer(buffer, offset, bytemuck::cast_slice(values));
+        }
+        Ok(())
+    }
+
+    /// Reads the first `positions` rows of a cache: keys, then values, of each position, as f32.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] when the GPU fails.
+    pub async fn read_cache(&self, cache: usize, positions: usize) -> Result<Vec<f32>> {
+        let words = positions * self.target.cache.row_words(self.network.config.kv_width());
+        let values = self.read_buffer(self.cache(cache)?, words).await?;
+        Ok(match self.target.cache {
+            CacheFormat::F32 => values,
+            CacheFormat::F16 => values
+                .iter()
+                .map(|word| word.to_bits())
+                .flat_map(|word| [word as u16, (word >> 16) as u16])
+                .map(|bits| half::f16::from_bits(bits).to_f32())
+                .collect(),
+        })
+    }
+
+    /// Overwrites the first positions of a cache with rows as [`State::read_cache`] gives them.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a cache or positions that do not exist.
+    pub fn write_cache(&self, cache: usize, values: &[f32]) -> Result<()> {
+        let buffer = self.cache(cache)?;
+        let words: Vec<u32> = match self.target.cache {
+            CacheFormat::F32 => values.iter().map(|value| value.to_bits()).collect(),
+            CacheFormat::F16 => values
+                .chunks(2)
+                .map(|pair| {
+                    let half = |index| {
+                        let value: f32 = pair.get(index).copied().unwrap_or_default();
+                        u32::from(half::f16::from_f32(value).to_bits())
+                    };
+                    half(0) | half(1) << 16
+                })
+                .collect(),
+        };
+        fits_bytes(4 * words.len() as u64, buffer)?;
+        self.gpu().upload(buffer, bytemuck::cast_slice(&words))
+    }
+
+    fn cache(&self, cache: usize) -> Result<&Buffer> {
+        self.buffers
+            .caches
+            .get(cache)
+            .ok_or_else(|| Error::request("cache", format!("there is no cache {cache}")))
+    }
+
+    fn slot(&self, slot: Slot) -> Result<&Buffer> {
+        self.buffers
+            .activations
+            .get(&Activation::Slot(slot))
+            .ok_or_else(|| Error::request("slot", format!("the network does not use {slot:?}")))
+    }
+
+    async fn read_buffer(&self, buffer: &Buffer, values: usize) -> Result<Vec<f32>> {
+        let bytes = 4 * values as u64;
+        fits_bytes(bytes, buffer)?;
+        let gpu = self.gpu();
+        let staging = gpu.staging("for reading", bytes)?;
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        gpu.queue().submit([encoder.finish()]);
+        readback::read(gpu, &staging, values).await
+    }
+}
+
+fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
+    if bytes > buffer.size() {
+        return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
+    }
+    Ok(())
+}

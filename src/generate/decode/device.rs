@@ -1,0 +1,104 @@
+//! Decoding where a device chooses the tokens, and works ahead of their reader.
+
+use web_time::Instant;
+
+use super::Decoder;
+use crate::backend::{Wanted, gpu};
+use crate::error::Result;
+use crate::generate::pace::PrefillPace;
+use crate::generate::sampler::{Sampled, nothing_to_choose};
+
+impl Decoder {
+    /// Waits for the oldest piece, while the device already has the next.
+    pub(super) async fn prefill_on_device(
+        &mut self,
+        device: &mut gpu::State,
+        pace: &mut PrefillPace,
+    ) -> Result<usize> {
+        while device.in_flight() < 2 {
+            let first = self.submitted.iter().sum();
+            let left = &self.prompt[first..];
+            let count = pace.rows(left.len(), device.max_batch());
+            if left.is_empty() {
+                // The device goes on while the first token is on its way to the reader.
+                self.pace.fill(device, self.left)?;
+                break;
+            } else if count < left.len() {
+                device.prefill(&left[..count])?;
+            } else if !self.sampler.needs_logits() {
+                device.set_sampling(self.sampler.sampling(), self.sampler.adjustments())?;
+                device.choose(left, self.sampler.step(), false)?;
+            } else if first > 0 {
+                break;
+            } else {
+                let logits = device.forward(left, Wanted::Last).await?;
+                self.choose(&logits)?;
+                return Ok(count);
+            }
+            if self.submitted.is_empty() {
+                pace.started();
+            }
+            self.submitted.push_back(count);
+        }
+        let tokens = device.chosen().await?;
+        let count = self.submitted.pop_front().unwrap_or_default();
+        pace.finished(count);
+        if !tokens.is_empty() {
+            self.pace.collected(tokens.len());
+            self.take(tokens)?;
+        }
+        Ok(count)
+    }
+
+    pub(super) async fn next_on_device(
+        &mut self,
+        device: &mut gpu::State,
+        cached: usize,
+        last: u32,
+        proposed: &[u32],
+    ) -> Result<()> {
+        if device.in_flight() == 0 && !proposed.is_empty() {
+            let start = Instant::now();
+            // After an error positions may be filled that nobody was given.
+            device.truncate(cached);
+            device.choose(&[&[last], proposed].concat(), self.sampler.step(), true)?;
+            let tokens = device.chosen().await?;
+            let count = tokens.iter().zip(proposed).take_while(|(a, b)| a == b).count() + 1;
+            device.truncate(cached + count);
+            let tokens = tokens.into_iter().take(count).collect();
+            self.take(tokens)?;
+            self.lookup.guessed(count, start.elapsed().as_secs_f64());
+            self.pace.restart();
+            return Ok(());
+        }
+        if device.in_flight() == 0 {
+            device.truncate(cached);
+            if !self.sampler.adjustments().is_empty() {
+                // The device may have counted tokens that nobody was given.
+                device.set_sampling(self.sampler.sampling(), self.sampler.adjustments())?;
+            }
+            device.choose(&[last], self.sampler.step(), false)?;
+        }
+        // Where a guess is due, what is in flight is waited for first: it says whether the guess still holds.
+        if proposed.is_empty() {
+            self.pace.fill(device, self.left)?;
+        }
+        let tokens = device.chosen().await?;
+        if let Some(each) = self.pace.collected(tokens.len()) {
+            self.lookup.plain(1, each);
+        }
+        self.take(tokens)
+    }
+
+    /// Takes tokens that the device chose.
+    fn take(&mut self, tokens: Vec<u32>) -> Result<()> {
+        for token in tokens {
+            if token as usize >= self.vocab_size {
+                return Err(nothing_to_choose());
+            }
+            self.sampler.record(token);
+            self.keep(Sampled { token, logprob: None, alternatives: Vec::new() });
+        }
+        Ok(())
+    }
+}
