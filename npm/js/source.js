@@ -3,7 +3,8 @@
 import { invalid, show } from "./errors.js";
 
 const HUB = "https://huggingface.co";
-const HUB_ID = /^[\w.-]+\/[\w.-]+$/;
+const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+const REVISION = /^[\w./-]+$/;
 
 /**
  * Turns a source into `{ kind: "url", name, url }` or `{ kind: "files", name, files: { name: File } }`.
@@ -25,7 +26,7 @@ function fromString(text) {
   if (/^https?:\/\//i.test(source) || /^\.{0,2}\//.test(source)) return fromUrl(parseUrl(source));
   // "org/name" or "org/name@revision"; a path of this site starts with "./" or "/".
   const [id, revision = "main", ...more] = source.split("@");
-  if (HUB_ID.test(id) && revision && more.length === 0) {
+  if (HUB_ID.test(id) && REVISION.test(revision) && more.length === 0) {
     const url = `${HUB}/${id}/resolve/${encodeURIComponent(revision)}/`;
     return { kind: "url", name: id, url };
   }
@@ -47,7 +48,7 @@ function fromUrl(given) {
   const url = new URL(given);
   if (!/^https?:$/.test(url.protocol)) throw invalid("source", `cannot load from ${url.protocol} addresses`);
   // People paste what the address bar shows: the page of a repository, not the folder of its files.
-  const page = url.href.match(/^https:\/\/(?:www\.)?huggingface\.co\/([\w.-]+\/[\w.-]+)(?:\/tree\/([^/?#]+))?\/?$/);
+  const page = url.href.match(/^https:\/\/(?:www\.)?huggingface\.co\/([\w.-]+\/[\w.-]+)(?:\/tree\/([^?#]+?))?\/?$/);
   if (page) return fromString(page[2] ? `${page[1]}@${decodeURIComponent(page[2])}` : page[1]);
   // A link to one of the files means its folder.
   url.pathname = url.pathname.replace(/[^/]+\.(json|safetensors|model)$/, "");

@@ -245,7 +245,8 @@ fn address(model: &str) -> Result<(String, String)> {
     let (path, query) = model.find('?').map_or((model, ""), |at| model.split_at(at));
     let path = path.trim_end_matches('/');
     // People paste what the browser shows: the page of a repository, not the folder of its files.
-    let page = path.strip_prefix(HUB).and_then(|rest| rest.strip_prefix('/'));
+    let on_hub = path.strip_prefix(HUB).or_else(|| path.strip_prefix("https://www.huggingface.co"));
+    let page = on_hub.and_then(|rest| rest.strip_prefix('/'));
     let files = page.map(|page| page.replacen("/tree/", "@", 1)).and_then(|page| files_on_hub(&page));
     Ok((files.unwrap_or_else(|| folder_of(path).to_owned()), query.to_owned()))
 }
@@ -312,35 +313,19 @@ fn failed(url: &str, error: &ureq::Error) -> Error {
 mod tests {
     use super::*;
 
+    /// The cases that `npm/js/source.js` is tested with.
     #[test]
-    fn names_and_pages_of_the_hub_stand_for_its_files() {
-        let files = "https://huggingface.co/org/model-1.5B/resolve/main";
-        for model in [
-            "org/model-1.5B",
-            "https://huggingface.co/org/model-1.5B",
-            "https://huggingface.co/org/model-1.5B/",
-            "https://huggingface.co/org/model-1.5B/tree/main",
-            "https://huggingface.co/org/model-1.5B/resolve/main/",
-        ] {
-            assert_eq!(address(model).unwrap(), (files.to_owned(), String::new()), "{model}");
-        }
-        for model in ["org/model@refs/pr/1", "https://huggingface.co/org/model/tree/refs/pr/1/"] {
-            let files = "https://huggingface.co/org/model/resolve/refs%2Fpr%2F1";
-            assert_eq!(address(model).unwrap().0, files, "{model}");
-        }
-        let file = "https://huggingface.co/org/model/resolve/v2/model.safetensors?download=true";
-        let files = "https://huggingface.co/org/model/resolve/v2";
-        assert_eq!(address(file).unwrap(), (files.to_owned(), "?download=true".to_owned()));
-        let (base, query) = address("http://localhost:1/a/?download=true#top").unwrap();
-        assert_eq!((base.as_str(), query.as_str()), ("http://localhost:1/a", "?download=true"));
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        for model in
-            ["", "model", "a/b/c", "../b", "file:///etc/passwd", "org/na me", "a/b@", "a/b@x y", "a/b@?"]
-        {
-            assert!(matches!(address(model), Err(Error::Request { .. })), "{model}");
+    fn addresses_stand_for_the_same_files_as_in_javascript() {
+        let cases = include_str!("../../../tests/addresses.json");
+        for case in serde_json::from_str::<Vec<serde_json::Value>>(cases).unwrap() {
+            let given = case["given"].as_str().unwrap();
+            match case["files"].as_str() {
+                Some(files) => {
+                    let query = case["query"].as_str().unwrap_or_default();
+                    assert_eq!(address(given).unwrap(), (files.to_owned(), query.to_owned()), "{given}");
+                }
+                None => assert!(matches!(address(given), Err(Error::Request { .. })), "{given}"),
+            }
         }
     }
 }
