@@ -142,7 +142,7 @@ impl Readbacks {
         self.free.pop().ok_or_else(|| {
             Error::device(
                 "more was submitted than can be read",
-                "This is a fault of the engine, please report it",
+                "This is a bug in mobilellm, please report it",
             )
         })
     }

@@ -217,7 +217,8 @@ impl State {
         if turns <= SAFE_TURNS || !info.short_loops {
             return Ok(());
         }
-        let has = format!("what {SAFE_TURNS} turns of a loop do: {} leaves longer ones early", info.adapter);
+        let has =
+            format!("loops of {SAFE_TURNS} iterations, because {} stops longer ones early", info.adapter);
         Err(Error::limit(what, needs, has, "Use another tier, or the CPU backend"))
     }
 
@@ -642,7 +643,7 @@ impl Recorder<'_> {
     }
 }
 
-const REPORT: &str = "This is a fault of the engine, please report it";
+const REPORT: &str = "This is a bug in mobilellm, please report it";
 
 /// A plan binds exactly what its shaders declare; anything else would reach the user as a driver's riddle.
 fn check_bindings(shader: &Shader, bound: &[(Binding, &Buffer)]) -> Result<()> {
