@@ -41,11 +41,11 @@ function words({ shape, weights, backend, adapter, load, prefill, decode, kernel
     starting(load),
     ...prefill.map(({ tokens, tokens_per_s }) => `prefill ${tokens}: ${tokens_per_s.toFixed(1)} tokens/s`),
     ...decode.map(({ context, tokens_per_s, bound }) => {
-      const reached = bound ? `, ${(100 * bound.reached).toFixed(0)} % of possible` : "";
+      const reached = bound ? `, ${(100 * bound.reached).toFixed(0)} % of the limit` : "";
       return `decode after ${context}: ${tokens_per_s.toFixed(1)} tokens/s${reached}`;
     }),
     ...kernels.map(({ rows, context, us }) => `${rows} token(s) after ${context}: ${(us / 1000).toFixed(2)} ms on the GPU`),
-    ...leftOut.map((what) => `left out: ${what}`),
+    ...leftOut.map((what) => `not measured: ${what}`),
   ].join("\n");
 }
 

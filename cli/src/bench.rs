@@ -1,4 +1,4 @@
-//! `mobilellm bench`: how fast a shape runs here.
+//! `mobilellm bench`: how fast a model shape runs on this device.
 
 use std::io::Write;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(flags: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Measures and prints one shape; JSON is one line each.
+/// Measures and prints one shape. JSON is one line per shape.
 fn report(
     flags: &Bench,
     name: &str,
@@ -62,7 +62,7 @@ fn report(
     Ok(())
 }
 
-/// What the flags name: a study's shapes, or one shape.
+/// The shapes that the flags name: those of a study, or one.
 fn shapes(flags: &Bench) -> Vec<Shape> {
     match &flags.study {
         None => vec![sized(flags.shape.clone(), &flags.size)],
@@ -89,7 +89,7 @@ fn machine() -> Machine {
     Machine { name: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()), system, threads }
 }
 
-/// The processor's name, where the system says it in a file.
+/// The name of the processor, on systems that have it in a file.
 fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
@@ -112,18 +112,18 @@ impl std::fmt::Display for Table<'_> {
         match &report.adapter {
             Some(adapter) => {
                 let (backend, tier) = (&adapter.backend, adapter.tier.name());
-                let tiles = if adapter.int8_tiles { ", prompts in 8-bit integers" } else { "" };
+                let tiles = if adapter.int8_tiles { ", 8-bit integer products for prefill" } else { "" };
                 writeln!(f, "on {} ({backend}, tier {tier}{tiles})", adapter.adapter)?;
             }
             None => writeln!(f, "on the CPU: {}, {} threads", report.machine.name, report.machine.threads)?,
         }
         if let Some(reason) = &report.fallback_reason {
-            writeln!(f, "because {reason}")?;
+            writeln!(f, "GPU not used: {reason}")?;
         }
         let load = report.load;
         writeln!(
             f,
-            "\ninit {:.0} ms, load {:.0} ms, prepare {:.0} ms, first token {:.1} ms",
+            "\nstart-up: open {:.0} ms, load {:.0} ms, prepare {:.0} ms, first token {:.1} ms",
             load.init_ms, load.load_ms, load.prepare_ms, load.first_token_ms
         )?;
         for prefill in &report.prefill {
@@ -136,13 +136,13 @@ impl std::fmt::Display for Table<'_> {
         for decode in &report.decode {
             write!(
                 f,
-                "decode at {:>4} {:>8.1} tokens/s   {:>9.3} ms a token",
+                "decode at {:>4} {:>8.1} tokens/s   {:>9.3} ms per token",
                 decode.context, decode.tokens_per_s, decode.ms_per_token
             )?;
             if let Some(bound) = decode.bound {
                 write!(
                     f,
-                    "   at best {:.3} (launches) or {:.3} (memory): {:.0} % reached",
+                    "   limits {:.3} (launches), {:.3} (memory): {:.0} % of the limit",
                     bound.launch_ms,
                     bound.memory_ms,
                     bound.reached * 100.0
@@ -153,7 +153,7 @@ impl std::fmt::Display for Table<'_> {
         if let Some(per_token) = report.decode.first().and_then(|decode| decode.per_token) {
             writeln!(
                 f,
-                "a token: {:.1} dispatches, {:.2} submits, {:.2} readbacks of {:.0} bytes, {:.2} writes",
+                "per token: {:.1} dispatches, {:.2} submits, {:.2} readbacks of {:.0} bytes, {:.2} writes",
                 per_token.dispatches,
                 per_token.submits,
                 per_token.readbacks,
@@ -164,7 +164,7 @@ impl std::fmt::Display for Table<'_> {
         if let Some(ceiling) = report.ceiling {
             writeln!(
                 f,
-                "the device: {:.2} us a dependent dispatch ({:.2} us to record), {:.0} us round trip, copies {:.1} GB/s",
+                "device limits: {:.2} us per dependent dispatch ({:.2} us to record), {:.0} us round trip, {:.1} GB/s copy bandwidth",
                 ceiling.dispatch_us,
                 ceiling.record_us,
                 ceiling.round_trip_us,
@@ -172,7 +172,11 @@ impl std::fmt::Display for Table<'_> {
             )?;
         }
         for table in &report.kernels {
-            writeln!(f, "\n{} token(s) after {}: {:.1} us on the GPU", table.rows, table.context, table.us)?;
+            writeln!(
+                f,
+                "\nkernels, {} token(s) after {}: {:.1} us on the GPU",
+                table.rows, table.context, table.us
+            )?;
             for time in &table.kernels {
                 let each = time.us / time.dispatches as f64;
                 writeln!(
@@ -183,7 +187,7 @@ impl std::fmt::Display for Table<'_> {
             }
         }
         for left_out in &report.left_out {
-            writeln!(f, "left out: {left_out}")?;
+            writeln!(f, "not measured: {left_out}")?;
         }
         writeln!(f)
     }

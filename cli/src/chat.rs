@@ -1,4 +1,4 @@
-//! `mobilellm chat`: a conversation in the terminal, whose caches are kept from turn to turn.
+//! `mobilellm chat`: a conversation in the terminal. The key/value cache is kept between messages.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::generate::options;
 use crate::load;
 use crate::output::{line, print};
 
-const HELP: &str = "Type a message. Ctrl-C stops an answer; Ctrl-D or /exit leaves.
-/clear forgets the conversation, /system TEXT changes what the model is told first, /retry answers again.";
+const HELP: &str = "Type a message and press Enter. Ctrl-C stops an answer; Ctrl-D or /exit ends the program.
+/clear deletes the conversation, /system TEXT sets the system prompt, /retry repeats the last answer, /help shows this text.";
 
 pub(crate) fn run(flags: &Chat) -> Result<()> {
     pollster::block_on(async {
@@ -51,12 +51,12 @@ struct Talk<'a> {
     session: Session,
     system: Option<String>,
     messages: Vec<Value>,
-    /// How many were begun.
+    /// Number of answers that were started.
     answers: u64,
     interrupted: Arc<AtomicBool>,
 }
 
-/// Sampling for models that recommend none.
+/// Sampling options for models that recommend none.
 fn lively() -> SamplerOptions {
     SamplerOptions { temperature: 0.7, top_p: 0.95, min_p: 0.05, ..SamplerOptions::default() }
 }
@@ -78,7 +78,7 @@ impl<'a> Talk<'a> {
         })
     }
 
-    /// Obeys one line; false leaves.
+    /// Runs one line of input. Returns false to end the program.
     async fn obey(&mut self, typed: &str) -> Result<bool> {
         match typed.split_once(' ').unwrap_or((typed, "")) {
             ("/exit" | "/quit", _) => return Ok(false),
@@ -90,7 +90,7 @@ impl<'a> Talk<'a> {
                     self.messages.pop();
                 }
                 if self.messages.is_empty() {
-                    line("There is nothing to answer yet.")?;
+                    line("There is nothing to answer yet. Type a message first.")?;
                 } else {
                     self.answer().await;
                 }
@@ -106,7 +106,7 @@ impl<'a> Talk<'a> {
         Ok(true)
     }
 
-    /// Answers the last message; what goes wrong is said, and the conversation goes on.
+    /// Answers the last message. An error is printed, and the conversation continues.
     async fn answer(&mut self) {
         match self.generate().await {
             Ok(text) => self.messages.push(json!({"role": "assistant", "content": text})),
@@ -122,7 +122,7 @@ impl<'a> Talk<'a> {
         let messages: Vec<Value> = system.chain(self.messages.iter().cloned()).collect();
         let prompt = self.engine.chat_prompt(&messages, &[], self.flags.plain)?;
         let mut options = options(&self.flags.sampling, self.engine.generation_config().sampler(lively()));
-        // Another seed for each answer, so that a second attempt is another one; the same ones in the next chat.
+        // Each answer has another seed, so that /retry gives another text. The seeds are the same in every chat.
         options.sampler.seed = options.sampler.seed.wrapping_add(self.answers);
         self.answers += 1;
         options.stop.extend(prompt.stop);
@@ -135,7 +135,7 @@ impl<'a> Talk<'a> {
                     print(&token.text)?;
                     text.push_str(&token.text);
                 }
-                Event::Done { finish_reason: FinishReason::Length, .. } => print(" [length]")?,
+                Event::Done { finish_reason: FinishReason::Length, .. } => print(" [token limit reached]")?,
                 Event::Prefill { .. } | Event::Done { .. } => {}
             }
             if self.interrupted.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! `mobilellm fidelity`: how far a run's predictions are from those of exact arithmetic, or of another checkpoint.
+//! `mobilellm fidelity`: compares predictions with those in 32-bit floats, or with those of another checkpoint.
 
 use std::fs;
 
@@ -71,8 +71,8 @@ pub(crate) fn table(report: &fidelity::Fidelity) -> String {
         ("99th percentile", format!("{:.5}", report.p99_kl)),
         ("largest KL", format!("{:.5}", report.max_kl)),
         ("same top token", format!("{:.2} %", 100.0 * report.top1_agreement)),
-        ("error of logits", format!("{:.2} %", 100.0 * report.logit_error)),
-        ("perplexity", format!("{:.3}, the reference {:.3}", report.perplexity, report.reference_perplexity)),
+        ("logit error", format!("{:.2} %", 100.0 * report.logit_error)),
+        ("perplexity", format!("{:.3}, reference {:.3}", report.perplexity, report.reference_perplexity)),
     ];
     rows.map(|(name, value)| format!("{name:<16} {value}")).join("\n")
 }

@@ -1,6 +1,6 @@
-//! What the command line accepts, and the help that teaches it.
+//! The flags of the command line. Their comments are the help text.
 
-#![allow(clippy::doc_markdown, reason = "these comments are the help text, which is no markdown")]
+#![allow(clippy::doc_markdown, reason = "these comments are the help text, which is not markdown")]
 
 use std::path::PathBuf;
 
@@ -17,9 +17,8 @@ use mobilellm::measure::fidelity::CHUNK;
 
 /// Run small Llama-shaped language models: MobileLLM, SmolLM2, Llama.
 ///
-/// A model is a folder or an address that holds config.json, a tokenizer and *.safetensors, as checkpoints lie on the
-/// Hugging Face hub; a hub name such as HuggingFaceTB/SmolLM2-135M-Instruct works too, with
-/// @REVISION where you want another than main.
+/// A model is a folder or a URL with config.json, a tokenizer and *.safetensors files, as on the Hugging Face hub. A hub
+/// name such as HuggingFaceTB/SmolLM2-135M-Instruct works too. Add @REVISION for a revision other than main.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -38,50 +37,51 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum Command {
     /// Continue a text, or answer one chat message.
     Generate(Generate),
-    /// Talk to a model; the conversation is kept until you leave.
+    /// Chat with a model in the terminal.
     Chat(Chat),
-    /// Write the logits of every position to a safetensors file.
+    /// Write the logits of every token to a safetensors file.
     Logits(Logits),
     /// Show the tokens of a text.
     Tokenize(Tokenize),
     /// Show the text of token ids.
     Detokenize(Detokenize),
-    /// Write a 4- or 8-bit copy of a checkpoint, in the layout that MLX reads.
+    /// Write a 4-bit or 8-bit copy of a checkpoint, in the format that MLX reads.
     Quantize(Quantize),
-    /// Say what a checkpoint is: shape, parameters, dtypes, memory, tokenizer.
+    /// Show facts about a checkpoint: shape, parameters, dtypes, memory, tokenizer.
     Inspect(Inspect),
-    /// Measure how far a run's predictions are from those of exact arithmetic, or of another checkpoint.
+    /// Measure accuracy: compare the predictions with those in 32-bit floats, or with those of another checkpoint.
     Fidelity(Fidelity),
-    /// Measure how fast a shape runs here, with random weights.
+    /// Measure speed on this device: prefill, decode, time to first token, and each GPU kernel.
     Bench(Bench),
 }
 
-/// Which model, and where it runs.
+/// The model and its backend.
 #[derive(Args)]
 pub(crate) struct ModelFlags {
-    /// Folder, http(s) address or hub name of the checkpoint.
+    /// Model folder, http(s) URL or Hugging Face hub name.
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
-    /// Where to compute; auto takes a hardware GPU where there is one.
+    /// Backend; auto uses the GPU if there is a hardware GPU, else the CPU.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Backend,
-    /// How to hold the weights; auto keeps what the checkpoint has, and 8 bits for large float checkpoints.
+    /// Number format of the weights in memory; auto keeps the format of the checkpoint, but uses 8 bits for large float
+    /// checkpoints.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) weights: Weights,
-    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the adapter has].
+    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the GPU supports].
     #[arg(long, value_name = "TIER", value_parser = tier)]
     pub(crate) tier: Option<Tier>,
-    /// Multiply prompts in 8-bit integers on the GPU where weights have 4 or 8 bits; auto measures whether it is faster,
-    /// so that only on and off give the same text on every start.
+    /// Use 8-bit integer products for prefill on the GPU, for weights of 4 or 8 bits. auto measures which is faster, so its
+    /// choice may change between starts, and the text with it; on and off always give the same text.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) int8_tiles: Int8Tiles,
     /// Ignore a field of config.json that the engine does not know and would refuse; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) ignore_config_field: Vec<String>,
-    /// Tokens that the context holds [default: the model's, at most 4096].
+    /// Maximum context in tokens [default: the maximum of the model, at most 4096].
     #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
     pub(crate) context: Option<usize>,
-    /// Show no progress.
+    /// Do not show progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -116,23 +116,23 @@ pub(crate) enum Weights {
 /// How tokens are chosen.
 #[derive(Args)]
 pub(crate) struct SamplingFlags {
-    /// Stop after this many tokens [default: until the model ends or the context is full].
+    /// Maximum number of tokens to generate [default: until the model ends its text or the context is full].
     #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
     pub(crate) max_tokens: Option<usize>,
-    /// 0 always takes the likeliest token; higher is more varied [default: 0; `mobilellm chat` does as the
-    /// model recommends].
+    /// 0 always chooses the most likely token; higher values give more varied text [default: 0; in `mobilellm chat`: the
+    /// recommendation of the model].
     #[arg(long, value_name = "T", value_parser = within(0.0, 100.0), allow_negative_numbers = true)]
     pub(crate) temperature: Option<f32>,
-    /// Choose among the likeliest tokens that together reach this probability; 1 is off.
+    /// Choose from the smallest set of most likely tokens whose probabilities sum to at least this value; 1 is off.
     #[arg(long, value_name = "P", value_parser = within(0.0, 1.0), allow_negative_numbers = true)]
     pub(crate) top_p: Option<f32>,
-    /// Choose among this many of the likeliest tokens; 0 is off.
+    /// Choose from this many of the most likely tokens; 0 is off.
     #[arg(long, value_name = "K", value_parser = whole(0, u32::MAX))]
     pub(crate) top_k: Option<usize>,
-    /// Choose among tokens at least this likely relative to the likeliest; 0 is off.
+    /// Choose from tokens whose probability is at least this value times that of the most likely token; 0 is off.
     #[arg(long, value_name = "P", value_parser = within(0.0, 1.0), allow_negative_numbers = true)]
     pub(crate) min_p: Option<f32>,
-    /// Make tokens that were seen before less likely; 1 is off.
+    /// Make tokens that already occurred less likely; 1 is off.
     #[arg(long, value_name = "R", value_parser = within(0.01, 100.0), allow_negative_numbers = true)]
     pub(crate) repetition_penalty: Option<f32>,
     /// Subtract this from a token's logit for each time it was generated; 0 is off.
@@ -141,14 +141,14 @@ pub(crate) struct SamplingFlags {
     /// Subtract this from a token's logit once it was generated; 0 is off.
     #[arg(long, value_name = "F", value_parser = within(-100.0, 100.0), allow_negative_numbers = true)]
     pub(crate) presence_penalty: Option<f32>,
-    /// Same seed, same text [default: another one every time].
+    /// Random seed; the same seed gives the same text [default: a new seed every time].
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
-    /// End where this text comes; may be given several times.
+    /// Stop at this string; may be given several times.
     #[arg(long, value_name = "STR", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     pub(crate) stop: Vec<String>,
-    /// Guess several tokens at once where the text repeats itself: it changes no output, and "auto" does it while it is
-    /// faster.
+    /// Speculative decoding: guess several tokens at once where the text repeats itself, and check them. It never changes
+    /// the output. auto does it while it is faster.
     #[arg(long, value_name = "WHEN", value_parser = ["auto", "on", "off"], default_value = "auto")]
     speculate: String,
 }
@@ -159,7 +159,7 @@ impl SamplingFlags {
     }
 }
 
-/// Reads a number of a range; outside of it is wrong usage, known before the model is loaded.
+/// Parses a number in a range. Other numbers are wrong usage, reported before the model is loaded.
 fn within(low: f32, high: f32) -> impl Fn(&str) -> Result<f32, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if (low..=high).contains(&number) => Ok(number),
@@ -167,19 +167,22 @@ fn within(low: f32, high: f32) -> impl Fn(&str) -> Result<f32, String> + Clone {
     }
 }
 
-/// Reads a whole number of a range.
+/// Parses a whole number in a range.
 fn whole(low: u32, high: u32) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(u64::from(low)..=u64::from(high))
 }
 
 fn tier(name: &str) -> Result<Tier, String> {
     let names: Vec<_> = Tier::ALL.iter().map(|tier| tier.name()).collect();
-    Tier::from_name(name).ok_or(format!("it is one of {}", names.join(", ")))
+    Tier::from_name(name).ok_or(format!("it must be one of {}", names.join(", ")))
 }
 
 fn study(name: &str) -> Result<Study, String> {
     let names: Vec<_> = studies().iter().map(|study| study.name).collect();
-    studies().into_iter().find(|study| study.name == name).ok_or(format!("it is one of {}", names.join(", ")))
+    studies()
+        .into_iter()
+        .find(|study| study.name == name)
+        .ok_or(format!("it must be one of {}", names.join(", ")))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -195,18 +198,18 @@ pub(crate) struct Generate {
     pub(crate) model: ModelFlags,
     #[command(flatten)]
     pub(crate) text: GenerateText,
-    /// What the model is told before the message; with --chat.
+    /// System prompt: the model reads it before the message; needs --chat.
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt", allow_hyphen_values = true)]
     pub(crate) system: Option<String>,
-    /// Chat with a model that has no template, as "User: ... Assistant: ..."; with --chat.
+    /// Format the chat as "User: ... Assistant: ...", for models without a chat template; needs --chat.
     #[arg(long, conflicts_with = "prompt")]
     pub(crate) plain: bool,
-    /// Functions that the model may call: a JSON list of tools in OpenAI's form; with --chat.
+    /// File with the functions that the model may call: a JSON list of tools in the format of OpenAI's API; needs --chat.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "plain"])]
     pub(crate) tools: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
-    /// Log-probabilities of the chosen tokens and of this many alternatives, in the JSON.
+    /// Add log-probabilities to the JSON: of each chosen token, and of this many alternatives.
     #[arg(long, value_name = "N", requires = "json", value_parser = whole(0, MAX_LOGPROBS as u32))]
     pub(crate) logprobs: Option<usize>,
     /// Print one JSON object at the end instead of streaming text.
@@ -229,10 +232,10 @@ pub(crate) struct GenerateText {
 pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) model: ModelFlags,
-    /// What the model is told before the conversation.
+    /// System prompt: the model reads it before the conversation.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) system: Option<String>,
-    /// Chat with a model that has no template, as "User: ... Assistant: ...".
+    /// Format the chat as "User: ... Assistant: ...", for models without a chat template.
     #[arg(long)]
     pub(crate) plain: bool,
     #[command(flatten)]
@@ -246,20 +249,20 @@ pub(crate) struct Logits {
     /// Token ids, separated by commas.
     #[arg(long, value_name = "IDS", value_delimiter = ',', required = true)]
     pub(crate) tokens: Vec<u32>,
-    /// The file to write: tensor `logits`, f32 [n_tokens, vocab_size].
+    /// File to write: one tensor `logits`, f32, of shape [n_tokens, vocab_size].
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct Tokenize {
-    /// Folder, http(s) address or hub name of the checkpoint.
+    /// Model folder, http(s) URL or Hugging Face hub name.
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
-    /// The text.
+    /// The text to tokenize.
     #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
-    /// Leave out the special tokens that the tokenizer would add.
+    /// Do not add special tokens.
     #[arg(long)]
     pub(crate) no_special: bool,
     /// Print {"ids": [...], "tokens": [...]}.
@@ -269,13 +272,13 @@ pub(crate) struct Tokenize {
 
 #[derive(Args)]
 pub(crate) struct Detokenize {
-    /// Folder, http(s) address or hub name of the checkpoint.
+    /// Model folder, http(s) URL or Hugging Face hub name.
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     /// Token ids, separated by commas or spaces.
     #[arg(value_delimiter = ',', required = true)]
     pub(crate) ids: Vec<u32>,
-    /// Leave out special tokens.
+    /// Leave special tokens out of the text.
     #[arg(long)]
     pub(crate) skip_special: bool,
     /// Print {"text": ...}.
@@ -285,36 +288,36 @@ pub(crate) struct Detokenize {
 
 #[derive(Args)]
 pub(crate) struct Quantize {
-    /// The float checkpoint: folder, http(s) address or hub name.
+    /// The float checkpoint: folder, http(s) URL or hub name.
     pub(crate) source: String,
-    /// The folder to make; it must not exist or be empty.
+    /// The folder to write; it must be empty or must not exist.
     pub(crate) destination: PathBuf,
-    /// Bits a weight.
+    /// Bits per weight.
     #[arg(long, value_parser = ["4", "8"], default_value = "4")]
     pub(crate) bits: String,
-    /// Columns that share a scale and a bias.
+    /// Number of columns in a group; each group has one scale and one bias.
     #[arg(long, value_parser = ["32", "64", "128"], default_value = "64")]
     pub(crate) group_size: String,
-    /// Other bits for a module and all below it, such as model.embed_tokens=8, model.layers.0=8:32 (with a group of its
-    /// own) or lm_head=none; may be given several times.
+    /// Other bits for a module and everything below it: model.embed_tokens=8, or model.layers.0=8:32 with its own group
+    /// size, or lm_head=none to keep it in floats. May be given several times.
     #[arg(long, value_name = "MODULE=BITS")]
     pub(crate) r#override: Vec<Override>,
-    /// Largest file, in MiB.
+    /// Maximum size of a weights file, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_shard_size: u64,
-    /// Do not compare the copy's predictions with the source's at the end.
+    /// Do not compare the predictions of the copy with those of the source at the end.
     #[arg(long)]
     pub(crate) no_check: bool,
-    /// Show no progress.
+    /// Do not show progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Inspect {
-    /// Folder, http(s) address or hub name of the checkpoint.
+    /// Model folder, http(s) URL or Hugging Face hub name.
     pub(crate) model: String,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -323,85 +326,86 @@ pub(crate) struct Inspect {
 pub(crate) struct Fidelity {
     #[command(flatten)]
     pub(crate) model: ModelFlags,
-    /// What to compare with: f32, the same weights multiplied in single precision, or another checkpoint with the same
-    /// tokenizer (folder, http(s) address or hub name), computed in single precision on the CPU.
+    /// Reference to compare with: f32 (the same weights, computed in 32-bit floats), or another checkpoint with the same
+    /// tokenizer (folder, http(s) URL or hub name), computed in 32-bit floats on the CPU.
     #[arg(long, value_name = "f32|DIR|URL", default_value = "f32")]
     pub(crate) against: String,
-    /// The text to compare on [default: a built-in one of some 900 tokens].
+    /// File with the text to compare on [default: a built-in text of about 900 tokens].
     #[arg(long, value_name = "FILE")]
     pub(crate) text: Option<PathBuf>,
-    /// Tokens that are read in one go, each chunk by itself.
+    /// Tokens per chunk; each chunk is read separately.
     #[arg(long, value_name = "N", value_parser = whole(2, u32::MAX), default_value_t = CHUNK)]
     pub(crate) chunk: usize,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// mobilellm-125m, -ls-125m, -350m, -ls-350m, -600m, -1b, -1.5b, smollm2-135m, or LAYERSxHIDDEN such as 12x768.
+    /// Model shape: mobilellm-125m, -ls-125m, -350m, -ls-350m, -600m, -1b, -1.5b, smollm2-135m, or LAYERSxHIDDEN such as
+    /// 12x768.
     #[arg(long, value_name = "SHAPE", value_parser = Shape::parse, default_value = "mobilellm-125m")]
     pub(crate) shape: Shape,
     #[command(flatten)]
     pub(crate) size: SizeFlags,
-    /// Measure the shapes of a study instead: layer-sharing or depth.
+    /// Measure all shapes of a study instead: layer-sharing or depth.
     #[arg(long, value_name = "NAME", value_parser = study, conflicts_with_all = ["shape", "model"])]
     pub(crate) study: Option<Study>,
-    /// Measure a checkpoint instead of random weights: folder, http(s) address or hub name.
+    /// Measure a checkpoint instead of random weights: folder, http(s) URL or hub name.
     #[arg(long, short, value_name = "DIR|URL", conflicts_with = "shape")]
     pub(crate) model: Option<String>,
-    /// Where to compute; auto takes a hardware GPU where there is one.
+    /// Backend; auto uses the GPU if there is a hardware GPU, else the CPU.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) backend: Backend,
-    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the adapter has].
+    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the GPU supports].
     #[arg(long, value_name = "TIER", value_parser = tier)]
     pub(crate) tier: Option<Tier>,
-    /// Multiply prompts in 8-bit integers on the GPU where weights have 4 or 8 bits; auto measures whether it is faster.
+    /// Use 8-bit integer products for prefill on the GPU, for weights of 4 or 8 bits; auto measures which is faster.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) int8_tiles: Int8Tiles,
-    /// How to hold the weights.
+    /// Number format of the weights in memory.
     #[arg(long, value_enum, default_value = "q4")]
     pub(crate) weights: Weights,
-    /// Lengths of the prompts, separated by commas.
+    /// Prompt lengths for the prefill measurement, in tokens, separated by commas.
     #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = whole(1, u32::MAX), default_value = "128,512,1024")]
     pub(crate) prefill: Vec<usize>,
-    /// Tokens to write.
+    /// Tokens to decode.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = whole(1, u32::MAX))]
     pub(crate) decode: usize,
-    /// Tokens of the long context to write them after.
+    /// Length of the long context for the decode measurement, in tokens.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = whole(1, u32::MAX))]
     pub(crate) context: usize,
-    /// Run everything so often, and report the median.
+    /// Number of runs of each measurement; the median is reported.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(1, u32::MAX))]
     pub(crate) repeat: usize,
-    /// Seconds that any one run may take; what would take longer is cut short or left out.
+    /// Time limit of one run, in seconds; a measurement that would take longer is shortened or left out.
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0, value_parser = seconds)]
     pub(crate) limit: f64,
-    /// Print one JSON object a shape, each on a line of its own.
+    /// Print one JSON object per shape, one per line.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show no progress.
+    /// Do not show progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
-/// Sizes that differ from the named shape's.
+/// Sizes that replace those of the named shape.
 #[derive(Args)]
 pub(crate) struct SizeFlags {
-    /// Query heads; they divide the width.
+    /// Number of query heads; it must divide the hidden size.
     #[arg(long, value_name = "N")]
     pub(crate) heads: Option<usize>,
-    /// Key/value heads; they divide the query heads.
+    /// Number of key/value heads; it must divide the number of query heads.
     #[arg(long, value_name = "N")]
     pub(crate) kv_heads: Option<usize>,
-    /// Width of the gated feed-forward activation.
+    /// Feed-forward width.
     #[arg(long, value_name = "N")]
     pub(crate) ffn: Option<usize>,
-    /// Tokens in the vocabulary.
+    /// Number of tokens in the vocabulary.
     #[arg(long, value_name = "N")]
     pub(crate) vocab: Option<usize>,
-    /// Run each block twice in a row.
+    /// Run each block twice in a row (layer sharing).
     #[arg(long)]
     pub(crate) layer_sharing: bool,
 }

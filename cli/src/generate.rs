@@ -13,7 +13,7 @@ use crate::output::{line, print};
 use crate::{load, tools};
 
 pub(crate) fn run(flags: &Generate) -> Result<()> {
-    // What is wrong with a small file is known before a large one is read.
+    // Errors in this small file are reported before the model is loaded.
     let tools = flags.tools.as_deref().map(tools::read).transpose()?.unwrap_or_default();
     pollster::block_on(async {
         let loaded = load::engine(&flags.model, true).await?;
@@ -58,7 +58,7 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
     })
 }
 
-/// What the flags say; what they leave open is as usual, and the seed another one every time.
+/// The options that the flags set. The others are those of `usual`; the seed is random.
 pub(crate) fn options(flags: &SamplingFlags, usual: SamplerOptions) -> GenerateOptions {
     GenerateOptions {
         sampler: SamplerOptions {
@@ -69,7 +69,7 @@ pub(crate) fn options(flags: &SamplingFlags, usual: SamplerOptions) -> GenerateO
             repetition_penalty: flags.repetition_penalty.unwrap_or(usual.repetition_penalty),
             frequency_penalty: flags.frequency_penalty.unwrap_or(usual.frequency_penalty),
             presence_penalty: flags.presence_penalty.unwrap_or(usual.presence_penalty),
-            // No more bits than survive in the JSON of every reader.
+            // 53 bits: every JSON reader keeps them exactly.
             seed: flags.seed.unwrap_or_else(|| RandomState::new().hash_one(0) >> 11),
             ..usual
         },
@@ -80,7 +80,7 @@ pub(crate) fn options(flags: &SamplingFlags, usual: SamplerOptions) -> GenerateO
     }
 }
 
-/// What a generation brought, gathered.
+/// The collected events of a generation.
 #[derive(Default)]
 struct Answer {
     text: String,

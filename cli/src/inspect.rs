@@ -1,4 +1,4 @@
-//! `mobilellm inspect`: what a checkpoint is, from its configuration and headers; no weight is read.
+//! `mobilellm inspect`: facts about a checkpoint, from its configuration and the headers of its files. It reads no weights.
 
 use anyhow::Result;
 use indicatif::HumanBytes;
@@ -20,7 +20,7 @@ pub(crate) fn run(flags: &Inspect) -> Result<()> {
     Ok(())
 }
 
-/// A line for each fact.
+/// One line per fact.
 fn table(i: &Inspection) -> String {
     let mut facts = Vec::new();
     let mut fact = |name: &str, value: String| facts.push(format!("{name:<16} {value}"));
@@ -29,18 +29,18 @@ fn table(i: &Inspection) -> String {
     fact("checkpoint", i.location.clone());
     fact("architecture", format!("{}, {} layers{runs}", i.model_type, i.num_hidden_layers));
     fact("hidden", format!("{}, feed-forward {}", i.hidden_size, i.intermediate_size));
-    fact("heads", format!("{} of {}, {} key/value heads", i.num_heads, i.head_dim, i.num_kv_heads));
+    fact("heads", format!("{} of width {}, {} key/value heads", i.num_heads, i.head_dim, i.num_kv_heads));
     fact("vocabulary", format!("{} tokens, embedding {tied}", i.vocab_size));
     fact("context", format!("{} positions", i.max_position_embeddings));
     fact("rotary", format!("theta {}, scaling {}", i.rope_theta, i.rope_scaling));
     let p = &i.parameters;
-    fact("parameters", format!("{}: embedding {}, each layer {}", p.total, p.embedding, p.per_layer));
+    fact("parameters", format!("{} (embedding {}, each layer {})", p.total, p.embedding, p.per_layer));
     for (dtype, stored) in &i.dtypes {
         fact(dtype, format!("{} tensors, {}", stored.tensors, HumanBytes(stored.bytes)));
     }
     fact("quantization", i.quantization.clone().unwrap_or_else(|| "none".to_owned()));
     fact("weights", format!("{} in {} file(s)", HumanBytes(i.bytes), i.files.len()));
-    fact("cache", format!("{} a token at half precision", HumanBytes(i.kv_bytes_per_token as u64)));
+    fact("cache", format!("{} per token in f16", HumanBytes(i.kv_bytes_per_token as u64)));
     fact("tokenizer", i.tokenizer.unwrap_or("none").to_owned());
     fact("chat template", i.chat_template.unwrap_or("none").to_owned());
     for tensor in &i.surplus {

@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
     pub(crate) load_ms: f64,
 }
 
-/// Whether that is an address, or a name on the hub.
+/// Whether this is a URL, or a name on the hub.
 pub(crate) fn is_remote(model: &str) -> bool {
     is_address(model) || is_on_hub(model)
 }
@@ -37,11 +37,11 @@ fn is_on_hub(model: &str) -> bool {
     !Path::new(model).exists() && is_hub_name(model)
 }
 
-/// A folder, an http(s) address, or the name of a repository on the hub.
+/// The source for a folder, an http(s) URL, or a repository name on the hub.
 pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
     if is_on_hub(model) && !is_address(model) {
-        // Nobody should go to the network by a slip of the fingers and not know it.
-        eprintln!("There is no folder {model} here: looking for it on the Hugging Face hub.");
+        // A typing mistake must not cause a download without a notice.
+        eprintln!("There is no folder {model} here. Looking for it on the Hugging Face hub.");
     }
     if is_remote(model) {
         return Ok(Box::new(HttpSource::new(model, PATIENCE)?));
@@ -49,7 +49,7 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
     Ok(Box::new(DirectorySource::new(model)?))
 }
 
-/// Loads what the flags say; `needs_text` refuses a checkpoint without a tokenizer at once.
+/// Loads the model that the flags name. With `needs_text`, a checkpoint without a tokenizer is an error at once.
 pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loaded> {
     let options = LoadOptions {
         backend: flags.backend.into(),
@@ -79,7 +79,7 @@ pub(crate) async fn with_progress(model: &str, quiet: bool, options: LoadOptions
     Ok(Loaded { engine: engine?, load_ms: start.elapsed().as_secs_f64() * 1e3 })
 }
 
-/// Loads only what concerns text.
+/// Loads only the tokenizer.
 pub(crate) async fn tokenizer(model: &str) -> Result<Tokenizer> {
     let source = source(model)?;
     let cancel = Cancel::default();
@@ -96,7 +96,7 @@ pub(crate) fn progress_bar(quiet: bool) -> ProgressBar {
     bar
 }
 
-/// Shows bytes of bytes, speed and tensors.
+/// Shows bytes, speed, remaining time and tensors.
 pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
     if let (Some(total), None) = (progress.total_bytes, bar.length()) {
         let style = "{spinner} {bar:30} {bytes} of {total_bytes} at {bytes_per_sec}, {eta} left  {msg}";

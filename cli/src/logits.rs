@@ -1,4 +1,4 @@
-//! `mobilellm logits`: every position's logits, for comparing with other software.
+//! `mobilellm logits`: the logits of every token, to compare with other software.
 
 use anyhow::Result;
 use mobilellm::Error;
@@ -25,7 +25,11 @@ pub(crate) fn run(flags: &Logits) -> Result<()> {
         let bytes: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
         let view = TensorView::new(Dtype::F32, vec![flags.tokens.len(), vocab_size], &bytes)?;
         safetensors::serialize_to_file([("logits", view)], None, &flags.out).map_err(|error| {
-            Error::write(flags.out.display(), error, "Look at the folder and at the disk")
+            Error::write(
+                flags.out.display(),
+                error,
+                "Check that the folder exists and that the disk has space",
+            )
         })?;
         Ok(())
     })

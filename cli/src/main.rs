@@ -1,6 +1,6 @@
-//! `mobilellm`: the engine on the command line. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! `mobilellm`: the engine on the command line. Exit codes: 0 success, 1 failure, 2 wrong usage.
 
-#![deny(clippy::print_stdout, reason = "it panics when the reader has left; `output` does not")]
+#![deny(clippy::print_stdout, reason = "it panics when the reader has closed the pipe; `output` does not")]
 
 mod bench;
 mod chat;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         .init();
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
-        // A reader that closed the pipe has seen enough.
+        // The reader, such as `head`, closed the pipe. That is not a failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -1,8 +1,8 @@
-//! Standard output, whose reader may leave at any time: that is no panic but an error, which `main` knows.
+//! Standard output. Its reader may close the pipe at any time: that is an error, which `main` handles, and not a panic.
 
 use std::io::{Result, Write};
 
-/// Writes text at once, so that it streams.
+/// Writes text and flushes, so that it appears at once.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

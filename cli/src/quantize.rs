@@ -1,4 +1,4 @@
-//! `mobilellm quantize`: a 4- or 8-bit copy of a checkpoint, in the layout that MLX reads.
+//! `mobilellm quantize`: writes a 4-bit or 8-bit copy of a checkpoint, in the format that MLX reads.
 
 use anyhow::Result;
 use indicatif::HumanBytes;
@@ -29,7 +29,10 @@ pub(crate) fn run(flags: &Quantize) -> Result<()> {
     bar.finish_and_clear();
     let report = report?;
     for module in &report.indivisible {
-        eprintln!("{module} is as it was: a group of {} does not divide its rows", flags.group_size);
+        eprintln!(
+            "{module} is not quantised: its row length is not a multiple of the group size {}",
+            flags.group_size
+        );
     }
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
@@ -45,20 +48,20 @@ pub(crate) fn run(flags: &Quantize) -> Result<()> {
     if flags.no_check { Ok(()) } else { pollster::block_on(check(flags)) }
 }
 
-/// Says how far the copy's predictions are from its source's. The copy is made by then, so what stands in the way of that is no error.
+/// Compares the predictions of the copy with those of its source. The copy is complete, so a problem here is only reported.
 async fn check(flags: &Quantize) -> Result<()> {
     let copy = flags.destination.display();
     let later = format!("mobilellm fidelity --model {copy} --against {}", flags.source);
     if load::is_remote(&flags.source) {
         eprintln!(
-            "The copy was not compared with its source, which would be downloaded again. To compare them:\n  {later}"
+            "The copy was not compared with its source, because the source would be downloaded again. To compare them, run:\n  {later}"
         );
         return Ok(());
     }
     match compare(flags).await {
         Ok(report) => Ok(line(fidelity::table(&report))?),
         Err(error) => {
-            eprintln!("The copy was not compared with its source: {error:#}");
+            eprintln!("The copy is complete, but it could not be compared with its source: {error:#}");
             Ok(())
         }
     }

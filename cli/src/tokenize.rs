@@ -1,4 +1,4 @@
-//! `mobilellm tokenize` and `detokenize`: what the tokenizer does, without the weights.
+//! `mobilellm tokenize` and `detokenize`: they use only the tokenizer and read no weights.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The functions that a model may call, read from a file that a user names.
+//! Reads the functions that a model may call from a file.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail, ensure};
 use mobilellm::engine::{Engine, Prompt};
 use serde_json::Value;
 
-/// Bytes that the file may have: far more than any context holds.
+/// Maximum size of the file in bytes: far more than fits into any context.
 const LIMIT: u64 = 1 << 20;
 
 /// Reads a JSON list of tools in OpenAI's form, `{"type": "function", "function": {"name", "description",
-/// "parameters"}}`; whatever is not one is refused by its place in the list.
+/// "parameters"}}`. An error names the position of the wrong tool in the list.
 pub(crate) fn read(path: &Path) -> Result<Vec<Value>> {
     parse(path).with_context(|| format!("--tools {}", path.display()))
 }
@@ -20,11 +20,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Value>> {
 fn parse(path: &Path) -> Result<Vec<Value>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= LIMIT, "the file is larger than {LIMIT} bytes");
-    let Value::Array(tools) = serde_json::from_slice(&bytes).context("this is no JSON")? else {
+    ensure!(bytes.len() as u64 <= LIMIT, "the file is larger than {LIMIT} bytes; offer fewer functions");
+    let Value::Array(tools) = serde_json::from_slice(&bytes).context("the file is not valid JSON")? else {
         bail!("it must be a JSON list of tools, such as [{{\"type\": \"function\", \"function\": {{...}}}}]");
     };
-    ensure!(!tools.is_empty(), "the list is empty; leave out --tools to offer no function");
+    ensure!(!tools.is_empty(), "the list is empty; to offer no functions, leave out --tools");
     for (index, tool) in tools.iter().enumerate() {
         check(tool).with_context(|| format!("[{index}]"))?;
     }
@@ -45,17 +45,17 @@ fn check(tool: &Value) -> Result<()> {
     let parameters = &function["parameters"];
     ensure!(
         parameters.is_null() || parameters.is_object(),
-        "function.parameters must be a JSON schema, which is an object, not {parameters}"
+        "function.parameters must be a JSON schema (an object), not {parameters}"
     );
     Ok(())
 }
 
-/// Refuses a model whose template says the same with tools as without: it would answer as if there were none.
+/// Refuses a model whose chat template ignores tools: the prompt is the same with and without them.
 pub(crate) fn check_template(engine: &Engine, messages: &[Value], with_tools: &Prompt) -> Result<()> {
     let without = engine.chat_prompt(messages, &[], false)?;
     ensure!(
         without.tokens != with_tools.tokens,
-        "--tools: this model's chat template has no place for tools; leave them out, or take another model"
+        "--tools: the chat template of this model does not support tools. Leave out --tools, or use another model"
     );
     Ok(())
 }

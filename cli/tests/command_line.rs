@@ -308,8 +308,8 @@ fn a_file_of_tools_that_is_none_is_refused_before_the_model_is_looked_for() {
     let deep = format!("{}{}", "[".repeat(4000), "]".repeat(4000));
     let huge = format!("[{}]", " ".repeat(1 << 20));
     for (content, problem) in [
-        ("", "no JSON"),
-        ("[{]", "no JSON"),
+        ("", "not valid JSON"),
+        ("[{]", "not valid JSON"),
         (&deep, "recursion limit"),
         (&huge, "larger than 1048576 bytes"),
         (r#"{"type": "function"}"#, "must be a JSON list"),
@@ -349,7 +349,7 @@ fn a_template_without_a_place_for_tools_says_so() {
         ["generate", "--model", &checkpoint("chat"), "--backend", "cpu", "--chat", "Hi", "--tools", path];
     let (code, message) = failure(&chat);
     assert_eq!(code, Some(1));
-    assert!(message.contains("no place for tools"), "{message}");
+    assert!(message.contains("does not support tools"), "{message}");
 }
 
 fn tools_file(content: &str) -> tempfile::NamedTempFile {

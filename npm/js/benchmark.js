@@ -1,10 +1,10 @@
-// Measuring: how fast a shape runs here, with random weights that are made on the spot.
+// The benchmark: how fast a model shape runs on this device, with random weights.
 
 import { Channel } from "./channel.js";
 import { BACKENDS, WEIGHTS, maybe, oneOf, positive } from "./engine.js";
 import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
 
-/** Measures one shape in a worker of its own, which aborting ends at once. */
+/** Measures one shape in a new worker. Aborting ends the worker at once. */
 export async function benchmark(options = {}) {
   const { onProgress, signal, ...settings } = options;
   const checkedSettings = checked(settings);
@@ -20,7 +20,7 @@ export async function benchmark(options = {}) {
   }
 }
 
-/** The shapes of the family, the studies made of them, and the tiers that an adapter may have. */
+/** The named shapes, the studies that compare them, and the tiers of GPU kernels. */
 export async function benchmarkChoices() {
   const channel = new Channel();
   try {
@@ -30,12 +30,12 @@ export async function benchmarkChoices() {
   }
 }
 
-/** Frees the worker with all that it holds. */
+/** Ends the worker and frees its memory. */
 function close(channel) {
-  channel.end(new MobileLLMError("closed", "the measurement is over"));
+  channel.end(new MobileLLMError("closed", "the benchmark has ended; call benchmark() again"));
 }
 
-/** The settings that the worker needs, checked by name and value. */
+/** Checks the names and values of the settings, and returns those that the worker needs. */
 function checked(settings) {
   const {
     shape = "mobilellm-125m",
@@ -51,13 +51,13 @@ function checked(settings) {
     ...rest
   } = settings;
   const [unknown] = Object.keys(rest);
-  if (unknown) throw invalid(unknown, "is not an option of benchmark");
+  if (unknown) throw invalid(unknown, "is not an option of benchmark(); see BenchmarkOptions in index.d.ts");
   oneOf("backend", backend, BACKENDS);
   oneOf("weights", weights, WEIGHTS);
   maybe("int8Tiles", int8Tiles);
-  if (!Array.isArray(prefill)) throw invalid("prefill", `must be an array of lengths, not ${show(prefill)}`);
+  if (!Array.isArray(prefill)) throw invalid("prefill", `must be an array of prompt lengths, such as [128, 512], not ${show(prefill)}`);
   for (const [name, value] of Object.entries({ decode, context, repeats })) positive(name, value);
   for (const length of prefill) positive("prefill", length);
-  if (!(typeof limit === "number" && limit > 0)) throw invalid("limit", `must be a number of seconds, not ${show(limit)}`);
+  if (!(typeof limit === "number" && limit > 0)) throw invalid("limit", `must be a positive number of seconds, not ${show(limit)}`);
   return { shape, backend, weights, tier, int8Tiles, prefill, decode, context, repeats, limit };
 }

@@ -1,8 +1,8 @@
-// Calls into the worker: each has an id, may send events while it runs, and can be cancelled.
+// Calls to the worker. Each call has an id, may send events while it runs, and can be cancelled.
 
 import { MobileLLMError, cancelled, workerFailed } from "./errors.js";
 
-/** The main thread's end. */
+/** The end of the channel on the main thread. */
 export class Channel {
   #worker;
   #calls = new Map();
@@ -10,7 +10,7 @@ export class Channel {
   #ended = null;
 
   constructor() {
-    // This form is what bundlers look for; it is also plain JavaScript.
+    // Bundlers recognise this form. It also works without a bundler.
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "mobilellm" });
     this.#worker.onmessage = ({ data }) => this.#receive(data);
     this.#worker.onerror = (event) => this.end(workerFailed("engine", event));
@@ -19,8 +19,8 @@ export class Channel {
   /**
    * Calls a method of the worker.
    *
-   * `onEvent` gets what the call reports while it runs. When `signal` aborts, the worker is told, and the promise
-   * settles when it has stopped. `transfer` lists the parts of `params` that the worker gets for itself.
+   * `onEvent` receives the events of the call while it runs. When `signal` aborts, the worker is asked to stop, and the
+   * promise settles when it has stopped. `transfer` lists the parts of `params` that are transferred to the worker.
    */
   call(method, params, { onEvent, signal, transfer = [] } = {}) {
     if (this.#ended) return Promise.reject(this.#ended);
@@ -33,7 +33,7 @@ export class Channel {
     return promise.finally(() => signal?.removeEventListener("abort", abort));
   }
 
-  /** Stops the worker at once; what was still running fails with `error`. */
+  /** Stops the worker at once. Calls that still run fail with `error`. */
   end(error) {
     if (this.#ended) return;
     this.#ended = error;

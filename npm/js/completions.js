@@ -1,4 +1,4 @@
-// The endpoints: requests go to the engine, events come back in OpenAI's shapes.
+// The endpoints: they send requests to the engine and return its events in the format of OpenAI's API.
 
 import { invalid } from "./errors.js";
 import { chatRequest, textRequest } from "./requests.js";
@@ -39,10 +39,10 @@ export class TextCompletions {
   }
 }
 
-/** What steers the call and is no part of the request: the second argument, or `signal` among the parameters. */
+/** The options of the call, which are not sent to the engine: the second argument, or `signal` among the parameters. */
 function callOptions(body, { signal = body.signal, onPrefill, ...rest } = {}) {
   const [unknown] = Object.keys(rest);
-  if (unknown) throw invalid(unknown, "is not an option of create; there are signal and onPrefill");
+  if (unknown) throw invalid(unknown, "is not an option of create(); the options are signal and onPrefill");
   return { signal: signal ?? undefined, onPrefill };
 }
 
@@ -65,7 +65,7 @@ function streamed(channel, request, shape, reply, { signal, onPrefill }) {
   signal?.addEventListener("abort", abort, { once: true });
 
   stream.push(shape.start());
-  // A token may end in the middle of a character: its text comes with the next one.
+  // A token may end in the middle of a character. Then its text is sent with the next token.
   let held = [];
   const onEvent = (event) => {
     if (event.type !== "token") return onPrefill?.(event);

@@ -1,4 +1,4 @@
-// The engine as a page sees it.
+// The engine, as a page uses it.
 
 import { Channel } from "./channel.js";
 import { ChatCompletions, TextCompletions } from "./completions.js";
@@ -27,7 +27,7 @@ export class Engine {
     if (signal?.aborted) throw cancelled();
     const channel = new Channel();
     const { port1, port2 } = new MessageChannel();
-    // Files that a person picked need no fetching.
+    // Files that the user picked are read without fetch.
     const reader = resolved.kind === "url" ? startReader(port1, channel) : null;
     // Ending the worker frees everything at once: the connection, the memory and the GPU.
     const abort = () => channel.end(cancelled());
@@ -57,7 +57,7 @@ export class Engine {
   async fidelity(options = {}) {
     const { text, chunk, onProgress, signal, ...rest } = options;
     const [unknown] = Object.keys(rest);
-    if (unknown) throw invalid(unknown, "is not an option of fidelity");
+    if (unknown) throw invalid(unknown, "is not an option of fidelity(); the options are text, chunk, onProgress and signal");
     if (text !== undefined && typeof text !== "string") throw invalid("text", `must be a string, not ${show(text)}`);
     if (chunk !== undefined) positive("chunk", chunk);
     const settings = { text: text === undefined ? undefined : wellFormed(text), chunk };
@@ -69,7 +69,7 @@ export class Engine {
   }
 
   close() {
-    this.#channel.end(new MobileLLMError("closed", "the engine was closed"));
+    this.#channel.end(new MobileLLMError("closed", "the engine was closed; load it again with Engine.load()"));
   }
 
   [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
@@ -77,7 +77,7 @@ export class Engine {
   }
 }
 
-/** A thread that reads files while the engine computes, for who has the other port; one that breaks ends the channel. */
+/** Starts the worker that reads files while the engine computes. If that worker fails, the channel ends. */
 function startReader(port, channel) {
   const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module", name: "mobilellm-reader" });
   worker.onerror = (event) => channel.end(workerFailed("reader", event));
@@ -85,7 +85,7 @@ function startReader(port, channel) {
   return worker;
 }
 
-/** The load options that the worker needs, checked by name and value. */
+/** Checks the names and values of the load options, and returns those that the worker needs. */
 function checked(settings) {
   const {
     backend = "auto",
@@ -98,7 +98,7 @@ function checked(settings) {
     ...rest
   } = settings;
   const [unknown] = Object.keys(rest);
-  if (unknown) throw invalid(unknown, "is not an option of Engine.load");
+  if (unknown) throw invalid(unknown, "is not an option of Engine.load(); see LoadOptions in index.d.ts");
   oneOf("backend", backend, BACKENDS);
   oneOf("weights", weights, WEIGHTS);
   maybe("int8Tiles", int8Tiles);

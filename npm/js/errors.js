@@ -1,4 +1,4 @@
-// The one kind of error that this package throws.
+// The only error type that this package throws.
 
 /** An error with a stable, machine-readable `code` beside its message. */
 export class MobileLLMError extends Error {
@@ -9,23 +9,25 @@ export class MobileLLMError extends Error {
   }
 }
 
-/** A request that cannot be right, whatever the model. */
+/** An invalid option or parameter. */
 export function invalid(field, problem) {
   return new MobileLLMError("invalid_request", `${field}: ${problem}`);
 }
 
-/** What the caller's AbortSignal asked for. */
+/** The caller's AbortSignal stopped the call. */
 export function cancelled() {
   return new MobileLLMError("cancelled", "cancelled");
 }
 
-/** What a worker's error event says. */
+/** The error for an error event of the engine worker or the reader worker. */
 export function workerFailed(whose, { message }) {
-  const detail = message ? `: ${message}` : " (its files may be missing, or a policy forbids it)";
-  return new MobileLLMError("worker", `the ${whose}'s worker failed${detail}`);
+  const start =
+    " to start. Check that the server has all files of the package, and that the Content-Security-Policy of the page allows " +
+    "worker-src 'self' and script-src 'wasm-unsafe-eval'";
+  return new MobileLLMError("worker", `the ${whose} worker failed${message ? `: ${message}` : start}`);
 }
 
-/** How a value looks in an error message. */
+/** A value as text for an error message. */
 export function show(value) {
   if (typeof value === "function") return "a function";
   const text = typeof value === "bigint" ? `${value}n` : (JSON.stringify(value) ?? String(value));

@@ -1,61 +1,67 @@
-/** Where a checkpoint comes from. */
+/** Where the checkpoint is. */
 export type Source =
   /**
-   * A hub id (`"org/name"`, `"org/name@revision"`), or the URL of a folder that holds `config.json`: absolute, or
-   * relative to the page when it begins with `./`, `../` or `/`.
+   * A Hugging Face hub id (`"org/name"` or `"org/name@revision"`), or the URL of a folder that contains `config.json`. The
+   * URL is absolute, or relative to the page if it begins with `./`, `../` or `/`.
    */
   | string
   | URL
-  /** The files of a folder, as `<input type="file" webkitdirectory>` or a drop gives them. */
+  /** The files of a folder, from `<input type="file" webkitdirectory>` or from a drop. */
   | FileList
   | Iterable<File>
-  /** What `showDirectoryPicker()` gives. */
+  /** The result of `showDirectoryPicker()`. */
   | FileSystemDirectoryHandle;
 
 export interface LoadOptions {
-  /** Called as the weights arrive, several times a second. */
+  /** Called several times a second while the weights arrive. */
   onProgress?: (progress: Progress) => void;
-  /** Stops the load at once and frees what it has taken. */
+  /** Stops the load at once and frees its memory. */
   signal?: AbortSignal;
-  /** `"auto"` takes WebGPU where it works and the CPU otherwise; {@link Info.fallback_reason} then says why. */
+  /**
+   * `"auto"` (the default) uses WebGPU if a hardware GPU works, and the CPU otherwise. {@link Info.fallback_reason} then says
+   * why.
+   */
   backend?: "auto" | "gpu" | "cpu";
-  /** How the weights lie in memory; they are converted as they arrive. `"auto"` suits the checkpoint. */
+  /**
+   * Number format of the weights in memory. They are converted while they arrive. `"stored"` keeps the format of the checkpoint.
+   * `"auto"` (the default) does too, but converts large float checkpoints to 8 bits.
+   */
   weights?: "auto" | "stored" | "f32" | "f16" | "q8" | "q4";
   /**
-   * Forces a tier of GPU kernels, for tests and measurements: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. One that
-   * the adapter cannot have is an error.
+   * Forces a tier of GPU kernels, for tests and measurements: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. A tier
+   * that the GPU does not support is an error.
    */
   tier?: string;
   /**
-   * Whether the GPU multiplies prompts in 8-bit integers, where weights have 4 or 8 bits. By default that is measured, and
-   * {@link Adapter.int8_tiles} says what came of it; force it where results must be the same on every start.
+   * Whether the GPU uses 8-bit integer products for prefill if the weights have 4 or 8 bits. By default the engine measures
+   * which is faster, and {@link Adapter.int8_tiles} has the result. Set it if the results must be the same at every start.
    */
   int8Tiles?: boolean;
-  /** Longest context in tokens that memory is set aside for; the model's own by default. */
+  /** Maximum context in tokens, for which memory is reserved. Default: the maximum of the model, but at most 4096. */
   maxContext?: number;
   /**
    * Fields of the model's `config.json` to ignore although the engine does not know them. By default it refuses a model with
    * unknown fields, because they may change what the model computes.
    */
   ignoreConfigFields?: string[];
-  /** Milliseconds that a server may be silent before the load fails; 30,000 by default. */
+  /** The load fails if the server sends no byte for this many milliseconds. Default: 30,000. */
   stallTimeout?: number;
 }
 
 export interface Progress {
   /** Bytes of weights that have arrived. */
   loaded: number;
-  /** Bytes of weights in all; 0 while that is unknown. */
+  /** Total bytes of weights; 0 while unknown. */
   total: number;
-  /** Tensors that are in place. */
+  /** Tensors that are loaded. */
   tensors: number;
-  /** Tensors in all; 0 while that is unknown. */
+  /** Total number of tensors; 0 while unknown. */
   totalTensors: number;
 }
 
-/** What runs, and where. */
+/** Facts about the loaded model and its backend. */
 export interface Info {
-  /** The model's name: its folder, or its hub id. */
+  /** Name of the model: the name of its folder, or its hub id. */
   model: string;
   /** Where the checkpoint came from. */
   source: string;
@@ -66,26 +72,26 @@ export interface Info {
   layer_sharing: boolean;
   hidden_size: number;
   vocab_size: number;
-  /** Tokens that prompt and answer may have together. */
+  /** Maximum number of tokens of prompt and answer together. */
   max_context: number;
-  /** Bytes of the weights as they lie in memory. */
+  /** Bytes of the weights in memory. */
   weight_bytes: number;
   backend: "gpu" | "cpu";
-  /** The GPU, where it computes. */
+  /** The GPU; null if the model runs on the CPU. */
   adapter: Adapter | null;
-  /** Why the CPU computes although nobody asked for it. */
+  /** Why `backend: "auto"` uses the CPU; null otherwise. */
   fallback_reason: string | null;
-  /** Whether the model has a chat template; where not, see {@link ChatParams.chat_format}. */
+  /** Whether the model has a chat template. If not, see {@link ChatParams.chat_format}. */
   chat_template: boolean;
-  /** What its `generation_config.json` recommends; requests that leave these open follow it. */
+  /** The recommendations of `generation_config.json`. They are the defaults of requests. */
   generation: GenerationDefaults;
-  /** What looked odd while loading. */
+  /** Problems that were found while loading and did not stop the load. */
   warnings: string[];
 }
 
-/** How a model's makers recommend to generate; null where they say nothing. */
+/** Sampling options that the authors of the model recommend; null if they recommend nothing. */
 export interface GenerationDefaults {
-  /** Any of these tokens ends an answer. */
+  /** Each of these tokens ends an answer. */
   eos_token_ids: number[];
   do_sample: boolean;
   temperature: number | null;
@@ -95,98 +101,98 @@ export interface GenerationDefaults {
   repetition_penalty: number | null;
 }
 
-/** The GPU as the browser describes it; browsers may leave names empty. */
+/** The GPU, as the browser describes it. Browsers may leave names empty. */
 export interface Adapter {
   adapter: string;
   driver: string;
   device_type: string;
-  /** It is a CPU underneath. */
+  /** The GPU is emulated by the CPU. */
   software: boolean;
-  /** Which kernels run. */
+  /** The tier of GPU kernels in use. */
   tier: string;
-  /** Prompts are multiplied in 8-bit integers where weights have 4 or 8 bits. */
+  /** Whether prefill uses 8-bit integer products for weights of 4 or 8 bits. */
   int8_tiles: boolean;
   [more: string]: unknown;
 }
 
-/** A model that is ready to answer. It lives in a worker of its own. */
+/** A loaded model. It runs in its own worker. */
 export class Engine {
   private constructor();
   /**
    * Loads a checkpoint.
    *
-   * @throws {MobileLLMError} that says what is wrong, where, and what to do.
+   * @throws {MobileLLMError} The message says what is wrong, where, and what to do.
    */
   static load(source: Source, options?: LoadOptions): Promise<Engine>;
 
   readonly chat: { readonly completions: ChatCompletions };
   readonly completions: Completions;
 
-  /** The ids of a text, with the special tokens that the model's tokenizer adds. */
+  /** The token ids of a text, with the special tokens that the tokenizer of the model adds. */
   tokenize(text: string): Promise<number[]>;
-  /** The text of ids, without special tokens. */
+  /** The text of token ids, without special tokens. */
   detokenize(ids: ArrayLike<number>): Promise<string>;
   /**
-   * Measures how far the engine's predictions are from those of its own weights multiplied in 32-bit floats, on a text.
-   * Waits for what was asked for before.
+   * Measures the accuracy of the fast arithmetic on a text: compares the predictions with those of the same weights computed
+   * in 32-bit floats. Waits for earlier requests.
    */
   fidelity(options?: FidelityOptions): Promise<Fidelity>;
   info(): Info;
-  /** Ends the worker and frees its memory; what still runs fails with the code `"closed"`. */
+  /** Ends the worker and frees its memory. Calls that still run fail with the code `"closed"`. */
   close(): void;
 }
 
 export interface FidelityOptions {
-  /** The text to compare on; some 900 tokens of English by default. */
+  /** The text to compare on. Default: about 900 tokens of English. */
   text?: string;
-  /** Tokens that are read in one go; 512 by default. */
+  /** Tokens per chunk; each chunk is read separately. Default: 512. */
   chunk?: number;
   onProgress?: (progress: { done: number; total: number }) => void;
-  /** Ends the measurement. */
+  /** Stops the measurement. */
   signal?: AbortSignal;
 }
 
-/** What {@link Engine.fidelity} found; `mobilellm fidelity --json` prints the same. */
+/** The result of {@link Engine.fidelity}. `mobilellm fidelity --json` prints the same. */
 export interface Fidelity {
-  /** Positions compared. */
+  /** Number of positions compared. */
   positions: number;
-  /** Mean Kullback-Leibler divergence of the predictions from the exact ones, in nats. */
+  /** Mean Kullback-Leibler divergence of the predictions from those in 32-bit floats, in nats. */
   mean_kl: number;
-  /** 99 of 100 positions have no larger one. */
+  /** 99th percentile of the divergence, in nats. */
   p99_kl: number;
   max_kl: number;
-  /** Share of positions at which both find the same token likeliest, 0 to 1. */
+  /** Share of positions at which both have the same most likely token, 0 to 1. */
   top1_agreement: number;
-  /** Root mean square of the difference of the logits, relative to that of the exact ones. */
+  /** Root mean square of the difference of the logits, divided by the root mean square of the logits in 32-bit floats. */
   logit_error: number;
   perplexity: number;
-  /** Perplexity with exact products. */
+  /** Perplexity in 32-bit floats. */
   reference_perplexity: number;
 }
 
-/** Parameters that both endpoints know. Any other is refused by name. */
+/** Parameters of both endpoints. An unknown parameter is an error that names it. */
 export interface SamplingParams {
-  /** Most tokens to generate; what the context leaves room for by default. */
+  /** Maximum number of tokens to generate. Default: as many as fit into the context. */
   max_tokens?: number | null;
-  /** 0 takes the likeliest token every time. */
+  /** 0 always chooses the most likely token. Higher values give more varied text. */
   temperature?: number | null;
-  /** Takes from the smallest set of tokens with this much probability. */
+  /** Chooses from the smallest set of most likely tokens whose probabilities sum to at least this value. 1 is off. */
   top_p?: number | null;
-  /** Takes from this many of the likeliest tokens; 0 for all. */
+  /** Chooses from this many of the most likely tokens. 0 is off. */
   top_k?: number | null;
-  /** Takes from the tokens that are at least this times as likely as the likeliest. */
+  /** Chooses from tokens whose probability is at least this value times that of the most likely token. 0 is off. */
   min_p?: number | null;
-  /** The same seed gives the same text on the same backend. */
+  /** The same seed gives the same text on the same backend. Default: a random seed. */
   seed?: number | null;
-  /** Strings that end the text, and do not appear in it. */
+  /** The generation stops at any of these strings. The string is not part of the text. */
   stop?: string | string[] | null;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
-  /** Divides the scores of tokens that occurred; 1 does nothing. */
+  /** Makes tokens that already occurred less likely. 1 is off. */
   repetition_penalty?: number | null;
-  /** Added to the scores of tokens, by token id. */
+  /** Values that are added to the logits of tokens, by token id. */
   logit_bias?: Record<number, number> | null;
-  /** Accepted and ignored: an engine has one model. */
+  /** Accepted and ignored, because an engine has only one model. */
   model?: string | null;
   /** Only 1. */
   n?: 1 | null;
@@ -197,22 +203,22 @@ export interface SamplingParams {
   service_tier?: string | null;
   /** As in {@link CallOptions}. */
   signal?: AbortSignal;
-  /** Goes on after the token that ends a text, for measuring. */
+  /** Continues after an end-of-sequence token, for measurements. */
   ignore_eos?: boolean | null;
   /**
-   * Whether to guess several tokens at once where the text repeats itself; it changes no output. `"auto"`, the default,
-   * guesses while that is faster.
+   * Speculative decoding: guesses several tokens at once where the text repeats itself, and checks them. The output does not
+   * change. `"auto"` (the default) does this while it is faster.
    */
   speculation?: "auto" | "on" | "off" | null;
-  /** Milliseconds of work that a GPU may be given ahead, 30 by default: what a cancel waits for at most. */
+  /** Milliseconds of work that the GPU may receive in advance. A cancel waits for this work. Default: 30. */
   in_flight_ms?: number | null;
 }
 
-/** What steers a call and is no part of the request. */
+/** Options of a call. They are not part of the request. */
 export interface CallOptions {
-  /** Stops the generation: a stream then ends, a whole answer is rejected with the code `"cancelled"`. */
+  /** Stops the generation. A stream then ends; a call without `stream` fails with the code `"cancelled"`. */
   signal?: AbortSignal;
-  /** Called while the prompt is read, which takes a while when it is long. */
+  /** Called with the progress of the prefill. A long prompt takes a while. */
   onPrefill?: (progress: { done: number; total: number }) => void;
 }
 
@@ -229,8 +235,8 @@ export interface ChatParams extends SamplingParams {
   /** Up to 20; needs `logprobs`. */
   top_logprobs?: number | null;
   /**
-   * How the conversation becomes text: by the model's template, or, for base models, which have none, as a plain
-   * dialogue of `User:` and `Assistant:`. `"template"` by default.
+   * How the messages become a prompt: `"template"` (the default) uses the chat template of the model. `"plain"` writes a
+   * dialogue of `User:` and `Assistant:`, for base models, which have no template.
    */
   chat_format?: "template" | "plain" | null;
 }
@@ -238,9 +244,9 @@ export interface ChatParams extends SamplingParams {
 export interface CompletionParams extends SamplingParams {
   /** Text, or token ids. */
   prompt: string | number[] | [string];
-  /** How many alternatives to report for each token, up to 20. */
+  /** Number of alternatives to report for each token, up to 20. */
   logprobs?: number | null;
-  /** Puts the prompt before the completion. */
+  /** Returns the prompt in front of the completion. */
   echo?: boolean | null;
 }
 
@@ -262,7 +268,7 @@ export interface Completions {
   ): Promise<Completion | CompletionStream<Completion>>;
 }
 
-/** Pieces as they are generated. Leaving the loop stops the generation. */
+/** The chunks of an answer while it is generated. Leaving the loop stops the generation. */
 export interface CompletionStream<Chunk> extends AsyncIterable<Chunk> {
   /** Aborting it stops the generation. */
   readonly controller: AbortController;
@@ -270,24 +276,24 @@ export interface CompletionStream<Chunk> extends AsyncIterable<Chunk> {
   toReadableStream(): ReadableStream<Uint8Array>;
 }
 
-/** `"stop"`: the model ended its text, or a stop string did. `"length"`: a limit was reached. */
+/** `"stop"`: the model ended its answer, or a stop string occurred. `"length"`: `max_tokens` or the context limit was reached. */
 export type FinishReason = "stop" | "length";
 
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  /** Prompt tokens that were in the cache already. */
+  /** Prompt tokens that were still in the cache from an earlier request. */
   prompt_tokens_details: { cached_tokens: number };
 }
 
-/** How fast it went; not in OpenAI's API. */
+/** Speed of the generation. Not part of OpenAI's API. */
 export interface Timings {
   first_token_ms: number;
   prefill_ms: number;
-  /** Of the prompt's tokens that were not cached. */
+  /** Only prompt tokens that were not cached count. */
   prefill_tokens_per_s: number;
-  /** After the first token. */
+  /** Only tokens after the first one count. */
   decode_tokens_per_s: number;
 }
 
@@ -328,7 +334,7 @@ export interface ChatCompletionChunk {
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason | null;
   }[];
-  /** In the last chunk of the choice; and in a chunk of its own with `stream_options: { include_usage: true }`. */
+  /** In the last chunk of the choice. With `stream_options: { include_usage: true }` also in an additional last chunk. */
   usage?: Usage;
   timings?: Timings;
 }
@@ -354,54 +360,54 @@ export interface Completion {
 }
 
 export type ErrorCode =
-  /** A file of the checkpoint is not there. */
+  /** A file of the checkpoint is missing. */
   | "missing_file"
-  /** A file of the checkpoint is broken. */
+  /** A file of the checkpoint is invalid. */
   | "invalid_file"
-  /** The checkpoint asks for something that this engine does not do. */
+  /** The checkpoint needs a feature that the engine does not have. */
   | "unsupported"
   /** Bytes could not be read from the server or the disk. */
   | "fetch_failed"
   /** The prompt does not fit into the context. */
   | "context_length_exceeded"
-  /** A parameter is wrong. */
+  /** An option or a parameter is wrong. */
   | "invalid_request"
-  /** The chat template is missing or broken. */
+  /** The chat template is missing or does not work. */
   | "chat_template"
-  /** The device has not enough of something. */
+  /** The model needs more than the device offers, for example memory. */
   | "limit_exceeded"
   /** The GPU is missing, was lost, or failed. */
   | "device"
   /** There is not enough memory, on the GPU or for the tab. */
   | "out_of_memory"
-  /** The caller aborted. */
+  /** The caller aborted the call. */
   | "cancelled"
   /** The engine was closed. */
   | "closed"
-  /** The worker could not be started. */
+  /** A worker could not start, or failed. */
   | "worker"
   /** A bug in the engine. */
   | "internal";
 
-/** Everything that this package throws. The message says what was wrong, where, and what to do. */
+/** The only error type of this package. The message says what is wrong, where, and what to do. */
 export class MobileLLMError extends Error {
   constructor(code: ErrorCode, message: string, options?: ErrorOptions);
   readonly name: "MobileLLMError";
   readonly code: ErrorCode;
 }
 
-/** The files of what was dropped on a page: a folder, or files. Call it in the drop handler, before any `await`. */
+/** The files that were dropped on a page: those of a folder, or single files. Call it in the drop handler, before any `await`. */
 export function filesFromDataTransfer(dataTransfer: DataTransfer): Promise<File[]>;
 
-/** The shape of a decoder, in the words of `config.json`; embeddings are tied. */
+/** The shape of a model, with the names of `config.json`. Embeddings are tied. */
 export interface Shape {
-  /** What reports call it. */
+  /** Name of the shape in reports. */
   name: string;
   num_hidden_layers: number;
   hidden_size: number;
-  /** They divide `hidden_size`. */
+  /** Must divide `hidden_size`. */
   num_attention_heads: number;
-  /** They divide `num_attention_heads`. */
+  /** Must divide `num_attention_heads`. */
   num_key_value_heads: number;
   intermediate_size: number;
   vocab_size: number;
@@ -410,42 +416,42 @@ export interface Shape {
 }
 
 export interface BenchmarkOptions {
-  /** A published shape such as `"mobilellm-125m"` (the default), `"LAYERSxHIDDEN"` such as `"12x768"`, or all sizes. */
+  /** A named shape such as `"mobilellm-125m"` (the default), `"LAYERSxHIDDEN"` such as `"12x768"`, or an object with all sizes. */
   shape?: string | Shape;
   backend?: "auto" | "gpu" | "cpu";
-  /** `"q4"` by default. */
+  /** Default: `"q4"`. */
   weights?: "auto" | "stored" | "f32" | "f16" | "q8" | "q4";
   /** Forces a tier of GPU kernels: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. */
   tier?: string;
   /** As in {@link LoadOptions}. */
   int8Tiles?: boolean;
-  /** Lengths of prompts; 128, 512 and 1024 by default. */
+  /** Prompt lengths for the prefill measurement. Default: 128, 512 and 1024. */
   prefill?: number[];
-  /** Tokens to write; 128 by default. */
+  /** Tokens to decode. Default: 128. */
   decode?: number;
-  /** Tokens of the long context that they are written after; 1024 by default. */
+  /** Length of the long context for the decode measurement, in tokens. Default: 1024. */
   context?: number;
-  /** Everything is run so often, and the median reported; 3 by default. */
+  /** Number of runs of each measurement; the median is reported. Default: 3. */
   repeats?: number;
-  /** Seconds that any one run may take; what would take longer is cut short or left out. 20 by default. */
+  /** Time limit of one run in seconds. A measurement that would take longer is shortened or left out. Default: 20. */
   limit?: number;
   onProgress?: (stage: BenchmarkStage) => void;
-  /** Ends the measurement at once. */
+  /** Stops the measurement at once. */
   signal?: AbortSignal;
 }
 
 export interface BenchmarkStage {
   name: "load" | "prefill" | "decode" | "kernels" | "ceiling";
-  /** Length of the prompt or the context, 0 where there is none. */
+  /** Length of the prompt or the context; 0 if there is none. */
   tokens: number;
   /** From 0 to 1. */
   done: number;
 }
 
-/** What a measurement found; `mobilellm bench --json` prints the same. */
+/** The result of a benchmark. `mobilellm bench --json` prints the same. */
 export interface BenchmarkReport {
   version: string;
-  /** The browser or the processor. */
+  /** The browser, or the processor. */
   machine: { name: string; system: string; threads: number };
   shape: Required<Shape>;
   source: string;
@@ -455,7 +461,7 @@ export interface BenchmarkReport {
   backend: "gpu" | "cpu";
   adapter: Adapter | null;
   fallback_reason: string | null;
-  /** Milliseconds, in order: they add up to the time from a running engine to the first token. */
+  /** Times in milliseconds, in order. Their sum is the time from a running engine to the first token. */
   load: { init_ms: number; load_ms: number; prepare_ms: number; first_token_ms: number };
   prefill: { tokens: number; ms: number; tokens_per_s: number; runs: number }[];
   decode: {
@@ -466,7 +472,7 @@ export interface BenchmarkReport {
     runs: number;
     weight_bytes: number;
     cache_bytes: number;
-    /** What the GPU was asked for, a token. */
+    /** GPU work per token. */
     per_token: {
       dispatches: number;
       submits: number;
@@ -475,12 +481,15 @@ export interface BenchmarkReport {
       writes: number;
       bytes_written: number;
     } | null;
-    /** What the device's launches and its memory allow; `reached` is 1 where nothing could be faster. */
+    /**
+     * Lower limits of the time per token: `launch_ms` for kernel launches alone, `memory_ms` for memory reads alone. `reached` is
+     * the share of the possible speed, from 0 to 1.
+     */
     bound: { launch_ms: number; memory_ms: number; reached: number } | null;
   }[];
-  /** Microseconds on the GPU, by kind of kernel, of a pass over `rows` tokens. */
+  /** Microseconds on the GPU for a pass over `rows` tokens, by kernel. */
   kernels: { rows: number; context: number; us: number; kernels: { kernel: string; dispatches: number; us: number }[] }[];
-  /** What the GPU does when it does nothing else. */
+  /** Limits of the device: the best launch, record, round-trip and copy times. */
   ceiling: {
     dispatch_us: number;
     record_us: number;
@@ -492,10 +501,10 @@ export interface BenchmarkReport {
   left_out: string[];
 }
 
-/** Measures how fast a shape runs here. Weights are random and made on the spot: nothing is downloaded. */
+/** Measures how fast a model shape runs on this device. The weights are random numbers; nothing is downloaded. */
 export function benchmark(options?: BenchmarkOptions): Promise<BenchmarkReport>;
 
-/** The published shapes with their parameters, the studies made of them, and the tiers that an adapter may have. */
+/** The named shapes with their parameter counts, the studies that compare them, and the tiers of GPU kernels. */
 export function benchmarkChoices(): Promise<{
   shapes: (Required<Shape> & { parameters: number })[];
   studies: { name: string; title: string; about: string; shapes: Required<Shape>[] }[];

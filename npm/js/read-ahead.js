@@ -1,4 +1,4 @@
-// The engine's end of the reader's thread: a `fetch` whose bodies arrive while the engine computes.
+// The engine's side of the reader worker: a `fetch` whose data arrives while the engine computes.
 
 export class ReadAhead {
   #port;
@@ -12,7 +12,7 @@ export class ReadAhead {
     port.onmessage = ({ data: { id, type, ...message } }) => this.#files.get(id)[type](message);
   }
 
-  /** Names files that will be fetched, in that order: they may be read now. */
+  /** Names files that will be fetched, in this order. The reader may start to read them now. */
   expect(urls) {
     for (const url of urls) {
       const file = this.#add();
@@ -21,7 +21,7 @@ export class ReadAhead {
     }
   }
 
-  /** As the function of that name: a promise of a `Response`. */
+  /** Like the global `fetch`: a promise of a `Response`. */
   fetch(url) {
     const file = this.#expected.get(url) ?? this.#add();
     this.#expected.delete(url);
@@ -37,7 +37,7 @@ export class ReadAhead {
   }
 }
 
-/** A file on its way. */
+/** A file that is being read. */
 class IncomingFile {
   #post;
   #pieces = [];
@@ -49,13 +49,13 @@ class IncomingFile {
     this.id = id;
     this.#post = post;
     this.response = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    // Nobody may ask for what was only expected.
+    // The engine may never fetch a file that it only expected; then its error must not be reported as unhandled.
     this.response.catch(() => {});
   }
 
   answer({ status, statusText, headers, hasBody }) {
     const source = { pull: (controller) => this.#pull(controller), cancel: () => this.#post({ type: "cancel" }) };
-    // Nothing is pulled before it is asked for: the pieces wait here.
+    // The stream pulls nothing in advance: the pieces wait in this object.
     const body = hasBody ? new ReadableStream(source, { highWaterMark: 0 }) : null;
     try {
       this.#settle.resolve(new Response(body, { status, statusText, headers }));

@@ -1,6 +1,9 @@
-// The reader's thread: it fetches files while the engine is busy with what came before. read-ahead.js is the other end.
+// The reader worker: it fetches files while the engine processes earlier data. read-ahead.js is the engine's side.
 
-/** Bytes that may wait for the engine: of a file that it has opened, and of all together for one that it will open. */
+/**
+ * Bytes that may wait for the engine. For a file that the engine has opened, only the bytes of that file count. For a file
+ * that it has not opened yet, the bytes of all files count together.
+ */
 const WINDOW = 32 << 20;
 
 class Reader {
@@ -21,19 +24,19 @@ class Reader {
     this.#read(file);
   }
 
-  /** The engine will open this file, after those that it named before. */
+  /** The engine will open this file, after the files that it named before. */
   expect({ id, url }) {
     const file = this.#add(id, url);
     this.#queue = this.#queue.then(() => this.#read(file));
   }
 
-  /** The engine has taken so many bytes. */
+  /** The engine has taken this many bytes. */
   took({ id, bytes }) {
     this.#files.get(id).waiting -= bytes;
     for (const file of this.#files.values()) file.wake();
   }
 
-  /** The engine wants no more of it. */
+  /** The engine needs no more of this file. */
   cancel({ id }) {
     const file = this.#files.get(id);
     file.abort.abort();

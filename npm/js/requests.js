@@ -1,5 +1,5 @@
-// From OpenAI's parameters to the engine's options. Names and values that mean nothing here are refused, by name:
-// a parameter that is silently ignored is a bug that somebody finds much later.
+// Translates the parameters of OpenAI's API into the engine's options. Unknown names and wrong values are errors that name
+// the parameter. A parameter that is silently ignored would hide a mistake.
 
 import { invalid, show } from "./errors.js";
 
@@ -37,15 +37,15 @@ const stopStrings = (name, value) => {
 
 const logitBias = (name, value) => {
   const bias = Object(value);
-  if (Array.isArray(value) || typeof value !== "object") throw invalid(name, `must be an object, not ${show(value)}`);
+  if (Array.isArray(value) || typeof value !== "object") throw invalid(name, `must be an object of token ids and numbers, such as { "42": -5 }, not ${show(value)}`);
   for (const [token, addend] of Object.entries(bias)) {
-    if (!/^\d+$/.test(token)) throw invalid(name, `${show(token)} is no token id`);
+    if (!/^\d+$/.test(token)) throw invalid(name, `${show(token)} is not a token id; the keys must be whole numbers such as "42"`);
     number(-100, 100)(`${name}.${token}`, addend);
   }
   return bias;
 };
 
-/** Options of the sampler and the stop rules, under the names that the engine has for them. */
+/** Sampling and stop options, under the names that the engine uses. */
 const SAMPLING = {
   max_tokens: integer(1, 2 ** 31 - 1),
   temperature: number(0, 100),
@@ -63,7 +63,7 @@ const SAMPLING = {
   in_flight_ms: number(0, 60_000),
 };
 
-/** Parameters that OpenAI's clients send and that change nothing here. */
+/** Parameters that OpenAI's clients send and that have no effect here. */
 const IGNORED = new Set(["model", "user", "metadata", "store", "service_tier"]);
 
 /** `chat.completions.create`: what to run, and how to answer. */
@@ -109,7 +109,7 @@ export function tokenIds(name, value) {
   return list.map((id, at) => integer(0, 2 ** 32 - 1)(`${name}[${at}]`, id));
 }
 
-/** A string that is Unicode: lone surrogates, which JavaScript allows, become U+FFFD. */
+/** A valid Unicode string: lone surrogates, which JavaScript allows, become U+FFFD. */
 export function wellFormed(text) {
   return text.replace(/\p{Surrogate}/gu, "\u{fffd}");
 }
@@ -119,7 +119,7 @@ function read(body, subject, special) {
   const options = {};
   const reply = { stream: false, includeUsage: false, logprobs: false, echo: false, plain: false };
   for (const [name, value] of Object.entries(body)) {
-    // As in OpenAI's API, null means: not given.
+    // As in OpenAI's API, null means that the parameter is not given.
     if (value === undefined || value === null || name === subject || name === "signal" || IGNORED.has(name)) continue;
     if (name === "stream") reply.stream = boolean(name, value);
     else if (name === "stream_options") reply.includeUsage = streamOptions(value);
@@ -149,7 +149,7 @@ function messages(list) {
   });
 }
 
-/** A message's text; clients may send it in parts. */
+/** The text of a message. Clients may send it in parts. */
 function contentText(name, content) {
   if (typeof content === "string") return content;
   if (content === null || content === undefined) return "";
@@ -157,7 +157,7 @@ function contentText(name, content) {
   return content
     .map((part, at) => {
       if (part?.type === "text" && typeof part.text === "string") return part.text;
-      throw invalid(`${name}[${at}]`, `only parts of type "text" can be read, not ${show(part?.type)}`);
+      throw invalid(`${name}[${at}]`, `only parts of type "text" are supported, not ${show(part?.type)}`);
     })
     .join("");
 }

@@ -1,6 +1,6 @@
-// From the engine's events to OpenAI's objects.
+// Translates the engine's events into the objects of OpenAI's API.
 
-/** What the two endpoints have in common: an id, a time, a model, and one choice. */
+/** The parts that both endpoints share: an id, a time, a model, and one choice. */
 class Shape {
   #head;
 

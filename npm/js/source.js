@@ -1,4 +1,4 @@
-// Where a checkpoint comes from: what callers may pass to Engine.load, made into what the worker understands.
+// Where a checkpoint comes from: translates what callers pass to Engine.load into what the worker needs.
 
 import { invalid, show } from "./errors.js";
 
@@ -16,9 +16,9 @@ export async function resolveSource(source) {
   if (isIterable(source)) {
     const files = [...source];
     if (files.length > 0 && files.every((file) => file instanceof File)) return fromFiles(files);
-    throw invalid("source", "the list of files is empty or holds something else than files");
+    throw invalid("source", "the list of files is empty, or contains something that is not a File; pass all files of the model folder");
   }
-  throw invalid("source", `expected a URL, a hub id such as "org/name", files or a folder, not ${show(source)}`);
+  throw invalid("source", `must be a URL, a hub id such as "org/name", a list of files or a folder handle, not ${show(source)}`);
 }
 
 function fromString(text) {
@@ -46,8 +46,8 @@ function parseUrl(text) {
 
 function fromUrl(given) {
   const url = new URL(given);
-  if (!/^https?:$/.test(url.protocol)) throw invalid("source", `cannot load from ${url.protocol} addresses`);
-  // People paste what the address bar shows: the page of a repository, not the folder of its files.
+  if (!/^https?:$/.test(url.protocol)) throw invalid("source", `cannot load from a ${url.protocol} address; use https: or http:`);
+  // Users paste the address of a repository's page. The files are at another address.
   const page = url.href.match(/^https:\/\/(?:www\.)?huggingface\.co\/([\w.-]+\/[\w.-]+)(?:\/tree\/([^?#]+?))?\/?$/);
   if (page) return fromString(page[2] ? `${page[1]}@${decodeURIComponent(page[2])}` : page[1]);
   // A link to one of the files means its folder.
@@ -66,7 +66,7 @@ function nameOf(url) {
   }
 }
 
-/** Files of one folder; those picked with `webkitdirectory` know their path below it. */
+/** Files of one folder. Files picked with `webkitdirectory` carry their path inside it. */
 function fromFiles(list, folder) {
   const pathOf = (file) => file.webkitRelativePath || file.name;
   const configs = list.map(pathOf).filter((path) => path.split("/").pop() === "config.json");
@@ -99,7 +99,7 @@ function isIterable(value) {
 }
 
 /**
- * The files of what was dropped on a page: a folder, or files. Call it in the drop handler, before any `await`.
+ * The files that were dropped on a page: those of a folder, or single files. Call it in the drop handler, before any `await`.
  */
 export async function filesFromDataTransfer(dataTransfer) {
   // The browser empties the list when the handler returns, so both forms are taken at once.
@@ -114,7 +114,7 @@ async function filesOfEntry(folder) {
   const reader = folder.createReader();
   const files = [];
   for (;;) {
-    // A reader gives at most a hundred entries at a time.
+    // A reader returns at most a hundred entries per call.
     const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (entries.length === 0) return files;
     for (const entry of entries.filter((entry) => entry.isFile)) {

@@ -1,8 +1,8 @@
-// A completion that arrives in pieces: an async iterable that stops the engine when its reader stops reading.
+// A completion that arrives in pieces: an async iterable. When the caller leaves the loop, the engine stops.
 
 /** What `create({ stream: true })` resolves to. */
 export class CompletionStream {
-  /** Aborting it ends the generation; the loop over the stream then ends without an error. */
+  /** Aborting it stops the generation. The loop over the stream then ends without an error. */
   controller = new AbortController();
   #waiting = [];
   #wake = () => {};
@@ -15,7 +15,7 @@ export class CompletionStream {
     this.#wake();
   }
 
-  /** For the producer: there is nothing more, or it failed. */
+  /** For the producer: the stream is complete, or it failed. */
   end(error = null) {
     this.#done = true;
     this.#error = error;
@@ -31,12 +31,12 @@ export class CompletionStream {
       }
       if (this.#error && !this.controller.signal.aborted) throw this.#error;
     } finally {
-      // Leaving the loop early - break, return, throw - comes here.
+      // This also runs when the caller leaves the loop early: by break, return or throw.
       this.controller.abort();
     }
   }
 
-  /** The stream as newline-delimited JSON bytes, as OpenAI's client has it. */
+  /** The stream as bytes of newline-delimited JSON, as in OpenAI's client. */
   toReadableStream() {
     const iterator = this[Symbol.asyncIterator]();
     const encoder = new TextEncoder();

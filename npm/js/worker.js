@@ -1,4 +1,4 @@
-// The engine's thread. It holds one engine, and answers the calls of channel.js.
+// The engine worker. It holds one engine and answers the calls of channel.js.
 
 import init, { Canceller, WebEngine, benchmark, benchmarkChoices, onPanic } from "./mobilellm.js";
 import { ReadAhead } from "./read-ahead.js";
@@ -10,7 +10,7 @@ const cancellers = new Map();
 async function start() {
   await init();
   onPanic((message) => {
-    const text = `the engine broke, which is a bug in it: ${message}`;
+    const text = `the engine crashed. This is a bug in mobilellm: please report it with this message, then load the model again. ${message}`;
     postMessage({ fatal: { code: "internal", message: text } });
   });
 }
@@ -22,14 +22,14 @@ const methods = {
     return engine.info();
   },
 
-  // One at a time: the conversations share the key/value cache.
+  // One generation at a time: all requests share one key/value cache.
   generate(request, report, canceller) {
     const generation = lastGeneration.then(() => engine.generate(request, canceller, report));
     lastGeneration = generation.catch(() => {});
     return generation;
   },
 
-  // After what was asked for before: both need the engine's memory.
+  // Waits for earlier generations: both need the memory of the engine.
   fidelity(settings, report, canceller) {
     const comparison = lastGeneration.then(() => engine.fidelity(settings, canceller, report));
     lastGeneration = comparison.catch(() => {});

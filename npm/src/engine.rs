@@ -284,7 +284,7 @@ pub(super) fn parse_backend(name: &str) -> Result<BackendChoice> {
         "auto" => Ok(BackendChoice::Auto),
         "cpu" => Ok(BackendChoice::Cpu),
         "gpu" => Ok(BackendChoice::Gpu),
-        other => Err(Error::request("backend", format!("{other:?} is none of auto, gpu, cpu"))),
+        other => Err(Error::request("backend", format!("it must be one of auto, gpu, cpu, not {other:?}"))),
     }
 }
 
@@ -302,14 +302,14 @@ pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Resul
 fn parse_tier(name: &str) -> Result<gpu::Tier> {
     gpu::Tier::from_name(name).ok_or_else(|| {
         let names: Vec<_> = gpu::Tier::ALL.iter().map(|tier| tier.name()).collect();
-        Error::request("tier", format!("{name:?} is none of {}", names.join(", ")))
+        Error::request("tier", format!("it must be one of {}, not {name:?}", names.join(", ")))
     })
 }
 
 pub(super) fn parse_weights(name: &str) -> Result<WeightFormat> {
     WeightFormat::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
         let names = WeightFormat::ALL.map(WeightFormat::name);
-        Error::request("weights", format!("{name:?} is none of {}", names.join(", ")))
+        Error::request("weights", format!("it must be one of {}, not {name:?}", names.join(", ")))
     })
 }
 

@@ -81,7 +81,7 @@ impl Options {
         let usual = engine.generation_config().sampler(openai);
         let logit_bias = self.logit_bias.into_iter().map(|(token, bias)| match token.parse() {
             Ok(token) => Ok((token, bias)),
-            Err(_) => Err(Error::request("logit_bias", format!("{token:?} is no token id"))),
+            Err(_) => Err(Error::request("logit_bias", format!("{token:?} is not a token id"))),
         });
         let sampler = SamplerOptions {
             temperature: self.temperature.unwrap_or(usual.temperature),
@@ -98,7 +98,7 @@ impl Options {
         let speculation = match &self.speculation {
             None => Speculation::default(),
             Some(name) => Speculation::from_name(name).ok_or_else(|| {
-                Error::request("speculation", format!("{name:?} is none of auto, on and off"))
+                Error::request("speculation", format!("it must be auto, on or off, not {name:?}"))
             })?,
         };
         let in_flight = self.in_flight_ms.map(|ms| Duration::try_from_secs_f64(ms / 1e3));

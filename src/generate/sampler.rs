@@ -81,7 +81,7 @@ impl SamplerOptions {
         }
         match self.logprobs {
             Some(count) if count > MAX_LOGPROBS => {
-                Err(Error::request("top_logprobs", format!("{count} is more than {MAX_LOGPROBS}")))
+                Err(Error::request("top_logprobs", format!("it must be at most {MAX_LOGPROBS}, not {count}")))
             }
             _ => Ok(()),
         }

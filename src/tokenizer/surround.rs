@@ -56,7 +56,7 @@ impl Surround {
     /// A list of special tokens with the text, `$A`, among them.
     fn add_template(&mut self, part: &Value) -> Result<()> {
         let pieces =
-            part.get("single").and_then(Value::as_array).ok_or_else(|| invalid("single is no list"))?;
+            part.get("single").and_then(Value::as_array).ok_or_else(|| invalid("single is not a list"))?;
         let mut around = [Vec::new(), Vec::new()];
         let mut side = 0;
         for piece in pieces {

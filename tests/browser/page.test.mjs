@@ -56,7 +56,7 @@ describe("chat", () => {
     await ask(page, "Who are you?");
     assert.notEqual(await answer(page), "");
     assert.ok((await page.evaluate(() => window.pieces)) > 2, "the answer came in one piece");
-    assert.match(await lastAnswer(page).locator(".after").textContent(), /tokens\/s.*first token after/s);
+    assert.match(await lastAnswer(page).locator(".after").textContent(), /tokens\/s.*time to first token/s);
 
     await page.locator("#open-model").click();
     const facts = await page.locator("#model-facts").textContent();
@@ -212,7 +212,7 @@ test("settings are what the model recommends, until somebody changes them", asyn
 });
 
 describe("completion", () => {
-  test("suggests, Tab takes it, Escape dismisses it, Write on goes on", async (t) => {
+  test("suggests, Tab accepts it, Escape dismisses it, Continue goes on", async (t) => {
     const page = await openPage(t, stage.browser);
     await openReady(page, gpu());
     await page.getByRole("tab", { name: "Complete" }).click();
@@ -236,9 +236,9 @@ describe("completion", () => {
 
     await settle(page, { max_tokens: "20" });
     const before = await draft.inputValue();
-    await page.getByRole("button", { name: "Write on" }).click();
+    await page.getByRole("button", { name: "Continue" }).click();
     await page.waitForFunction((length) => document.getElementById("draft").value.length > length, before.length);
-    await page.getByRole("button", { name: "Write on" }).waitFor();
+    await page.getByRole("button", { name: "Continue" }).waitFor();
     assert.ok((await draft.inputValue()).startsWith(before));
   });
 });

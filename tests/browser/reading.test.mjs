@@ -148,5 +148,5 @@ test("a reader that cannot start is an error in words", async (t) => {
     },
   });
   assert.equal(error.code, "worker");
-  assert.match(error.message, /the reader's worker failed/);
+  assert.match(error.message, /the reader worker failed/);
 });

@@ -1,4 +1,4 @@
-// The conversation.
+// The chat view.
 
 import { announce, byId, element, iconButton } from "./dom.js";
 import * as format from "./format.js";
@@ -16,14 +16,14 @@ const list = byId("conversation");
 const message = byId("message");
 const scroller = byId("scroller");
 
-/** What was said: { role, content } in order. */
+/** The messages so far, in order: { role, content }. */
 let turns = recall("sessionStorage", "conversation", []);
 let engine = null;
 let running = null;
 /** Base models have no template of their own. */
 let chatFormat = "template";
 
-/** Makes the conversation work. */
+/** Connects the chat view to its controls. */
 export function startChat() {
   byId("ideas").append(...IDEAS.map(idea));
   byId("composer").addEventListener("submit", (event) => {
@@ -35,7 +35,7 @@ export function startChat() {
     showControls();
   });
   message.addEventListener("keydown", (event) => {
-    // While an input method composes, Enter belongs to it.
+    // While an input method is composing a character, Enter confirms that character.
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       send(message.value);
@@ -50,20 +50,20 @@ export function startChat() {
   showControls();
 }
 
-/** A model is there. */
+/** Starts to use a model that has been loaded. */
 export function attachChat(loaded) {
   engine = loaded;
   const info = engine.info();
   const size = `${info.model} has ${format.count(info.parameters)} parameters`;
-  const place = `runs on your ${info.backend === "gpu" ? "GPU" : "processor"}`;
-  const habit = info.chat_template ? "" : " It was not taught to converse: expect it to go on in its own way.";
-  byId("welcome-text").textContent = `${size} and ${place}. Nothing you type leaves this page.${habit}`;
+  const place = `runs on your ${info.backend === "gpu" ? "GPU" : "CPU"}`;
+  const habit = info.chat_template ? "" : " It is a base model and was not trained to chat, so its answers may be strange.";
+  byId("welcome-text").textContent = `${size} and ${place}. What you type stays on your device.${habit}`;
   chatFormat = info.chat_template ? "template" : "plain";
   message.disabled = false;
   showControls();
 }
 
-/** The model goes away. */
+/** Stops using the model, before it is closed. */
 export function detachChat() {
   stop();
   engine = null;
@@ -126,7 +126,7 @@ async function answer() {
   try {
     const stream = await engine.chat.completions.create(
       { messages: request, stream: true, chat_format: chatFormat, ...sampling() },
-      { signal: running.signal, onPrefill: ({ done, total }) => view.say(`Reading, ${done} of ${total} tokens`) },
+      { signal: running.signal, onPrefill: ({ done, total }) => view.say(`Reading the prompt: ${done} of ${total} tokens`) },
     );
     for await (const chunk of stream) {
       const [choice] = chunk.choices;
@@ -149,7 +149,7 @@ async function answer() {
     if (error.code === "internal" || error.code === "worker" || error.code === "device") broke(error);
   } finally {
     running = null;
-    // Its buttons appear, which may take a line.
+    // The buttons below the answer appear now, which may add a line.
     following(() => view.node.classList.remove("streaming"));
     byId("speed").textContent = "";
     remember("sessionStorage", "conversation", turns);
@@ -159,7 +159,7 @@ async function answer() {
   }
 }
 
-/** A message that does not fit goes back where it can be shortened; in the conversation no later one would fit either. */
+/** Puts a message that is too long back into the input field. In the conversation it would make every later one too long. */
 function takeBack(words) {
   const [question] = turns.splice(-2);
   for (let count = 2; count > 0; count -= 1) list.lastElementChild.remove();
@@ -171,7 +171,7 @@ function takeBack(words) {
   toEnd();
 }
 
-/** What went wrong; screen readers say it at once. */
+/** An error message. Screen readers read it at once. */
 function problem(words) {
   const node = element("p", "problem", words);
   node.setAttribute("role", "alert");
@@ -185,7 +185,7 @@ function conversationSoFar() {
 }
 
 function ending(clock, finishReason) {
-  const why = { length: "stopped at the limit", null: "stopped" }[finishReason];
+  const why = { length: "stopped at the token limit", null: "stopped" }[finishReason];
   return [clock.speed(), clock.firstToken(), why].filter(Boolean).join("  ·  ");
 }
 
@@ -228,7 +228,7 @@ class Clock {
   }
 
   firstToken() {
-    return this.#first === null ? "" : `first token after ${format.seconds(this.#first - this.#start)}`;
+    return this.#first === null ? "" : `time to first token ${format.seconds(this.#first - this.#start)}`;
   }
 }
 
@@ -255,7 +255,7 @@ function turnElement({ role, content }) {
   };
 }
 
-/** Copies what the element says by then, and says on itself whether that worked. */
+/** A button that copies the current text of an element, and shows whether that worked. */
 function copyButton(text) {
   const button = iconButton("copy", "Copy", "action", async () => {
     const word = await copied(text.textContent);
@@ -271,8 +271,8 @@ async function copied(text) {
     await navigator.clipboard.writeText(text);
     return "Copied";
   } catch {
-    // Only secure pages have a clipboard, and the browser may not let this one write.
-    return "Not copied: the browser forbids it";
+    // Only secure pages have a clipboard, and the browser may forbid this page to write to it.
+    return "Not copied: the browser did not allow it";
   }
 }
 
@@ -295,7 +295,7 @@ function toEnd() {
   scroller.scrollTop = scroller.scrollHeight;
 }
 
-/** Shows something new at the end and keeps it in view, unless the reader has scrolled away from there. */
+/** Adds something at the end and scrolls to it, unless the user has scrolled away from the end. */
 function following(show) {
   const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
   show();

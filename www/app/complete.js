@@ -1,4 +1,4 @@
-// The sheet that completes what is written on it.
+// The view that completes a text.
 
 import { announce, byId } from "./dom.js";
 import * as format from "./format.js";
@@ -6,9 +6,9 @@ import { broke } from "./model.js";
 import { sampling } from "./settings.js";
 import { recall, remember } from "./storage.js";
 
-/** How long the hands have to rest before the model thinks. */
+/** Milliseconds without a key press after which a suggestion is generated. */
 const PAUSE = 350;
-/** A suggestion is a phrase, not a page. */
+/** Tokens in a suggestion at most. */
 const SUGGESTION_TOKENS = 16;
 
 const draft = byId("draft");
@@ -19,7 +19,7 @@ let running = null;
 let timer = 0;
 let suggestion = "";
 
-/** Makes the sheet work. */
+/** Connects the view to its controls. */
 export function startCompletion() {
   draft.value = recall("sessionStorage", "draft", "");
   draft.addEventListener("input", () => {
@@ -39,14 +39,14 @@ export function startCompletion() {
   show();
 }
 
-/** A model is there. */
+/** Starts to use a model that has been loaded. */
 export function attachCompletion(loaded) {
   engine = loaded;
   draft.disabled = false;
   writeOn.disabled = false;
 }
 
-/** The model goes away. */
+/** Stops using the model, before it is closed. */
 export function detachCompletion() {
   halt();
   engine = null;
@@ -59,7 +59,7 @@ export function focusCompletion() {
   draft.focus();
 }
 
-/** Stops what is being written and forgets the suggestion. */
+/** Stops the generation and removes the suggestion. */
 export function halt() {
   clearTimeout(timer);
   running?.abort();
@@ -102,7 +102,7 @@ async function generate({ long }) {
   try {
     const { max_tokens: longest, ...rest } = sampling();
     const limit = long ? { ...rest, max_tokens: longest } : { ...rest, temperature: 0, max_tokens: SUGGESTION_TOKENS };
-    // Tokens begin with their space: a prompt that ends with one would send the model astray.
+    // A token usually begins with its space. A space at the end of the prompt would lead to bad predictions.
     const prompt = draft.value.replace(/ +$/, "");
     let expectsSpace = prompt !== draft.value;
     const stream = await engine.completions.create({ prompt, stream: true, ...limit }, { signal: mine.signal });
@@ -117,7 +117,7 @@ async function generate({ long }) {
       }
       if (long) insert(text);
       else {
-        // A suggestion ends with its line.
+        // A suggestion ends at the end of the line.
         const [line, ...more] = (suggestion + text).split("\n");
         suggestion = line;
         show();
@@ -140,5 +140,5 @@ function show() {
   // A last empty line has no height of its own.
   byId("ghost-suggestion").textContent = suggestion || "\u200b";
   byId("take").hidden = suggestion === "";
-  writeOn.textContent = running?.long ? "Stop" : "Write on";
+  writeOn.textContent = running?.long ? "Stop" : "Continue";
 }

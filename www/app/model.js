@@ -1,4 +1,4 @@
-// Which model runs: choosing it, watching it arrive, and saying what went wrong.
+// Choosing a model, loading it with progress, and showing errors.
 
 import { Engine, filesFromDataTransfer } from "../pkg/index.js";
 import { announce, byId, element } from "./dom.js";
@@ -85,7 +85,7 @@ function leave() {
   engine = null;
 }
 
-/** The engine broke while it ran, and has to be loaded again. */
+/** The engine failed while it ran. It must be loaded again. */
 export function broke(error) {
   leave();
   fail(error);
@@ -125,14 +125,14 @@ function showInfo(info) {
 
   const facts = [
     ["Model", info.model],
-    ["Architecture", `${info.model_type}, ${info.num_hidden_layers} layers${info.layer_sharing ? ", each run twice" : ""}`],
+    ["Architecture", `${info.model_type}, ${info.num_hidden_layers} layers${info.layer_sharing ? ", each runs twice" : ""}`],
     ["Parameters", format.count(info.parameters)],
     ["Weights", `${format.bytes(info.weight_bytes)} in memory`],
     ["Context", `${info.max_context.toLocaleString("en")} tokens`],
-    ["Chat template", info.chat_template ? "yes" : "none: it continues text"],
+    ["Chat template", info.chat_template ? "yes" : "no (base model)"],
     ["Runs on", gpu ? "WebGPU" : "CPU, in WebAssembly"],
-    ["Adapter", gpu && (info.adapter.adapter || "not named by the browser")],
-    ["Kernels", gpu && `${info.adapter.tier} tier${info.adapter.int8_tiles ? ", 8-bit integers for prompts" : ""}`],
+    ["Adapter", gpu && (info.adapter.adapter || "the browser does not tell its name")],
+    ["Kernels", gpu && `${info.adapter.tier} tier${info.adapter.int8_tiles ? ", 8-bit integer products for prefill" : ""}`],
   ].filter(([, value]) => value);
   byId("model-facts").replaceChildren(
     ...facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]),
@@ -155,7 +155,7 @@ function wirePanel() {
     event.preventDefault();
     const source = byId("model-source").value.trim();
     if (source) return choose(source);
-    complain("Write a hub id such as org/name, or the address of a folder.");
+    complain("Enter a Hugging Face hub id such as org/name, or the web address of a model folder.");
     byId("model-source").focus();
   });
   byId("load-default").addEventListener("click", () => choose(defaultModel));
@@ -168,7 +168,7 @@ function wirePanel() {
   });
 }
 
-/** Says in the open panel what is wrong with a choice; the model that runs goes on running. */
+/** Shows in the open panel what is wrong with a choice. The present model keeps running. */
 function complain(words) {
   byId("model-error").textContent = words;
   byId("model-error").hidden = false;

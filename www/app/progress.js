@@ -1,11 +1,11 @@
-// How far a load has come: bytes, speed, time left, and whether anything comes at all.
+// The progress of a load: bytes, speed, remaining time, and whether data arrives at all.
 
 import { byId } from "./dom.js";
 import * as format from "./format.js";
 
-/** Milliseconds between two looks at what is shown: no eye is faster. */
+/** Milliseconds between two updates of the display. */
 const PACE = 100;
-/** Milliseconds without a byte after which the server is said to be silent. */
+/** Milliseconds without a byte after which the page shows that it waits for data. */
 const SILENCE = 2000;
 
 /** Shows one load, until it is ended. */
@@ -19,7 +19,7 @@ export class LoadProgress {
 
   constructor(source) {
     byId("loading-name").textContent = nameOf(source);
-    this.#show("Looking at", null, "");
+    this.#show("Reading the configuration", null, "");
   }
 
   report({ loaded, total }) {
@@ -31,7 +31,7 @@ export class LoadProgress {
     const elapsed = now - this.#start;
     const speed = (loaded / elapsed) * 1000;
     const facts = total ? [`${format.bytes(loaded)} of ${format.bytes(total)}`] : [format.bytes(loaded)];
-    // Before the first bytes nobody knows.
+    // The speed is unknown before the first bytes.
     if (loaded > 0) facts.push(`${format.bytes(speed)}/s`);
     if (loaded > 0 && total > loaded && elapsed > 1500) facts.push(`${format.remaining((total - loaded) / speed)} left`);
     this.#show(this.#complete ? "Preparing" : "Loading", total ? loaded / total : null, facts.join("  ·  "));

@@ -1,5 +1,5 @@
-// The settings panel: the system prompt and the sampler's options. What a person changed is kept between visits; all
-// else is as the model recommends.
+// The settings panel: the system prompt and the sampling options. Values that the user changed are kept between visits.
+// All other values are those that the model recommends.
 
 import { byId } from "./dom.js";
 import { openPanel } from "./panel.js";
@@ -17,13 +17,13 @@ const DEFAULTS = {
   stop: "",
 };
 
-/** The filters of a model that recommends how to sample, where it leaves them open. */
+/** Values that switch an option off: for a model that recommends some sampling options, but not this one. */
 const OFF = { temperature: 1, top_p: 1, min_p: 0, repetition_penalty: 1, top_k: 0 };
 
 const form = byId("settings-form");
 
 let defaults = DEFAULTS;
-/** What a person changed, by field. */
+/** The values that the user changed, by field. */
 let changed = recall("localStorage", "settings", {});
 
 function fill() {
@@ -72,7 +72,7 @@ export function systemPrompt() {
   return form.elements.system.value.trim();
 }
 
-/** The sampler's options as the API takes them; fields that are empty or nonsense are left to the model. */
+/** The sampling options in the form of the API. Fields that are empty or invalid are left out. */
 export function sampling() {
   const options = {};
   for (const name of ["temperature", "top_p", "min_p", "repetition_penalty", "top_k", "max_tokens", "seed"]) {

@@ -1,5 +1,5 @@
-// Charts as SVG, each with a table that says the same. Lengths are in percent, so that text keeps its size on every
-// screen; colours are classes, because the page's policy allows no inline style.
+// Charts as SVG, each with a table of the same values. Lengths are in percent, so that text keeps its size on every
+// screen. Colours are CSS classes, because the Content-Security-Policy of the page allows no inline style.
 
 import { element } from "../app/dom.js";
 
@@ -18,9 +18,9 @@ function canvas(height, label) {
 }
 
 /**
- * A horizontal bar a row: `{ label, value, text }`, and with `of` how far the bar could reach.
+ * One horizontal bar per row: `{ label, value, text }`. The optional `of` is the largest possible value.
  *
- * Where rows have `of`, the bar's track ends there.
+ * In rows with `of`, the track behind the bar ends at that value.
  */
 export function bars(title, rows) {
   const most = Math.max(...rows.map(({ value, of }) => Math.max(value, of ?? 0)), 1e-12);
@@ -61,7 +61,7 @@ export function stack(title, parts) {
   return chart;
 }
 
-/** A table; the first cell of each row is its header, numbers are strings that a person reads. */
+/** A table. The first cell of each row is its header. All cells are formatted strings. */
 export function table(caption, columns, rows, { legend = false } = {}) {
   const node = element("table", "numbers");
   node.append(element("caption", "visually-hidden", caption));
@@ -85,7 +85,7 @@ export function table(caption, columns, rows, { legend = false } = {}) {
     body.append(row);
   });
   node.append(body);
-  // A wide table scrolls by itself instead of widening the page, also by keyboard.
+  // A wide table scrolls inside its frame, also by keyboard, and does not make the page wider.
   const frame = element("div", "table-frame");
   frame.tabIndex = 0;
   frame.setAttribute("role", "region");
@@ -100,7 +100,7 @@ function swatch(index) {
   return box;
 }
 
-/** A chart, its table, and what they are about. */
+/** A chart and its table, with a title and a note. */
 export function figure(title, note, chart, numbers) {
   const node = element("figure", "figure");
   const caption = element("figcaption");

@@ -1,4 +1,5 @@
-// How faithful a model's fast arithmetic is here: loads it, and compares it with its own weights multiplied in 32-bit floats.
+// The accuracy of the fast arithmetic: loads a model and compares its predictions with those of the same weights computed in
+// 32-bit floats.
 
 import { Engine } from "../pkg/index.js";
 import { byId, element } from "../app/dom.js";
@@ -19,7 +20,7 @@ export async function defaultModel() {
   }
 }
 
-/** Loads the model that the form names and compares; `tell` gets what is being done, and the share of it that is done. */
+/** Loads the model that the form names and compares. `tell` receives the current step and the share that is done, 0 to 1. */
 export async function measureFidelity(options, signal, tell) {
   const { model, weights } = Object.fromEntries(new FormData(form));
   const load = ({ loaded, total }) => tell("loading the model", total > 0 ? (0.5 * loaded) / total : 0);
@@ -55,16 +56,16 @@ export function showFidelity(result) {
   const percent = (share) => `${(100 * share).toFixed(2)} %`;
   const rows = [
     ["Mean KL divergence", `${nats(fidelity.mean_kl)} nats`],
-    ["99th percentile", nats(fidelity.p99_kl)],
-    ["Largest", nats(fidelity.max_kl)],
+    ["99th percentile of the KL divergence", nats(fidelity.p99_kl)],
+    ["Largest KL divergence", nats(fidelity.max_kl)],
     ["Same most likely token", percent(fidelity.top1_agreement)],
-    ["Error of the logits", percent(fidelity.logit_error)],
+    ["Relative error of the logits", percent(fidelity.logit_error)],
     ["Perplexity", fidelity.perplexity.toFixed(3)],
-    ["Perplexity with exact products", fidelity.reference_perplexity.toFixed(3)],
+    ["Perplexity in 32-bit floats", fidelity.reference_perplexity.toFixed(3)],
     ["Tokens compared", String(fidelity.positions)],
   ];
   const note =
-    "The same weights, multiplied as fast as this machine can and in 32-bit floats. 0 nats and 100 % mean: no difference.";
+    "The fast arithmetic of this device, compared with the same weights in 32-bit floats. 0 nats and 100 % mean: no difference.";
   article.append(
     head,
     element("p", "fine", note),

@@ -1,4 +1,4 @@
-// What to measure, from the form, which the page's address may fill: ?shape= ?backend= ?weights= ?tier= ?int8= ...
+// The form says what to measure. The address of the page can fill it: ?shape= ?backend= ?weights= ?tier= ?int8= ...
 
 import { byId, element } from "../app/dom.js";
 import { count } from "../app/format.js";
@@ -22,15 +22,15 @@ function option(value, text = value) {
   return node;
 }
 
-/** Offers the shapes, smallest first, and any other; and the tiers of GPU kernels. */
+/** Fills the lists of shapes, smallest first and then custom sizes, and of tiers of GPU kernels. */
 export function startForm(shapes, tiers) {
-  field("shape").replaceChildren(...shapes.map(({ name }) => option(name)), option("", "any other"));
+  field("shape").replaceChildren(...shapes.map(({ name }) => option(name)), option("", "custom sizes"));
   field("tier").append(...tiers.map((name) => option(name)));
   field("shape").disabled = false;
   for (const [name, value] of new URLSearchParams(location.search)) {
     if (field(name) instanceof Element && field(name).type !== "checkbox") field(name).value = value;
   }
-  // A shape that is not in the list leaves nothing chosen.
+  // If the address names a shape that is not in the list, nothing is selected.
   if (field("shape").selectedIndex < 0) field("shape").value = shapes[0].name;
 
   const choose = () => {
@@ -40,7 +40,7 @@ export function startForm(shapes, tiers) {
     summarise();
   };
   field("shape").addEventListener("input", choose);
-  // Another width asks for other heads.
+  // Another width needs another number of heads.
   field("hidden_size").addEventListener("input", () => {
     const heads = Math.max(1, Math.floor(number("hidden_size") / 64));
     const fits = number("hidden_size") % heads === 0;
@@ -51,7 +51,7 @@ export function startForm(shapes, tiers) {
     summarise();
   });
   byId("sizes").addEventListener("input", summarise);
-  // A field that is out of sight cannot say what is wrong with it.
+  // An invalid field must be visible, or the browser cannot show what is wrong.
   form.addEventListener("invalid", ({ target }) => target.closest("details")?.setAttribute("open", ""), true);
   choose();
 }
@@ -82,7 +82,7 @@ export function settings() {
   };
 }
 
-/** Says what the sizes amount to; embeddings are tied. */
+/** Shows the number of parameters of these sizes. Embeddings are tied. */
 function summarise() {
   const { shape } = settings();
   const kv = (shape.hidden_size / shape.num_attention_heads) * shape.num_key_value_heads;
@@ -92,5 +92,5 @@ function summarise() {
   const depth = shape.num_hidden_layers * (shape.layer_sharing ? 2 : 1);
   byId("summary").textContent = Number.isInteger(parameters)
     ? `${count(parameters)} parameters, ${depth} layers deep, ${shape.hidden_size} wide`
-    : "These sizes do not go together";
+    : "These sizes do not fit together: the heads must divide the width";
 }

@@ -1,4 +1,4 @@
-// The page: choose, measure, look, save.
+// The benchmark page: choose a shape, measure it, show the result, save it.
 
 import { benchmark, benchmarkChoices } from "../pkg/index.js";
 import { byId, element } from "../app/dom.js";
@@ -9,16 +9,16 @@ import { showReport } from "./report.js";
 import { showStudy } from "./study.js";
 
 const STAGES = {
-  load: () => "making and loading the weights",
-  prefill: (tokens) => `reading a prompt of ${tokens} tokens`,
-  decode: (tokens) => `writing after ${tokens} tokens`,
-  ceiling: () => "asking the device what it can do",
-  kernels: (tokens) => `timing each kernel at ${tokens} tokens`,
+  load: () => "making and loading random weights",
+  prefill: (tokens) => `prefill of ${tokens} tokens`,
+  decode: (tokens) => `decode after ${tokens} tokens`,
+  ceiling: () => "measuring the limits of the device",
+  kernels: (tokens) => `measuring each kernel at ${tokens} tokens`,
 };
 
 let running = null;
 
-/** Does some work that can be cancelled, and shows how far it is; resolves to its result, or to null where there is none. */
+/** Runs cancellable work and shows its progress. Resolves to its result, or to null if it failed or was cancelled. */
 async function run(work) {
   running = new AbortController();
   show(null);
@@ -37,7 +37,7 @@ async function run(work) {
   }
 }
 
-/** Measures shapes one after the other; resolves to their reports, or to null where it was cancelled or failed. */
+/** Measures shapes one after the other. Resolves to their reports, or to null if it failed or was cancelled. */
 function measure(shapes, options) {
   return run(async (signal, tell) => {
     const reports = [];
@@ -51,7 +51,7 @@ function measure(shapes, options) {
   });
 }
 
-/** The state of the page: what runs, and what went wrong. `undefined` leaves the error as it is. */
+/** Updates the page: whether something runs, and the error. `undefined` leaves the error as it is. */
 function show(error) {
   document.body.dataset.state = running ? "running" : "ready";
   byId("running").hidden = !running;
@@ -63,7 +63,7 @@ function show(error) {
   }
 }
 
-/** Puts a result on top, and the reader's eye on it. */
+/** Puts a result on top of the list and scrolls to it. */
 function present(article) {
   byId("results").prepend(article);
   article.tabIndex = -1;

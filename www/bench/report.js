@@ -1,4 +1,4 @@
-// One shape's report: the numbers people ask for first, then where the time goes.
+// The report of one shape: first the main numbers, then where the time goes.
 
 import { element } from "../app/dom.js";
 import { bytes, count, rate } from "../app/format.js";
@@ -9,11 +9,11 @@ const milliseconds = (value) => `${value.toFixed(value < 10 ? 2 : value < 100 ? 
 const microseconds = (value) => `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} µs`;
 const some = (value) => value.toFixed(value < 10 && !Number.isInteger(value) ? 2 : 0);
 
-/** What computed. */
+/** The device that computed, in words. */
 export function where({ backend, adapter, machine, fallback_reason: reason }) {
-  const integers = adapter?.int8_tiles ? ", prompts in 8-bit integers" : "";
-  if (backend === "gpu") return `WebGPU on ${adapter.adapter || "an unnamed adapter"}, kernels: ${adapter.tier}${integers}`;
-  return `CPU, one of ${machine.threads} threads${reason ? `, because ${reason}` : ""}`;
+  const integers = adapter?.int8_tiles ? ", 8-bit integer products for prefill" : "";
+  if (backend === "gpu") return `WebGPU on ${adapter.adapter || "an adapter without a name"}, ${adapter.tier} kernels${integers}`;
+  return `CPU, 1 of ${machine.threads} threads${reason ? ` (GPU not used: ${reason})` : ""}`;
 }
 
 export function showReport(report) {
@@ -26,7 +26,7 @@ export function showReport(report) {
     headline(report),
   );
   article.append(head, ...figures(report));
-  for (const left of report.left_out) article.append(element("p", "fine", `Left out: ${left}.`));
+  for (const left of report.left_out) article.append(element("p", "fine", `Not measured: ${left}.`));
   article.append(saving(report, `bench-${report.shape.name}`));
   return article;
 }
@@ -35,9 +35,9 @@ function headline({ decode, prefill, load }) {
   const list = element("dl", "headline");
   const best = prefill.reduce((best, next) => (next.tokens_per_s > (best?.tokens_per_s ?? 0) ? next : best), null);
   for (const [term, value] of [
-    ["Writing", decode[0] ? rate(decode[0].tokens_per_s) : "-"],
-    ["Reading", best ? rate(best.tokens_per_s) : "-"],
-    ["First token ever", milliseconds(load.first_token_ms)],
+    ["Decode", decode[0] ? rate(decode[0].tokens_per_s) : "-"],
+    ["Prefill", best ? rate(best.tokens_per_s) : "-"],
+    ["Time to first token (cold)", milliseconds(load.first_token_ms)],
   ]) {
     const pair = element("div");
     pair.append(element("dt", "", term), element("dd", "", value));
@@ -48,16 +48,16 @@ function headline({ decode, prefill, load }) {
 
 function figures(report) {
   return [
-    reading(report),
-    writing(report),
-    asked(report),
+    prefillSpeed(report),
+    decodeSpeed(report),
+    perToken(report),
     loading(report),
     ...report.kernels.map(kernels),
     ceiling(report),
   ].filter((node) => node !== null);
 }
 
-function reading({ prefill }) {
+function prefillSpeed({ prefill }) {
   if (prefill.length === 0) return null;
   const rows = prefill.map(({ tokens, tokens_per_s }) => ({
     label: `prompt of ${tokens}`,
@@ -71,14 +71,14 @@ function reading({ prefill }) {
     String(runs),
   ]);
   return figure(
-    "Reading",
-    "From a prompt to the first token after it, the median of the runs.",
-    bars("Prompt tokens a second", rows),
-    table("Reading prompts", ["Prompt", "Time", "Tokens/s", "Runs"], cells),
+    "Prefill",
+    "Time from a prompt to the first token of the answer. Median of the runs.",
+    bars("Prefill, prompt tokens per second", rows),
+    table("Prefill", ["Prompt length", "Time", "Tokens/s", "Runs"], cells),
   );
 }
 
-function writing({ decode }) {
+function decodeSpeed({ decode }) {
   if (decode.length === 0) return null;
   const rows = decode.map(({ context, tokens_per_s, bound }) => ({
     label: `after ${context} tokens`,
@@ -94,22 +94,22 @@ function writing({ decode }) {
   ]);
   const bounded = decode.some(({ bound }) => bound);
   return figure(
-    "Writing",
+    "Decode",
     bounded
-      ? "The pale track ends where this device's launches and memory allow no more."
-      : "One token after the other, the median of the runs.",
-    bars("Tokens written a second", rows),
-    table("Writing tokens", ["After", "A token", "Tokens/s", "Of possible"], cells),
+      ? "Generating one token after the other. Median of the runs. The pale bar shows the limit that kernel launches and memory set."
+      : "Generating one token after the other. Median of the runs.",
+    bars("Decode, tokens per second", rows),
+    table("Decode", ["Context", "Time per token", "Tokens/s", "Of the limit"], cells),
   );
 }
 
-function asked({ decode }) {
+function perToken({ decode }) {
   const first = decode.find(({ per_token }) => per_token);
   if (!first) return null;
   const { per_token: token, weight_bytes: weights, cache_bytes: cache, bound } = first;
   const rows = [
-    { label: "dispatches alone", value: bound.launch_ms, text: milliseconds(bound.launch_ms) },
-    { label: "memory alone", value: bound.memory_ms, text: milliseconds(bound.memory_ms) },
+    { label: "limit: kernel launches only", value: bound.launch_ms, text: milliseconds(bound.launch_ms) },
+    { label: "limit: memory only", value: bound.memory_ms, text: milliseconds(bound.memory_ms) },
     { label: "measured", value: first.ms_per_token, text: milliseconds(first.ms_per_token), mark: true },
   ];
   const cells = [
@@ -121,60 +121,61 @@ function asked({ decode }) {
     ["Keys and values read", bytes(cache)],
   ];
   return figure(
-    "A token",
-    "What one token asks of the GPU, and the least time for it: if its kernels did nothing, and if only memory counted.",
-    bars("Milliseconds a token", rows),
-    table("What a token needs", ["Needed", "A token"], cells),
+    "Decode: GPU work per token",
+    "What one decoded token costs on the GPU, and two limits: the time if the kernels did nothing, and the time if only memory " +
+      "reads counted.",
+    bars("Milliseconds per token", rows),
+    table("GPU work per token", ["Work", "Per token"], cells),
   );
 }
 
 function loading({ load, backend }) {
   const parts = [
-    [backend === "gpu" ? "Open and test the device" : "Open", load.init_ms],
-    ["Make random weights and load them", load.load_ms],
+    [backend === "gpu" ? "Open and test the GPU" : "Open the backend", load.init_ms],
+    ["Make and load random weights", load.load_ms],
     ["Make caches and pipelines", load.prepare_ms],
-    ["First token", load.first_token_ms],
+    ["First token (cold)", load.first_token_ms],
   ].map(([label, value]) => ({ label, value, text: milliseconds(value) }));
   const total = parts.reduce((sum, { value }) => sum + value, 0);
   return figure(
-    "Starting",
-    `From a running engine to the first token in ${milliseconds(total)}. What a page downloads, the engine and a model, ` +
-      "is not part of it: these weights are made on the spot.",
+    "Start-up",
+    `${milliseconds(total)} from a running engine to the first token. Downloads are not included: neither the engine nor, ` +
+      "because the weights are random, a model.",
     stack("Milliseconds until the first token", parts),
-    table("Starting", ["Step", "Time"], parts.map(({ label, text }) => [label, text]), { legend: true }),
+    table("Start-up", ["Step", "Time"], parts.map(({ label, text }) => [label, text]), { legend: true }),
   );
 }
 
 function kernels({ rows, context, us: total, kernels }) {
   const share = (us) => `${((100 * us) / total).toFixed(0)} %`;
   const sorted = kernels.toSorted((a, b) => b.us - a.us);
-  // Beyond the eighth they are slivers; the table has them all.
+  // The chart shows the eight largest; the table shows all.
   const largest = sorted.slice(0, 8).map(({ kernel, us }) => ({ label: kernel, value: us, text: share(us) }));
   const cells = sorted.map(({ kernel, dispatches, us }) => [
     kernel,
     `${dispatches} × ${microseconds(us / dispatches)}`,
     microseconds(us),
   ]);
-  const what = rows === 1 ? `one token after ${context}` : `${rows} tokens after ${context}`;
+  const what = rows === 1 ? `1 token after ${context}` : `${rows} tokens after ${context}`;
   return figure(
     `Kernels: ${what}`,
-    `${milliseconds(total / 1000)} on the GPU, by its own clock where it lends it.`,
+    `${milliseconds(total / 1000)} on the GPU, measured with GPU timestamps where the browser offers them.`,
     bars(`Share of each kernel for ${what}`, largest),
-    table(`Kernels for ${what}`, ["Kernel", "Each", "Together"], cells),
+    table(`Kernels for ${what}`, ["Kernel", "Launches × time", "Total"], cells),
   );
 }
 
 function ceiling({ ceiling }) {
   if (!ceiling) return null;
   const cells = [
-    ["A dependent dispatch", microseconds(ceiling.dispatch_us)],
-    ["Recording and submitting it", microseconds(ceiling.record_us)],
-    ["There and back", microseconds(ceiling.round_trip_us)],
+    ["Launch of a dependent kernel", microseconds(ceiling.dispatch_us)],
+    ["Recording and submitting one launch", microseconds(ceiling.record_us)],
+    ["Round trip to the GPU", microseconds(ceiling.round_trip_us)],
     [`Copying ${bytes(ceiling.copied_bytes)}`, `${bytes(ceiling.copy_bytes_per_s)}/s`],
   ];
   const node = element("figure", "figure");
   const caption = element("figcaption");
-  caption.append(element("h4", "", "What this device can do"));
-  node.append(caption, table("What this device can do", ["What", "At best"], cells));
+  caption.append(element("h4", "", "Limits of this device"));
+  node.append(caption, table("Limits of this device", ["Operation", "Best value"], cells));
   return node;
 }

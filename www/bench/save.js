@@ -1,4 +1,4 @@
-// Taking a result along.
+// Saving and copying a result.
 
 import { element } from "../app/dom.js";
 

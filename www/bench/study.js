@@ -1,4 +1,4 @@
-// Several shapes side by side, each against the first.
+// A study: several shapes side by side, each compared with the first.
 
 import { element } from "../app/dom.js";
 import { count } from "../app/format.js";
@@ -10,10 +10,10 @@ const number = (value) => value.toFixed(value < 100 ? 1 : 0);
 
 /** What is compared: how to read it from a report, and its unit. */
 const MEASURES = [
-  { title: "Loading", unit: "ms", note: "Opening the device, loading weights, making pipelines: less is better.", of: started },
-  { title: "Reading", unit: "tokens/s", note: "The longest prompt that all of them read.", of: read },
-  { title: "A token", unit: "ms", note: "Time to write one, at a short context: less is better.", of: (report) => report.decode[0]?.ms_per_token },
-  { title: "A token at a long context", unit: "ms", note: "Less is better.", of: (report) => report.decode[1]?.ms_per_token },
+  { title: "Start-up", unit: "ms", note: "Opening the device, loading weights, making pipelines. Lower is better.", of: started },
+  { title: "Prefill", unit: "tokens/s", note: "The longest prompt that all shapes were measured with. Higher is better.", of: read },
+  { title: "Decode, short context", unit: "ms", note: "Time per token. Lower is better.", of: (report) => report.decode[0]?.ms_per_token },
+  { title: "Decode, long context", unit: "ms", note: "Time per token. Lower is better.", of: (report) => report.decode[1]?.ms_per_token },
 ];
 
 function started({ load }) {
@@ -32,7 +32,7 @@ export function showStudy(study, reports) {
   head.append(
     element("h3", "display small", study.title),
     element("p", "quiet", study.about),
-    element("p", "quiet", `${where(reports[0])}. Ratios are against ${reports[0].shape.name}.`),
+    element("p", "quiet", `${where(reports[0])}. Ratios compare with ${reports[0].shape.name}.`),
   );
   article.append(head);
   for (const measure of MEASURES) {
@@ -53,7 +53,7 @@ export function showStudy(study, reports) {
   );
   sizes.firstChild.append(element("h4", "", "The shapes"));
   const each = element("details");
-  each.append(element("summary", "", "Each shape in full"), ...reports.map(showReport));
+  each.append(element("summary", "", "Full report of each shape"), ...reports.map(showReport));
   article.append(sizes, each, saving({ study: study.name, reports }, `bench-${study.name}`));
   return article;
 }

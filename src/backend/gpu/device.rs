@@ -385,7 +385,7 @@ fn describe(
     if let Some(tier) = options.tier.filter(|tier| *tier > highest) {
         return Err(Error::request(
             "tier",
-            format!("{} is more than {name} has; its highest is {}", tier.name(), highest.name()),
+            format!("{name} does not support {}; its highest tier is {}", tier.name(), highest.name()),
         ));
     }
     Ok(Info {

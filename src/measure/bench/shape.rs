@@ -202,16 +202,17 @@ pub fn studies() -> Vec<Study> {
         Study {
             name: "layer-sharing",
             title: "What does layer sharing cost?",
-            about: "MobileLLM-LS runs each of its 30 blocks twice in a row: twice the depth with the same weights. It should \
-                    load like the 30-layer model, and compute like one of 60 layers that finds half of its weights in a \
-                    cache.",
+            about: "MobileLLM-LS runs each of its 30 blocks twice in a row. So it has twice the depth with the same weights. \
+                    It should load as fast as the model with 30 layers. It should compute like a model with 60 layers, \
+                    except that every second run can read its weights from a cache.",
             shapes: vec![dense, Shape::from_row(FAMILY[1]), twice],
         },
         Study {
             name: "depth",
             title: "Deep and thin, or wide and shallow?",
-            about: "At equal parameters a deeper and thinner model is the better one, says the paper. Here is what depth costs: the \
-                    bytes stay the same, the chain of dependent kernels grows.",
+            about: "The MobileLLM paper finds that, with the same number of parameters, a deeper and thinner model gives \
+                    better answers. This study measures the cost in speed: the bytes stay the same, but more kernels \
+                    have to wait for each other.",
             shapes: [6, 12, 20, 30, 45, 60]
                 .map(|layers| {
                     if layers == 30 {

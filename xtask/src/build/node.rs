@@ -35,12 +35,12 @@ pub(crate) fn install_packages() -> Result<()> {
 /// Shrinks the WebAssembly with wasm-opt where npm can give it; the package works without, only bigger.
 pub(super) fn optimise(wasm: &Path) -> Result<()> {
     let without = |reason: &str| {
-        eprintln!("{reason}: the WebAssembly stays as the compiler left it, about a tenth bigger");
+        eprintln!("{reason}. The WebAssembly file is not optimised and is about a tenth larger.");
         Ok(())
     };
     let Some(node) = process::find("node") else { return without("Node.js is not installed") };
     if let Err(error) = install_packages() {
-        return without(&format!("wasm-opt is not to be had ({error:#})"));
+        return without(&format!("wasm-opt could not be installed ({error:#})"));
     }
     // -O3, not -Oz: the CPU fallback runs in this module, and loops matter more to it than the last kilobytes.
     let mut args = vec!["-O3".to_owned(), "--strip-debug".to_owned(), "--strip-producers".to_owned()];

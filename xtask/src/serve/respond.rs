@@ -23,7 +23,7 @@ pub(super) fn respond(site: &Site, stream: &TcpStream) {
     let Ok(request) = Request::read(stream) else { return };
     let head_only = request.as_ref().is_some_and(|request| request.method == "HEAD");
     let response = match request {
-        None => plain(400, "This is no request."),
+        None => plain(400, "This is not a valid HTTP request."),
         Some(request) => answer(site, &request).unwrap_or_else(|error| {
             eprintln!("{} {}: {error:#}", request.method, request.target);
             plain(500, "The server could not read this file.")
@@ -34,7 +34,7 @@ pub(super) fn respond(site: &Site, stream: &TcpStream) {
 
 fn answer(site: &Site, request: &Request) -> Result<Response> {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
-        return Ok(plain(405, "Only GET and HEAD.").with("Allow", "GET, HEAD"));
+        return Ok(plain(405, "Only GET and HEAD are supported.").with("Allow", "GET, HEAD"));
     }
     let path = request.target.split(['?', '#']).next().unwrap_or("/");
     match site.find(path) {
@@ -71,7 +71,7 @@ fn file(request: &Request, path: &Path) -> Result<Response> {
         Wanted::Whole => (200, 0..length),
         Wanted::Part(part) => (206, part),
         Wanted::Unsatisfiable => {
-            let response = plain(416, "The file has no such bytes.");
+            let response = plain(416, "The file does not have the requested range of bytes.");
             return Ok(response.with("Content-Range", format!("bytes */{length}")));
         }
     };
