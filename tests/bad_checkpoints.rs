@@ -258,7 +258,7 @@ fn surplus_tensors_are_passed_over() {
     head.name = "lm_head.weight".to_owned();
     tiny.tensors.insert(0, head);
     let (config, sink, report) = load(&tiny.source(), WeightFormat::Auto).unwrap();
-    assert!(config.tied_embeddings && !sink.matrices.contains_key(&MatrixId::Head));
+    assert!(config.decoder.tied_embeddings && !sink.matrices.contains_key(&MatrixId::Head));
     assert_eq!(report.surplus, ["lm_head.weight"]);
 }
 

@@ -41,7 +41,11 @@ fn float_checkpoints_arrive_exactly() {
             assert!(report.warnings.is_empty(), "{name}: {:?}", report.warnings);
             assert_eq!(sink.matrix(MatrixId::Embedding), raw["model.embed_tokens.weight"], "{name}");
             assert_eq!(sink.vectors[&VectorId::FinalNorm], raw["model.norm.weight"], "{name}");
-            assert_eq!(sink.matrices.contains_key(&MatrixId::Head), !config.tied_embeddings, "{name}");
+            assert_eq!(
+                sink.matrices.contains_key(&MatrixId::Head),
+                !config.decoder.tied_embeddings,
+                "{name}"
+            );
             for block in 0..config.num_hidden_layers {
                 let part = |path: &str| &raw[&format!("model.layers.{block}.{path}.weight")];
                 let (hidden, head_dim) = (config.hidden_size, config.head_dim);
@@ -184,7 +188,7 @@ fn a_real_checkpoint_loads() {
     let Some(folder) = common::shared("stories260k") else { return };
     let source = DirectorySource::new(folder).unwrap();
     let (config, sink, report) = load(&source, WeightFormat::Auto).unwrap();
-    assert_eq!((config.num_hidden_layers, config.tied_embeddings), (5, true));
+    assert_eq!((config.num_hidden_layers, config.decoder.tied_embeddings), (5, true));
     assert_eq!(sink.matrices.len(), 5 * 4 + 1);
     assert_eq!(report.tensors, 5 * 9 + 2);
 }
@@ -193,7 +197,7 @@ fn a_real_checkpoint_loads() {
 fn a_checkpoint_without_a_head_is_tied_whatever_its_config_says() {
     let source = DirectorySource::new(fixture("mobilellm")).unwrap();
     let checkpoint = pollster::block_on(Checkpoint::open(&source, &Cancel::default())).unwrap();
-    assert!(checkpoint.config.tied_embeddings);
+    assert!(checkpoint.config.decoder.tied_embeddings);
     let mut sink = RecordingSink::default();
     pollster::block_on(checkpoint.load(WeightFormat::Auto, &mut sink, &mut |_| {})).unwrap();
     assert!(!sink.matrices.contains_key(&MatrixId::Head));

@@ -2,6 +2,8 @@
 
 pub mod affine;
 pub mod config;
+pub mod decoder;
 pub(crate) mod families;
+mod fields;
 pub mod matrix;
 pub mod network;

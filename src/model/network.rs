@@ -136,8 +136,8 @@ impl Network {
         let mut ops = vec![Op::Embed];
         let mut cache = 0;
         for index in 0..config.num_hidden_layers {
-            for run in 0..config.runs_per_block() {
-                let epilogue = if run > 0 && config.shared_kv {
+            for run in 0..config.decoder.block.runs {
+                let epilogue = if run > 0 && config.decoder.block.shared_kv {
                     cache -= 1;
                     Epilogue::Rotate
                 } else {
@@ -170,7 +170,7 @@ impl Network {
                 ids.push((MatrixId::Block(index, part), rows, cols));
             }
         }
-        if !c.tied_embeddings {
+        if !c.decoder.tied_embeddings {
             ids.push((MatrixId::Head, c.vocab_size, c.hidden_size));
         }
         ids
@@ -197,8 +197,8 @@ fn block(config: &Config, index: usize, cache: usize, attention_epilogue: Epilog
         epilogue,
         rows: Rows::All,
     };
-    let attention_bias = config.attention_bias;
-    let mlp_bias = config.mlp_bias;
+    let attention_bias = config.decoder.block.attention_bias;
+    let mlp_bias = config.decoder.block.mlp_bias;
     [
         project(
             Some(VectorId::AttentionNorm(index)),
@@ -223,7 +223,7 @@ fn block(config: &Config, index: usize, cache: usize, attention_epilogue: Epilog
 fn head(config: &Config) -> Op {
     Op::Project {
         norm: Some(VectorId::FinalNorm),
-        weight: if config.tied_embeddings { MatrixId::Embedding } else { MatrixId::Head },
+        weight: if config.decoder.tied_embeddings { MatrixId::Embedding } else { MatrixId::Head },
         bias: None,
         input: Slot::Hidden,
         epilogue: Epilogue::Write(Slot::Logits),

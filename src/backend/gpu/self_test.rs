@@ -16,7 +16,7 @@ use crate::model::matrix::{Affine, Format, Matrix, ScaleFormat};
 use crate::model::network::{MatrixId, Network, Projection, VectorId};
 
 /// Small, and with nothing that tiles divide but what quantisation groups demand.
-const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1,
+const CONFIG: &str = r#"{"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1,
     "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 37}"#;
 
 /// More tokens than decode's kernels take at once, so that those of prefill are tested too.

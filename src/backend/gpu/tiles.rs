@@ -34,7 +34,7 @@ const LONG_ENOUGH: f64 = 0.004;
 const ROUNDS: usize = 3;
 
 /// The sizes of MobileLLM-125M; only the projection to gate and up is computed, where a prompt spends most of its time.
-const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
+const CONFIG: &str = r#"{"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 16}"#;
 
 const FORMAT: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });

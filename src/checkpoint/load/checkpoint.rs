@@ -144,7 +144,7 @@ impl<'a> Checkpoint<'a> {
         let weights = Weights::open(source, cancel).await?;
         // MobileLLM's configuration on the hub does not always say that the embedding is the output matrix.
         let head = Name { module: Module::Head, field: Field::Weight }.path(&config);
-        config.tied_embeddings |= !weights.tensors().any(|tensor| tensor == head);
+        config.decoder.tied_embeddings |= !weights.tensors().any(|tensor| tensor == head);
         let listing = path_of(source, weights.listing());
         let contents = Contents::check(&listing, weights.tensors(), &config)?;
         Ok(Self { source, cancel: cancel.clone(), config, contents, weights })

@@ -120,8 +120,8 @@ impl Inspection {
                 RopeScaling::Linear { .. } => "linear",
                 RopeScaling::Llama3 { .. } => "llama3",
             },
-            tied_embeddings: config.tied_embeddings,
-            layer_sharing: config.layer_sharing,
+            tied_embeddings: config.decoder.tied_embeddings,
+            layer_sharing: config.decoder.block.runs > 1,
             parameters: Parameters::of(config),
             dtypes,
             quantization: config.quantization.as_ref().map(|quantization| {

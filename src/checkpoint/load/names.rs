@@ -103,8 +103,8 @@ impl Linear {
 
     fn has_bias(self, config: &Config) -> bool {
         match self {
-            Self::Query | Self::Key | Self::Value | Self::Output => config.attention_bias,
-            Self::Gate | Self::Up | Self::Down => config.mlp_bias,
+            Self::Query | Self::Key | Self::Value | Self::Output => config.decoder.block.attention_bias,
+            Self::Gate | Self::Up | Self::Down => config.decoder.block.mlp_bias,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Module {
         });
         [Self::Embedding, Self::FinalNorm]
             .into_iter()
-            .chain((!config.tied_embeddings).then_some(Self::Head))
+            .chain((!config.decoder.tied_embeddings).then_some(Self::Head))
             .chain(blocks)
     }
 
@@ -263,7 +263,9 @@ impl Role {
             return unknown(&format!(" beyond num_hidden_layers ({})", config.num_hidden_layers));
         }
         match (name.module, name.field) {
-            (Module::Head, Field::Weight | Field::Scales | Field::Biases) if config.tied_embeddings => {
+            (Module::Head, Field::Weight | Field::Scales | Field::Biases)
+                if config.decoder.tied_embeddings =>
+            {
                 Ok(Self::Surplus)
             }
             (module, Field::Bias) if !module.has_bias(config) => {

@@ -174,7 +174,7 @@ pub async fn quantize_folder(
     let plan = Plan::new(&checkpoint, checkpoint.headers().await?, options)?;
     let report = plan.write(source, &folder.path, progress, cancel).await?;
     let json = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
-    let config = quantized_config(&json, &plan, checkpoint.config.tied_embeddings)?;
+    let config = quantized_config(&json, &plan, checkpoint.config.decoder.tied_embeddings)?;
     write_file(&folder.path, config::FILE, &config)?;
     for file in COMPANIONS {
         if let Some(bytes) = read_optional(source, file, TOKENIZER_LIMIT, cancel).await? {

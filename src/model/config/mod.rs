@@ -1,24 +1,22 @@
 //! What a checkpoint's `config.json` says, checked before any weight is read.
 
-mod fields;
 mod quantization;
 mod rope;
 
-pub(crate) use fields::{Fields, token_ids};
+pub use super::fields::FILE;
+pub(crate) use super::fields::token_ids;
 pub use quantization::{BitsAndGroup, Quantization};
 pub use rope::{Rope, RopeScaling};
 
 use crate::error::Result;
+use crate::model::decoder::DecoderSpec;
 use crate::model::families::Family;
-
-/// The name that errors give to the file.
-pub const FILE: &str = "config.json";
+use crate::model::fields::Fields;
 
 /// Far beyond what any machine runs this engine with; a configuration that claims more is a mistake or an attack.
 const MAX_PARAMETERS: u64 = 1 << 37;
 
 /// The shape of a Llama-like decoder.
-#[expect(clippy::struct_excessive_bools, reason = "they mirror the independent switches of the file")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// What it calls itself, such as `llama`.
@@ -45,16 +43,8 @@ pub struct Config {
     pub rms_norm_eps: f32,
     /// Rotary embedding.
     pub rope: Rope,
-    /// The output matrix is the embedding.
-    pub tied_embeddings: bool,
-    /// Each block runs twice in a row with the same weights (MobileLLM-LS).
-    pub layer_sharing: bool,
-    /// With layer sharing, the second run attends to the first run's keys and values instead of its own.
-    pub shared_kv: bool,
-    /// Query, key, value and output projections have biases.
-    pub attention_bias: bool,
-    /// Feed-forward projections have biases.
-    pub mlp_bias: bool,
+    /// What the network computes.
+    pub decoder: DecoderSpec,
     /// How the checkpoint's own tensors are quantised, where they are.
     pub quantization: Option<Quantization>,
     /// Token put before every text.
@@ -83,7 +73,7 @@ impl Config {
         family.check(&fields, ignored)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
-        let mut config = Self {
+        let config = Self {
             model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
             family,
             hidden_size,
@@ -105,16 +95,11 @@ impl Config {
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
             rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
             rope: Rope::read(&fields)?,
-            tied_embeddings: fields.flag("tie_word_embeddings", false)?,
-            layer_sharing: false,
-            shared_kv: false,
-            attention_bias: fields.flag("attention_bias", false)?,
-            mlp_bias: fields.flag("mlp_bias", false)?,
+            decoder: family.decoder(&fields)?,
             quantization: Quantization::read(&fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
         };
-        family.read(&fields, &mut config)?;
         config.check(&fields)?;
         Ok(config)
     }
@@ -147,7 +132,7 @@ impl Config {
     fn check_size(&self, fields: &Fields) -> Result<()> {
         let product = |sizes: [usize; 3]| sizes.iter().map(|n| *n as u64).fold(1, u64::saturating_mul);
         let layers = self.num_hidden_layers;
-        let embeddings = if self.tied_embeddings { 1 } else { 2 };
+        let embeddings = if self.decoder.tied_embeddings { 1 } else { 2 };
         let parts = [
             ("vocab_size", product([embeddings, self.vocab_size, self.hidden_size])),
             ("intermediate_size", product([layers, 3 * self.intermediate_size, self.hidden_size])),
@@ -170,14 +155,9 @@ impl Config {
         }
     }
 
-    /// How often each stored block runs.
-    pub fn runs_per_block(&self) -> usize {
-        if self.layer_sharing { 2 } else { 1 }
-    }
-
-    /// Key/value caches of a sequence: one for each run of a block, or one a block with `shared_kv`.
+    /// Key/value caches of a sequence.
     pub fn num_caches(&self) -> usize {
-        self.num_hidden_layers * if self.shared_kv { 1 } else { self.runs_per_block() }
+        self.num_hidden_layers * self.decoder.block.num_caches()
     }
 
     /// Width of all query heads.

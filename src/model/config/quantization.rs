@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::FILE;
-use super::fields::Fields;
 use crate::error::{Error, Result};
+use crate::model::fields::{FILE, Fields};
 
 /// The `quantization` object of an MLX-layout checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

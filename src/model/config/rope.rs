@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::FILE;
-use super::fields::{Fields, number};
 use crate::error::{Error, Result};
+use crate::model::fields::{FILE, Fields, number};
 
 /// Rotary position embedding: base frequency and its scaling.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::Neutral;
 use crate::error::{Error, Result};
-use crate::model::config::{FILE, Fields};
+use crate::model::fields::{FILE, Fields};
 
-/// Those that [`crate::model::config::Config::parse`] reads.
+/// Those that `Config::parse` reads, and those of [`super::plain_decoder`].
 pub(super) const READ: &[&str] = &[
     "attention_bias",
     "bos_token_id",

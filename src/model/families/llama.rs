@@ -12,6 +12,6 @@ pub(super) const FAMILY: Family = Family {
     reads: mobilellm::FIELDS,
     harmless: &["is_llama_config", "pretraining_tp", "rope_interleaved"],
     neutral: &[],
-    read: mobilellm::read,
+    decoder: mobilellm::decoder,
     tensors: LLAMA,
 };

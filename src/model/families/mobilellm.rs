@@ -1,10 +1,11 @@
 //! MobileLLM and MobileLLM-LS (arXiv 2402.14905): Llama with one matrix for input and output, and, in LS, blocks that run
 //! twice in a row.
 
-use super::Family;
 use super::tensors::LLAMA;
+use super::{Family, plain_decoder};
 use crate::error::Result;
-use crate::model::config::{Config, Fields};
+use crate::model::decoder::{BlockSpec, DecoderSpec};
+use crate::model::fields::Fields;
 
 /// What it has beside Llama's fields.
 pub(super) const FIELDS: &[&str] = &["layer_sharing", "layer_sharing_shared_kv", "share_embedding"];
@@ -16,18 +17,21 @@ pub(super) const FAMILY: Family = Family {
     reads: FIELDS,
     harmless: &["pretraining_tp"],
     neutral: &[],
-    read,
+    decoder,
     tensors: LLAMA,
 };
 
 /// Section 3.4 of the paper for layer sharing. Released configurations say `share_embedding` beside
 /// `tie_word_embeddings: false`; the first is what holds.
-pub(super) fn read(fields: &Fields, config: &mut Config) -> Result<()> {
-    config.tied_embeddings |= fields.flag("share_embedding", false)?;
-    config.layer_sharing = fields.flag("layer_sharing", false)?;
-    config.shared_kv = fields.flag("layer_sharing_shared_kv", false)?;
-    if config.shared_kv && !config.layer_sharing {
+pub(super) fn decoder(fields: &Fields) -> Result<DecoderSpec> {
+    let plain = plain_decoder(fields)?;
+    let shared_kv = fields.flag("layer_sharing_shared_kv", false)?;
+    let layer_sharing = fields.flag("layer_sharing", false)?;
+    if shared_kv && !layer_sharing {
         return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
     }
-    Ok(())
+    Ok(DecoderSpec {
+        tied_embeddings: plain.tied_embeddings || fields.flag("share_embedding", false)?,
+        block: BlockSpec { runs: if layer_sharing { 2 } else { 1 }, shared_kv, ..plain.block },
+    })
 }

@@ -14,7 +14,8 @@ pub(crate) use tensors::TensorNames;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::model::config::{Config, FILE, Fields};
+use crate::model::decoder::{BlockSpec, DecoderSpec};
+use crate::model::fields::{FILE, Fields};
 
 /// All families. A configuration without a `model_type` is of the first.
 const ALL: [&Family; 2] = [&llama::FAMILY, &mobilellm::FAMILY];
@@ -34,8 +35,8 @@ pub(crate) struct Family {
     harmless: &'static [&'static str],
     /// Fields that do nothing with one value and are not computed with another.
     neutral: &'static [(&'static str, Neutral)],
-    /// Takes what the family alone has in its configuration.
-    read: fn(&Fields, &mut Config) -> Result<()>,
+    /// What its decoder computes, by its configuration.
+    decoder: fn(&Fields) -> Result<DecoderSpec>,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
 }
@@ -110,9 +111,12 @@ impl Family {
         }
     }
 
-    /// Takes what the family alone has.
-    pub(super) fn read(&self, fields: &Fields, config: &mut Config) -> Result<()> {
-        (self.read)(fields, config)
+    /// What a decoder of this configuration computes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the configuration contradicts itself.
+    pub(super) fn decoder(&self, fields: &Fields) -> Result<DecoderSpec> {
+        (self.decoder)(fields)
     }
 
     fn knows(&self, field: &str) -> bool {
@@ -133,6 +137,22 @@ impl Family {
         );
         Error::unsupported(FILE, format!("{field} {}", fields::shown(field, value)), remedy)
     }
+}
+
+/// The decoder of a configuration that has no fields of its family's own.
+///
+/// # Errors
+/// [`Error::Invalid`] for a flag that is neither true nor false.
+fn plain_decoder(fields: &Fields) -> Result<DecoderSpec> {
+    Ok(DecoderSpec {
+        block: BlockSpec {
+            attention_bias: fields.flag("attention_bias", false)?,
+            mlp_bias: fields.flag("mlp_bias", false)?,
+            runs: 1,
+            shared_kv: false,
+        },
+        tied_embeddings: fields.flag("tie_word_embeddings", false)?,
+    })
 }
 
 /// Two configurations of one family have the same family.

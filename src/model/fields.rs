@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::FILE;
 use crate::error::{Error, Result};
+
+/// The name that errors give to the file.
+pub const FILE: &str = "config.json";
 
 const REMEDY: &str = "Download config.json again from where the checkpoint comes from";
 
@@ -20,27 +22,27 @@ impl Fields {
     }
 
     #[expect(clippy::unused_self, reason = "reads like the other accessors where it is called")]
-    pub(in crate::model) fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
+    pub(super) fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
         Error::invalid(FILE, field, problem, REMEDY)
     }
 
     /// All fields, with their values.
-    pub(in crate::model) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(field, value)| (field.as_str(), value))
     }
 
     /// A present, non-null field.
-    pub(in crate::model) fn get(&self, field: &str) -> Option<&Value> {
+    pub(super) fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
-    pub(in crate::model) fn text(&self, field: &str) -> Result<Option<&str>> {
+    pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
         self.get(field)
             .map(|value| value.as_str().ok_or_else(|| self.invalid(field, "it must be a string")))
             .transpose()
     }
 
-    pub(in crate::model) fn flag(&self, field: &str, default: bool) -> Result<bool> {
+    pub(super) fn flag(&self, field: &str, default: bool) -> Result<bool> {
         self.get(field).map_or(Ok(default), |value| {
             value.as_bool().ok_or_else(|| self.invalid(field, "it must be true or false"))
         })
@@ -67,7 +69,7 @@ impl Fields {
     }
 
     /// An object, such as `rope_parameters`.
-    pub(in crate::model) fn object(&self, field: &str) -> Result<Option<&Map<String, Value>>> {
+    pub(super) fn object(&self, field: &str) -> Result<Option<&Map<String, Value>>> {
         self.get(field)
             .map(|value| value.as_object().ok_or_else(|| self.invalid(field, "it must be an object")))
             .transpose()
