@@ -4,4 +4,3 @@ pub mod index;
 pub mod safetensors;
 
 pub(super) mod floats;
-pub(super) mod reader;

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 
-use super::reader::Reader;
 use crate::checkpoint::source::files::refuse_substitutes;
+use crate::checkpoint::source::reader::Reader;
 use crate::error::{Error, Result};
 
 /// The format's own limit on the header.

@@ -6,11 +6,11 @@ use super::spec::{Contents, Spec};
 use super::weight_format::WeightFormat;
 use crate::backend::WeightSink;
 use crate::checkpoint::container::index::{INDEX_FILE, INDEX_LIMIT, Index};
-use crate::checkpoint::container::reader::{Reader, path_of};
 use crate::checkpoint::container::safetensors::{Header, TensorInfo};
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::source::files::{CONFIG_LIMIT, is_web_page, read_optional, read_required};
+use crate::checkpoint::source::reader::{Reader, path_of};
 use crate::error::{Error, Result};
 use crate::model::config::{self, Config};
 

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::Checkpoint;
 use super::names::Module;
-use crate::checkpoint::container::reader::Reader;
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
+use crate::checkpoint::source::reader::Reader;
 use crate::error::{Error, Result};
 use crate::model::config::{Config, RopeScaling};
 

@@ -1,8 +1,8 @@
 //! The small files of a checkpoint, read whole, with a limit on their size.
 
 use super::Source;
-use crate::checkpoint::container::reader::{Reader, path_of};
 use crate::checkpoint::source::Cancel;
+use crate::checkpoint::source::reader::{Reader, path_of};
 use crate::error::{Error, Result};
 
 /// No `config.json`, `generation_config.json` or chat template is larger: 4 MiB.

@@ -7,6 +7,7 @@ pub mod files;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
+pub(super) mod reader;
 
 pub use cancel::Cancel;
 

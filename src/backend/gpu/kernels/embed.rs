@@ -4,12 +4,13 @@ use super::{Widths, weight_resources, with_weights};
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::backend::gpu::shader::{self, Binding, Shader};
 use crate::backend::gpu::target::Context;
+use crate::error::Result;
 use crate::model::network::{MatrixId, Slot};
 
 const WORKGROUP: usize = 32;
 
 /// One call for each part of the embedding.
-pub(in crate::backend::gpu) fn calls(context: &Context, calls: &mut Vec<Call>) -> crate::Result<()> {
+pub(in crate::backend::gpu) fn calls(context: &Context, calls: &mut Vec<Call>) -> Result<()> {
     let id = MatrixId::Embedding;
     let layout = context.layout(id)?;
     let output = Activation::Slot(Slot::Hidden);

@@ -7,6 +7,7 @@ use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride
 use crate::backend::gpu::layout::Layout;
 use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
 use crate::backend::gpu::target::{Context, Lowering, Target};
+use crate::error::Result;
 use crate::model::matrix::Format;
 use crate::model::network::{Epilogue, MatrixId, Slot, VectorId};
 
@@ -70,11 +71,7 @@ impl Division {
 
 impl Matmul {
     /// One call for each part of the matrix.
-    pub(in crate::backend::gpu) fn calls(
-        &self,
-        context: &Context,
-        calls: &mut Vec<Call>,
-    ) -> crate::Result<()> {
+    pub(in crate::backend::gpu) fn calls(&self, context: &Context, calls: &mut Vec<Call>) -> Result<()> {
         let layout = context.layout(self.weight)?;
         // With only the queries asked for, key and value rows are left out.
         let rows = match self.epilogue {
