@@ -4,11 +4,14 @@
 use mobilellm::{DirectorySource, Engine, Event, GenerateOptions, LoadOptions, Result};
 use serde_json::json;
 
-fn main() -> Result<()> {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "models/mobilellm-47m-chat".to_owned());
     let question = arguments.next().unwrap_or_else(|| "What is the weather in Paris?".to_owned());
-    pollster::block_on(chat(&folder, &question))
+    if let Err(error) = pollster::block_on(chat(&folder, &question)) {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
 }
 
 async fn chat(folder: &str, question: &str) -> Result<()> {

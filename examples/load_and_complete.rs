@@ -5,11 +5,14 @@ use std::io::Write;
 
 use mobilellm::{DirectorySource, Engine, Error, Event, GenerateOptions, LoadOptions, Result};
 
-fn main() -> Result<()> {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "models/mobilellm-47m-chat".to_owned());
     let text = arguments.next().unwrap_or_else(|| "Once upon a time".to_owned());
-    pollster::block_on(complete(&folder, &text))
+    if let Err(error) = pollster::block_on(complete(&folder, &text)) {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
 }
 
 async fn complete(folder: &str, text: &str) -> Result<()> {

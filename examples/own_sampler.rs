@@ -4,11 +4,14 @@
 use mobilellm::backend::Wanted;
 use mobilellm::{DirectorySource, Engine, LoadOptions, Result};
 
-fn main() -> Result<()> {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "models/mobilellm-47m-chat".to_owned());
     let text = arguments.next().unwrap_or_else(|| "Once upon a time".to_owned());
-    pollster::block_on(generate(&folder, &text))
+    if let Err(error) = pollster::block_on(generate(&folder, &text)) {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
 }
 
 async fn generate(folder: &str, text: &str) -> Result<()> {

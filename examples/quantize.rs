@@ -7,7 +7,7 @@ use mobilellm::{
     BitsAndGroup, Cancel, DirectorySource, Engine, LoadOptions, QuantizeOptions, Result, quantize_folder,
 };
 
-fn main() -> Result<()> {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     // The default model is quantised already, and a quantised checkpoint cannot be quantised again.
     let folder =
@@ -16,7 +16,10 @@ fn main() -> Result<()> {
         || PathBuf::from(format!("target/quantize-example-{}", std::process::id())),
         PathBuf::from,
     );
-    pollster::block_on(quantize(&folder, &copy))
+    if let Err(error) = pollster::block_on(quantize(&folder, &copy)) {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
 }
 
 async fn quantize(folder: &str, copy: &Path) -> Result<()> {
