@@ -1,4 +1,5 @@
 // From a logit to the score that a token is chosen by; twin: cpu::sample::adjusted. And the noise that is added to it.
+// Needs: nothing
 
 struct Sampling {
     // 1 / temperature; 0 takes the best.

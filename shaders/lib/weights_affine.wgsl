@@ -1,6 +1,7 @@
 // Weights in affine integers of 4 or 8 bits, whichever the bound part has; the layouts are those of weights_affine4.wgsl and
 // weights_affine8.wgsl, 32 columns a chunk. For kernels that unpack a weight for many uses, or that nobody is in a
 // hurry for: a model that has matrices of both needs half as many of them. Same interface as weights_f32.wgsl.
+// Needs: nothing
 
 const QUADS_PER_CHUNK: u32 = 8u;
 const CHUNKS_PER_GROUP: u32 = GROUP_SIZE / (4u * QUADS_PER_CHUNK);

@@ -2,6 +2,7 @@
 // GROUP_SIZE columns of a row; four values a word, the lowest column in the lowest bits, 16 a chunk.
 // Same interface as weights_f32.wgsl. A chunk never spans two groups, so scale and bias are applied once a
 // chunk: scale * (q . x) + bias * (sum of x), which saves an operation a weight.
+// Needs: nothing
 
 const QUADS_PER_CHUNK: u32 = 4u;
 const CHUNKS_PER_GROUP: u32 = GROUP_SIZE / (4u * QUADS_PER_CHUNK);

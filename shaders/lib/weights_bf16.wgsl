@@ -2,6 +2,7 @@
 // bfloat16 is the upper half of an f32, so decoding is a shift or a mask.
 // The interface that every weights_*.wgsl has: load a chunk (16 bytes of a row), take it apart four columns
 // (a quad) at a time, and turn a dot product of its stored values into one of its weights.
+// Needs: nothing
 
 const QUADS_PER_CHUNK: u32 = 2u;
 

@@ -1,6 +1,7 @@
 // Weights in half precision: 8 values a chunk, two a word, the lower column in the lower half.
 // The interface that every weights_*.wgsl has: load a chunk (16 bytes of a row), take it apart four columns
 // (a quad) at a time, and turn a dot product of its stored values into one of its weights.
+// Needs: nothing
 
 const QUADS_PER_CHUNK: u32 = 2u;
 

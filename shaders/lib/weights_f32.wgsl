@@ -1,6 +1,7 @@
 // Weights in single precision: 4 values a chunk, one a word.
 // The interface that every weights_*.wgsl has: load a chunk (16 bytes of a row), take it apart four columns
 // (a quad) at a time, and turn a dot product of its stored values into one of its weights.
+// Needs: nothing
 
 const QUADS_PER_CHUNK: u32 = 1u;
 

@@ -7,6 +7,7 @@
 // distances, then over the next of those that begin alike, and so on to the last of 24. Once eight or more are known
 // the tokens that still matter are put aside where they are no more than FEW, in any order, because whole numbers add
 // up the same in every order.
+// Needs: nothing
 
 const STEPS: f32 = 524288.0;
 const STEP_BITS: u32 = 24u;

@@ -2,7 +2,7 @@
 //!
 //! The files under `shaders/` are plain WGSL. A kernel calls functions that a piece provides - `quad` of a weight
 //! format, `finish` of an epilogue - and there are several pieces with the same interface; choosing them and the
-//! constants makes a [`Shader`]. Which buffers it binds is read from the finished text, so that host and
+//! constants makes a [`Shader`]; `cargo xtask shader` prints one. Which buffers it binds is read from the finished text, so that host and
 //! shader cannot drift apart.
 
 use std::fmt::{Display, Formatter, Write};
@@ -16,6 +16,18 @@ pub struct Piece {
     pub name: &'static str,
     /// The text.
     pub wgsl: &'static str,
+}
+
+impl Piece {
+    /// Whether it uses the language extension `f16`.
+    pub fn uses_f16(&self) -> bool {
+        USE_F16.contains(self)
+    }
+
+    /// Whether it uses the language extension `subgroups`.
+    pub fn uses_subgroups(&self) -> bool {
+        USE_SUBGROUPS.contains(self)
+    }
 }
 
 /// Declares the embedded files, and the list of all of them.
@@ -301,10 +313,10 @@ impl Shader {
     /// The finished text.
     pub fn wgsl(&self, dialect: Dialect) -> String {
         let mut text = String::new();
-        if self.contains_any(USE_F16) {
+        if self.any(Piece::uses_f16) {
             text.push_str("enable f16;\n");
         }
-        if dialect == Dialect::Browser && self.contains_any(USE_SUBGROUPS) {
+        if dialect == Dialect::Browser && self.any(Piece::uses_subgroups) {
             text.push_str("enable subgroups;\n");
         }
         for (name, value) in &self.constants {
@@ -318,8 +330,8 @@ impl Shader {
         text
     }
 
-    fn contains_any(&self, pieces: &[Piece]) -> bool {
-        self.pieces.iter().chain([&self.kernel]).any(|piece| pieces.contains(piece))
+    fn any(&self, of: fn(&Piece) -> bool) -> bool {
+        self.pieces.iter().chain([&self.kernel]).any(of)
     }
 
     /// The bindings, in the order of the text.
