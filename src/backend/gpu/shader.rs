@@ -257,6 +257,8 @@ impl Display for Constant {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::U32(value) => write!(f, ": u32 = {value}u"),
+            // Written shortest, the largest would lie beyond f32, and browsers refuse what does.
+            Self::F32(value) if value.abs() == f32::MAX => write!(f, ": f32 = {:e}f", f64::from(*value)),
             // Scientific notation is the shortest that both reads as a float and loses no bit.
             Self::F32(value) => write!(f, ": f32 = {value:e}f"),
             Self::Bool(value) => write!(f, ": bool = {value}"),
