@@ -359,3 +359,20 @@ fn binding(line: &str) -> Option<(Binding, Access)> {
     };
     Some((binding, access))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Constant;
+
+    /// Chromium reads a double and rounds it, but refuses one beyond the largest f32.
+    #[test]
+    fn constants_are_read_through_a_double_to_the_bit() {
+        for value in [f32::MIN, f32::MAX, f32::MIN_POSITIVE, 1e-5, 0.1, 17.4, 16_777_216.0] {
+            let text = Constant::F32(value).to_string();
+            let number = text.strip_prefix(": f32 = ").and_then(|text| text.strip_suffix('f')).unwrap();
+            let number: f64 = number.parse().unwrap();
+            assert!(number.abs() <= f64::from(f32::MAX), "{text}");
+            assert_eq!(number as f32, value, "{text}");
+        }
+    }
+}
