@@ -46,9 +46,12 @@ pieces! {
     BATCH_READ = "lib/batch_read";
     SCORE = "lib/score";
     PART = "lib/part";
+    FLOATS = "lib/floats";
     WEIGHTS_F32 = "lib/weights_f32";
     WEIGHTS_F16 = "lib/weights_f16";
     WEIGHTS_BF16 = "lib/weights_bf16";
+    AFFINE = "lib/affine";
+    AFFINE_CHUNK = "lib/affine_chunk";
     WEIGHTS_AFFINE = "lib/weights_affine";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
