@@ -4,6 +4,7 @@
 //! what is printed is the shader of a call of this plan. Without a name the kernels are listed, with the flags that they need.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+#![allow(clippy::doc_markdown, reason = "comments on flags are the help text, which is no markdown")]
 
 mod kernels;
 mod setting;

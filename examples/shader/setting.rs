@@ -46,18 +46,18 @@ pub(crate) struct Options {
     #[arg(long, default_value = "mobilellm-125m")]
     shape: String,
     /// Columns that share a scale, where weights are integers: 32, 64 or 128
-    #[arg(long, default_value_t = 64, value_parser = one_of::<32, 128>)]
+    #[arg(long, default_value_t = 64, value_parser = power_of_two::<32, 128>)]
     group_size: usize,
     /// How scales are stored
     #[arg(long, value_enum, default_value_t = Scales::F16)]
     scales: Scales,
     /// Threads of the device's smallest subgroup: a power of two from 4 to 128
-    #[arg(long, default_value_t = 32, value_parser = one_of::<4, 128>)]
+    #[arg(long, default_value_t = 32, value_parser = power_of_two::<4, 128>)]
     subgroup_size: usize,
 }
 
 /// A power of two in a range.
-fn one_of<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+fn power_of_two<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number) && number.is_power_of_two());
     number.ok_or_else(|| format!("it is a power of two from {MIN} to {MAX}"))
 }
