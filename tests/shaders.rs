@@ -277,6 +277,51 @@ fn text(call: &Call) -> String {
     call.shader.wgsl(Dialect::Naga)
 }
 
+/// What a text uses that not every device or language version has, in the order of the headers.
+fn needs(code: &str) -> Vec<&'static str> {
+    let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let uses = |test: fn(&str) -> bool| words.iter().any(|word| test(word));
+    // Also short names of types, such as vec4h and mat2x2h, and numbers such as 1h and 0.5h.
+    let f16 = |word: &str| {
+        let short = word.strip_suffix('h').is_some_and(|rest| rest.ends_with(|c: char| c.is_ascii_digit()));
+        word == "f16" || short && word.starts_with(|c: char| c.is_ascii_digit() || c == 'v' || c == 'm')
+    };
+    let packed = |word: &str| {
+        let word = word.trim_end_matches("Clamp");
+        ["dot4I8Packed", "dot4U8Packed", "pack4xI8", "pack4xU8", "unpack4xI8", "unpack4xU8"].contains(&word)
+    };
+    let subgroups =
+        |word: &str| word.starts_with("subgroup") || word.starts_with("quad") && word.contains("Swap");
+    [
+        ("shader-f16", uses(f16)),
+        ("subgroups", uses(subgroups)),
+        ("packed_4x8_integer_dot_product", uses(packed)),
+    ]
+    .into_iter()
+    .filter_map(|(need, used)| used.then_some(need))
+    .collect()
+}
+
+#[test]
+fn headers_say_what_a_file_needs() {
+    for piece in PIECES {
+        let stated: Vec<_> = piece.wgsl.lines().filter_map(|line| line.strip_prefix("// Needs: ")).collect();
+        let header = piece.wgsl.lines().take_while(|line| line.starts_with("//")).last();
+        let name = piece.name;
+        assert!(
+            header.is_some_and(|line| line.starts_with("// Needs: ")),
+            "{name}: the header ends otherwise"
+        );
+        let code: Vec<_> =
+            piece.wgsl.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        let needs = needs(&code.join("\n"));
+        let expected = if needs.is_empty() { "nothing".to_owned() } else { needs.join(", ") };
+        assert_eq!(stated, [expected], "{name}");
+        assert_eq!(piece.uses_f16(), needs.contains(&"shader-f16"), "{name} in USE_F16");
+        assert_eq!(piece.uses_subgroups(), needs.contains(&"subgroups"), "{name} in USE_SUBGROUPS");
+    }
+}
+
 #[test]
 fn every_file_is_used_and_has_a_cpu_twin() {
     let used: BTreeSet<_> = shaders(&plans())

@@ -8,6 +8,7 @@
 // positions THREADS at a time. First each thread scores one of them; then the threads are dealt out over octets of value
 // columns and SLICES of the positions. A slice keeps its own running maximum, so that nobody waits for that of all
 // (online softmax, arXiv 1805.02867); the slices are added up at the end. Values are loaded before their weights are known.
+// Needs: nothing
 
 const OCTETS: u32 = HEAD_DIM / 8u;
 const SLICES: u32 = THREADS / OCTETS;

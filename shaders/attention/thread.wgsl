@@ -6,6 +6,7 @@
 // Work: one thread a head of a token: x over heads, y over tokens. It goes through the positions once, keeping
 // a running maximum, so no scores are stored (online softmax, arXiv 1805.02867). No barriers, any even
 // HEAD_DIM: for software adapters and odd shapes.
+// Needs: nothing
 
 const HEAD_PAIRS: u32 = HEAD_DIM / 2u;
 

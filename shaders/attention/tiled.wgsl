@@ -7,6 +7,7 @@
 // memory as they do in the cache; LANES threads share a query, first the positions of the tile, then the octets of the
 // values. Scores are never stored beyond a tile: a running maximum keeps the sums in range (FlashAttention, arXiv
 // 2205.14135).
+// Needs: nothing
 
 const THREADS: u32 = ROWS * LANES;
 const OCTETS: u32 = HEAD_DIM / 8u;

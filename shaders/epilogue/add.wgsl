@@ -1,5 +1,6 @@
 // Epilogue of a projection: the products are added to the slot's values (the residual stream).
 // Output [tokens, 2 * OUTPUT_PAIRS]; rows beyond NUM_ROWS are padding and stay zero.
+// Needs: nothing
 
 @group(0) @binding(7) var<storage, read_write> output: array<vec2<f32>>;
 

@@ -1,5 +1,6 @@
 // Epilogue of a query projection: rotary embedding, then the slot. Output [tokens, 2 * OUTPUT_PAIRS]. The
 // matrix may go on with key and value rows, which are not asked for: rows from NUM_ROWS on are left out.
+// Needs: nothing
 
 @group(0) @binding(7) var<storage, read_write> output: array<vec2<f32>>;
 

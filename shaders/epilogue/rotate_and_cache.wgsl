@@ -1,6 +1,7 @@
 // Epilogue of the joint query, key and value projection. Rows below QUERY_WIDTH are queries: rotated, to the
 // output [tokens, 2 * OUTPUT_PAIRS]. The next KV_WIDTH are keys: rotated, to the cache. The rest are values, to
 // the cache. A cache row (see cache_*.wgsl) has keys and values in this same order.
+// Needs: nothing
 
 @group(0) @binding(7) var<storage, read_write> output: array<vec2<f32>>;
 

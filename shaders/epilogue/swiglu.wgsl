@@ -1,5 +1,6 @@
 // Epilogue of a projection whose rows alternate between gate and up: silu(gate) * up, one value a pair of rows.
 // Output [tokens, 2 * OUTPUT_PAIRS]. silu(g) = g / (1 + exp(-g)).
+// Needs: nothing
 
 @group(0) @binding(7) var<storage, read_write> output: array<f32>;
 

@@ -1,5 +1,6 @@
 // What one forward pass runs on: written by the host before the pass and, between the tokens of a submit that decodes
 // several, by the kernel that chooses them.
+// Needs: nothing
 
 struct Batch {
     // Tokens already in the caches; the batch's first token is at this position.

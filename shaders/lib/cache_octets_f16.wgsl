@@ -1,5 +1,6 @@
 // Reading a key/value cache in packed f16 eight values at a time; the layout is that of cache_write_f16.wgsl. Heads are
 // whole octets wide.
+// Needs: nothing
 
 @group(0) @binding(8) var<storage, read> cache: array<vec4<u32>>;
 

@@ -1,5 +1,6 @@
 // Reading a key/value cache in f32 eight values at a time; the layout is that of cache_write_f32.wgsl. Heads are whole
 // octets wide. Same interface as cache_octets_f16.wgsl.
+// Needs: nothing
 
 @group(0) @binding(8) var<storage, read> cache: array<vec4<f32>>;
 

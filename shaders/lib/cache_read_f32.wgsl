@@ -1,4 +1,5 @@
 // Reading a key/value cache in f32; the layout is that of cache_write_f32.wgsl.
+// Needs: nothing
 
 @group(0) @binding(8) var<storage, read> cache: array<vec2<f32>>;
 

@@ -1,5 +1,6 @@
 // Writing a key/value cache in f16, packed two to a word: core WGSL, no shader-f16. A position's row is its
 // keys, then its values, head after head: KV_WIDTH pairs of neighbours.
+// Needs: nothing
 
 @group(0) @binding(8) var<storage, read_write> cache: array<u32>;
 

@@ -1,6 +1,7 @@
 // The input of a vector product from the splits that attention/split.wgsl left: each counts by its share of the
 // weights. Everybody combines for himself, because a dispatch in between would cost more. HEAD_DIM is a multiple of 4,
 // so that a quad belongs to one head. Same interface as input_plain.wgsl.
+// Needs: nothing
 
 // Splits that are loaded before any of them is waited for.
 const AT_ONCE: u32 = 4u;

@@ -1,6 +1,7 @@
 // The input of a vector product after RMSNorm. The threads that share a row of weights see every value once, so their
 // squares are summed on the way, and the scale that they give is applied to the products. Same interface as
 // input_plain.wgsl.
+// Needs: nothing
 
 @group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;

@@ -1,4 +1,5 @@
 // The input of a vector product as it lies. Same interface as input_normed.wgsl.
+// Needs: nothing
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 

@@ -1,6 +1,7 @@
 // Eight columns of affine weights as signed bytes, completing weights_affine.wgsl: integers of 4 bits as they are stored (0
 // to 15), those of 8 bits less their middle (-128 to 127). The even columns make the first word and the odd ones the
 // second, as two masks leave them of 4 bits; the inputs that they meet are put in the same order.
+// Needs: packed_4x8_integer_dot_product
 
 // What was taken from the stored integers.
 fn taken() -> f32 {

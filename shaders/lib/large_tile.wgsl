@@ -1,4 +1,5 @@
 // What the tiles of halves and of integers have in common: their size, what they read, and where their products go.
+// Needs: nothing
 
 // Rows and tokens of a workgroup, and the tokens that a thread of a slice has.
 const ROWS: u32 = 64u;

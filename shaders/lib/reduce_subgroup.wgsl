@@ -2,6 +2,7 @@
 // together. Same interface as reduce_tree.wgsl. LANES is at most SUBGROUP, the size of the smallest subgroup, and
 // THREADS a multiple of it. That neighbouring threads share a subgroup is true of every known device but not
 // promised by WGSL: the self-test at opening checks it.
+// Needs: subgroups
 
 var<workgroup> reduced: array<f32, THREADS / SUBGROUP>;
 

@@ -1,5 +1,6 @@
 // Sums over neighbouring threads of a workgroup, by a tree in workgroup memory. All threads must call together.
 // Same interface as reduce_subgroup.wgsl.
+// Needs: nothing
 
 var<workgroup> reduced: array<vec3<f32>, THREADS>;
 

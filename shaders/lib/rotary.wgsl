@@ -1,5 +1,6 @@
 // Rotary position embedding of a pair. The table holds (cos, sin) of position * frequency for each of the
 // HEAD_DIM / 2 frequencies, computed in f64 on the host: WGSL's own sine and cosine promise too little.
+// Needs: nothing
 
 @group(0) @binding(9) var<storage, read> rotary: array<vec2<f32>>;
 

@@ -1,4 +1,5 @@
 // Scale and bias of a quantisation group in bfloat16, one word a group: the scale in the lower half.
+// Needs: nothing
 
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 

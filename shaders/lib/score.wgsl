@@ -1,4 +1,6 @@
 // From a logit to the score that a token is chosen by; twin: cpu::sample::adjusted. And the noise that is added to it.
+// NEVER, LAST_STEP, IN_PROMPT, MAX_NOISE, ONE and SERIES_BELOW are those of cpu::sample, which says what they mean.
+// Needs: nothing
 
 struct Sampling {
     // 1 / temperature; 0 takes the best.
@@ -28,17 +30,8 @@ struct Adjustment {
     bias: f32,
 }
 
-// The score of a token that is never chosen, and no token.
-const NEVER: f32 = -0x1.fffffep+127f;
+// No token.
 const NOBODY: u32 = 0xffffffffu;
-
-// The farthest distance from the best, see cpu::sample.
-const LAST_STEP: u32 = 0xffffffu;
-
-const IN_PROMPT: u32 = 0x80000000u;
-
-// No noise is larger.
-const MAX_NOISE: f32 = 17.4;
 
 @group(0) @binding(10) var<uniform> sampling: Sampling;
 
@@ -94,9 +87,9 @@ fn noisy(score: f32, token: u32, step: u32, so_far: f32) -> f32 {
 // Standard Gumbel noise; see cpu::sample::gumbel for why the series.
 fn gumbel(step: u32, token: u32) -> f32 {
     let bits = hash(hash(sampling.seed ^ step) ^ token);
-    let v = (f32(bits >> 8u) + 0.5) / 16777216.0;
+    let v = (f32(bits >> 8u) + 0.5) / ONE;
     var waiting = v * (1.0 + v * (1.0 / 2.0 + v * (1.0 / 3.0 + v * (1.0 / 4.0 + v * (1.0 / 5.0 + v / 6.0)))));
-    if v >= 0.0625 {
+    if v >= SERIES_BELOW {
         waiting = -log(1.0 - v);
     }
     return -log(waiting);

@@ -1,5 +1,6 @@
 // Attention over a long context in SPLITS parts, so that a few heads keep a whole GPU busy: which positions belong to
 // which. A part has whole tiles of SPLIT_TILE positions; a short context is a single part.
+// Needs: nothing
 
 // Positions of a split, of `visible` in all.
 fn split_span(visible: u32) -> u32 {

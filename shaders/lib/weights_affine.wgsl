@@ -1,10 +1,9 @@
 // Weights in affine integers of 4 or 8 bits, whichever the bound part has; the layouts are those of weights_affine4.wgsl and
 // weights_affine8.wgsl, 32 columns a chunk. For kernels that unpack a weight for many uses, or that nobody is in a
-// hurry for: a model that has matrices of both needs half as many of them. Same interface as weights_f32.wgsl.
+// hurry for: a model that has matrices of both needs half as many of them. Completes affine.wgsl.
+// Needs: nothing
 
 const QUADS_PER_CHUNK: u32 = 8u;
-const CHUNKS_PER_GROUP: u32 = GROUP_SIZE / (4u * QUADS_PER_CHUNK);
-const ROW_GROUPS: u32 = ROW_CHUNKS / CHUNKS_PER_GROUP;
 
 // Rows of ROW_CHUNKS chunks, each of one vector for 4 bits and two for 8.
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
@@ -37,12 +36,4 @@ fn quad(chunk: Chunk, i: u32) -> vec4<f32> {
     let narrow = chunk.first_half[i / 2u] >> (16u * (i % 2u));
     let word = select(narrow, wide_word(chunk, i), is_wide());
     return vec4<f32>((vec4(word) >> (vec4(0u, 1u, 2u, 3u) * part.bits)) & vec4((1u << part.bits) - 1u));
-}
-
-fn weigh(chunk: Chunk, product: f32, sum: f32) -> f32 {
-    return chunk.scale_bias.x * product + chunk.scale_bias.y * sum;
-}
-
-fn weigh_quad(chunk: Chunk, stored: vec4<f32>) -> vec4<f32> {
-    return chunk.scale_bias.x * stored + chunk.scale_bias.y;
 }

@@ -4,6 +4,7 @@
 // [tokens, 4 * INPUT_QUADS] f32, zero beyond the matrix's columns.
 // Work: one thread computes a pair of neighbouring rows for TOKENS tokens: x over pairs, y over groups of tokens.
 // No barriers and no workgroup memory, for software adapters. A weight is decoded once for its TOKENS uses.
+// Needs: nothing
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 

@@ -5,6 +5,7 @@
 // SLICES-th step of 32 columns, because one alone would wait for memory at every step; at the end they are added up. The
 // 8 by 8 threads of a slice hold 4 rows (two pairs of neighbours) by 4 tokens each in registers. A step's weights (decoded
 // once) and inputs lie in workgroup memory, quads of columns together.
+// Needs: nothing
 
 const SLICES: u32 = 2u;
 const SLICE_THREADS: u32 = 64u;

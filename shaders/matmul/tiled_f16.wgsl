@@ -10,6 +10,7 @@
 // 2^127), and so are the weights of a row. Sums of more than eight products are f32, so that rounding does not pile up.
 // Stored integers are unpacked to the weights first: multiplied as they are, far from zero, they would make rounding errors
 // that are large beside the weights, which lie around zero.
+// Needs: shader-f16, subgroups
 
 const SLICES: u32 = 2u;
 // Quads of columns that are summed in f16.

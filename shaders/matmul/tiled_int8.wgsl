@@ -9,6 +9,7 @@
 // products take the place of those of the rounded inputs, all of them: a step never spans two quantisation groups, so that
 // with w = s * (q + taken) + b they are s * sum(scale * sum(q * x8)) + (b + s * taken) * sum(scale * sum(x8)), the outer sums
 // over the halves. The inner sums are exact.
+// Needs: packed_4x8_integer_dot_product
 
 const SLICES: u32 = 4u;
 // Threads that stage four rows.

@@ -7,6 +7,7 @@
 // LANES-th chunk of them, so that they load consecutive words; a workgroup has THREADS / LANES such groups. Nothing is
 // shared but the sums at the end, and lanes without a chunk load one all the same: so no load waits for anything, and a
 // launch costs one trip to memory, where staging the input would cost two.
+// Needs: nothing
 
 const TURNS: u32 = (ROW_CHUNKS + LANES - 1u) / LANES;
 

@@ -4,6 +4,7 @@
 // weight [4 * STRIDE_QUADS].
 // Work: one thread a token, no barriers: for software adapters, where a barrier costs more than this
 // short loop. The first row read is the first wanted one where only wanted rows are normalised.
+// Needs: nothing
 
 @group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;

@@ -2,6 +2,7 @@
 //
 // Shapes: as in rms_norm/thread.wgsl.
 // Work: one workgroup of THREADS threads a token, which share its quads.
+// Needs: nothing
 
 @group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;

@@ -4,14 +4,12 @@
 // becomes the next batch: the next pass needs nothing from the host.
 // Work: one workgroup of THREADS threads a row (y). A cut is the smallest distance from the best within which
 // enough tokens or probability lie. It is found digit by digit: a histogram over the first DIGIT_BITS bits of all
-// distances, then over the next of those that begin alike, and so on to the last of 24. Once eight or more are known
+// distances, then over the next of those that begin alike, and so on to the last of STEP_BITS. Once eight or more are known
 // the tokens that still matter are put aside where they are no more than FEW, in any order, because whole numbers add
 // up the same in every order.
+// STEPS, STEP_BITS and TOP_P_SLACK are those of cpu::sample, which says what they mean.
+// Needs: nothing
 
-const STEPS: f32 = 524288.0;
-const STEP_BITS: u32 = 24u;
-const ONE: f32 = 16777216.0;
-const TOP_P_SLACK: f32 = 1.0 - 1.0 / 262144.0;
 const BINS: u32 = 1u << DIGIT_BITS;
 const GROUPS: u32 = 1u << (DIGIT_BITS / 2u);
 

@@ -3,6 +3,7 @@
 // Shapes: bests [rows, SLICES]. Where top-k, top-p or min-p will cut, or there is no noise, the best is that of the plain
 // scores; otherwise that of the noisy ones.
 // Work: a workgroup of THREADS threads goes through a slice of SLICE tokens: x over slices, y over rows.
+// Needs: nothing
 
 @group(0) @binding(11) var<storage, read> adjustments: array<Adjustment>;
 @group(0) @binding(7) var<storage, read_write> bests: array<Best>;

@@ -8,6 +8,7 @@ mod build;
 mod process;
 mod rivals;
 mod serve;
+mod shader;
 mod test;
 mod toolchain;
 mod workspace;
@@ -47,6 +48,9 @@ enum Task {
     Bench(bench::Options),
     /// Measure other engines beside this one
     Rivals(rivals::Options),
+    /// Print a kernel's finished WGSL, as a device gets it; without a name, list the kernels
+    #[command(disable_help_flag = true)]
+    Shader(shader::Options),
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::Options),
 }
@@ -64,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Bench(options) => bench::bench(&options),
         Task::Rivals(options) => rivals::rivals(&options),
+        Task::Shader(options) => shader::shader(&options),
         Task::Test(options) => test::test(&options),
     }
 }

@@ -1,4 +1,4 @@
-//! Choosing a token from a row of logits: twin of `shaders/sample/*.wgsl`.
+//! Choosing a token from a row of logits: twin of `shaders/sample/*.wgsl`, which get its numbers as constants.
 //!
 //! Everything is measured as a distance from the best score, in steps of 2^-19 of a unit of log-probability (at
 //! the request's temperature), up to 32 units: whole numbers, so that top-k and top-p count and sum the
@@ -47,23 +47,29 @@ pub struct Adjustment {
 /// The bit of [`Adjustment::seen`] for a token of the prompt.
 pub const IN_PROMPT: u32 = 1 << 31;
 
+/// Bits of a distance in steps.
+pub(crate) const STEP_BITS: usize = 24;
+
 /// The farthest step, at which everything beyond is counted too.
-pub const LAST_STEP: u32 = (1 << 24) - 1;
+pub const LAST_STEP: u32 = (1 << STEP_BITS) - 1;
 
 /// Steps of a unit of log-probability.
 pub const STEPS: f32 = 524_288.0;
 
-/// A likelihood of 1, in the whole numbers that are summed.
-const ONE: f32 = 16_777_216.0;
+/// 1, in the whole numbers of 24 bits that likelihoods are summed in and that noise is made from.
+pub(crate) const ONE: f32 = 16_777_216.0;
 
 /// The score of a token that is never chosen, and the highest one.
-const NEVER: f32 = f32::MIN;
+pub(crate) const NEVER: f32 = f32::MIN;
 
 /// Of a share that tokens reach exactly, rounding must not demand one more of them.
-const TOP_P_SLACK: f32 = 1.0 - 1.0 / 262_144.0;
+pub(crate) const TOP_P_SLACK: f32 = 1.0 - 1.0 / 262_144.0;
 
 /// No noise is larger.
-const MAX_NOISE: f32 = 17.4;
+pub(crate) const MAX_NOISE: f32 = 17.4;
+
+/// Below it noise takes a series for `-ln(1 - v)`; see [`gumbel`].
+pub(crate) const SERIES_BELOW: f32 = 0.0625;
 
 impl Sampling {
     /// Whether tokens are left out by their rank or share, which takes a search.
@@ -171,7 +177,7 @@ pub fn gumbel(seed: u32, step: u32, token: u32) -> f32 {
     let bits = hash(hash(seed ^ step) ^ token);
     // 24 bits, centred between 0 and 1 so that neither logarithm is infinite.
     let v = ((bits >> 8) as f32 + 0.5) / ONE;
-    let waiting = if v < 0.0625 {
+    let waiting = if v < SERIES_BELOW {
         v * (1.0 + v * (1.0 / 2.0 + v * (1.0 / 3.0 + v * (1.0 / 4.0 + v * (1.0 / 5.0 + v / 6.0)))))
     } else {
         -(1.0 - v).ln()

@@ -14,7 +14,7 @@ pub enum CacheFormat {
 
 impl CacheFormat {
     /// Exact caches for exact weights; otherwise half the size.
-    pub(super) fn for_weights(formats: impl IntoIterator<Item = Format>) -> Self {
+    pub fn for_weights(formats: impl IntoIterator<Item = Format>) -> Self {
         if formats.into_iter().all(|format| format == Format::F32) { Self::F32 } else { Self::F16 }
     }
 

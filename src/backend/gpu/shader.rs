@@ -2,7 +2,7 @@
 //!
 //! The files under `shaders/` are plain WGSL. A kernel calls functions that a piece provides - `quad` of a weight
 //! format, `finish` of an epilogue - and there are several pieces with the same interface; choosing them and the
-//! constants makes a [`Shader`]. Which buffers it binds is read from the finished text, so that host and
+//! constants makes a [`Shader`]; `cargo xtask shader` prints one. Which buffers it binds is read from the finished text, so that host and
 //! shader cannot drift apart.
 
 use std::fmt::{Display, Formatter, Write};
@@ -16,6 +16,18 @@ pub struct Piece {
     pub name: &'static str,
     /// The text.
     pub wgsl: &'static str,
+}
+
+impl Piece {
+    /// Whether it uses the language extension `f16`.
+    pub fn uses_f16(&self) -> bool {
+        USE_F16.contains(self)
+    }
+
+    /// Whether it uses the language extension `subgroups`.
+    pub fn uses_subgroups(&self) -> bool {
+        USE_SUBGROUPS.contains(self)
+    }
 }
 
 /// Declares the embedded files, and the list of all of them.
@@ -34,9 +46,12 @@ pieces! {
     BATCH_READ = "lib/batch_read";
     SCORE = "lib/score";
     PART = "lib/part";
+    FLOATS = "lib/floats";
     WEIGHTS_F32 = "lib/weights_f32";
     WEIGHTS_F16 = "lib/weights_f16";
     WEIGHTS_BF16 = "lib/weights_bf16";
+    AFFINE = "lib/affine";
+    AFFINE_CHUNK = "lib/affine_chunk";
     WEIGHTS_AFFINE = "lib/weights_affine";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
@@ -245,6 +260,8 @@ impl Display for Constant {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::U32(value) => write!(f, ": u32 = {value}u"),
+            // Written shortest, the largest would lie beyond f32, and browsers refuse what does.
+            Self::F32(value) if value.abs() == f32::MAX => write!(f, ": f32 = {:e}f", f64::from(*value)),
             // Scientific notation is the shortest that both reads as a float and loses no bit.
             Self::F32(value) => write!(f, ": f32 = {value:e}f"),
             Self::Bool(value) => write!(f, ": bool = {value}"),
@@ -301,10 +318,10 @@ impl Shader {
     /// The finished text.
     pub fn wgsl(&self, dialect: Dialect) -> String {
         let mut text = String::new();
-        if self.contains_any(USE_F16) {
+        if self.any(Piece::uses_f16) {
             text.push_str("enable f16;\n");
         }
-        if dialect == Dialect::Browser && self.contains_any(USE_SUBGROUPS) {
+        if dialect == Dialect::Browser && self.any(Piece::uses_subgroups) {
             text.push_str("enable subgroups;\n");
         }
         for (name, value) in &self.constants {
@@ -318,8 +335,8 @@ impl Shader {
         text
     }
 
-    fn contains_any(&self, pieces: &[Piece]) -> bool {
-        self.pieces.iter().chain([&self.kernel]).any(|piece| pieces.contains(piece))
+    fn any(&self, of: fn(&Piece) -> bool) -> bool {
+        self.pieces.iter().chain([&self.kernel]).any(of)
     }
 
     /// The bindings, in the order of the text.
@@ -344,4 +361,21 @@ fn binding(line: &str) -> Option<(Binding, Access)> {
         _ => return None,
     };
     Some((binding, access))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Constant;
+
+    /// Chromium reads a double and rounds it, but refuses one beyond the largest f32.
+    #[test]
+    fn constants_are_read_through_a_double_to_the_bit() {
+        for value in [f32::MIN, f32::MAX, f32::MIN_POSITIVE, 1e-5, 0.1, 17.4, 16_777_216.0] {
+            let text = Constant::F32(value).to_string();
+            let number = text.strip_prefix(": f32 = ").and_then(|text| text.strip_suffix('f')).unwrap();
+            let number: f64 = number.parse().unwrap();
+            assert!(number.abs() <= f64::from(f32::MAX), "{text}");
+            assert_eq!(number as f32, value, "{text}");
+        }
+    }
 }

@@ -26,15 +26,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// What the engine makes of a tier: with batches as long as it gives them.
+    pub fn new(tier: Tier, cache: CacheFormat, subgroup_size: usize, int8_tiles: bool) -> Self {
+        Self { tier, max_batch: max_batch(tier), cache, subgroup_size, int8_tiles }
+    }
+
     /// For a device.
     pub(super) fn of(info: &Info, cache: CacheFormat) -> Self {
-        Self {
-            tier: info.tier,
-            max_batch: max_batch(info.tier),
-            cache,
-            subgroup_size: info.subgroup_size as usize,
-            int8_tiles: info.int8_tiles,
-        }
+        Self::new(info.tier, cache, info.subgroup_size as usize, info.int8_tiles)
     }
 
     /// The same device with other products.

@@ -27,18 +27,23 @@ enum Widths {
 fn with_weights(shader: Shader, layout: &Layout, widths: Widths) -> Shader {
     let shader = shader.piece(shader::PART);
     let row_chunks = layout.format.row_words(layout.cols) / 4;
-    let (row_chunks, piece) = match layout.format {
-        Format::F32 => (row_chunks, shader::WEIGHTS_F32),
-        Format::F16 => (row_chunks, shader::WEIGHTS_F16),
-        Format::Bf16 => (row_chunks, shader::WEIGHTS_BF16),
+    let (row_chunks, pieces): (_, &[_]) = match layout.format {
+        Format::F32 => (row_chunks, &[shader::FLOATS, shader::WEIGHTS_F32]),
+        Format::F16 => (row_chunks, &[shader::FLOATS, shader::WEIGHTS_F16]),
+        Format::Bf16 => (row_chunks, &[shader::FLOATS, shader::WEIGHTS_BF16]),
         Format::Affine(Affine { bits, .. }) => match (widths, bits) {
             // A chunk of 8 bits is twice as long then.
-            (Widths::Any, _) => (4 * row_chunks / bits as usize, shader::WEIGHTS_AFFINE),
-            (Widths::Own, 4) => (row_chunks, shader::WEIGHTS_AFFINE4),
-            (Widths::Own, _) => (row_chunks, shader::WEIGHTS_AFFINE8),
+            (Widths::Any, _) => (4 * row_chunks / bits as usize, &[shader::AFFINE, shader::WEIGHTS_AFFINE]),
+            (Widths::Own, 4) => {
+                (row_chunks, &[shader::AFFINE, shader::AFFINE_CHUNK, shader::WEIGHTS_AFFINE4])
+            }
+            (Widths::Own, _) => {
+                (row_chunks, &[shader::AFFINE, shader::AFFINE_CHUNK, shader::WEIGHTS_AFFINE8])
+            }
         },
     };
-    let shader = shader.constant("ROW_CHUNKS", row_chunks).piece(piece);
+    let shader = shader.constant("ROW_CHUNKS", row_chunks);
+    let shader = pieces.iter().fold(shader, |shader, piece| shader.piece(*piece));
     match layout.format {
         Format::F32 | Format::F16 | Format::Bf16 => shader,
         Format::Affine(Affine { group_size, scales, .. }) => {

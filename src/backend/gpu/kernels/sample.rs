@@ -1,7 +1,8 @@
 //! Choosing tokens: `shaders/sample/*.wgsl`, twin [`crate::backend::cpu::sample`].
 
+use crate::backend::cpu::sample as rule;
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
-use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
+use crate::backend::gpu::shader::{self, Binding, Constant, Shader, Tier};
 use crate::backend::gpu::target::Context;
 use crate::model::network::Slot;
 
@@ -42,17 +43,36 @@ fn slice(context: &Context) -> usize {
     if context.target.tier == Tier::Software { THREAD_SLICE } else { SLICE }
 }
 
+/// The numbers that a score and its noise are made with, from the twin.
+fn with_score(shader: Shader) -> Shader {
+    shader
+        .constant("NEVER", rule::NEVER)
+        .constant("LAST_STEP", Constant::U32(rule::LAST_STEP))
+        .constant("IN_PROMPT", Constant::U32(rule::IN_PROMPT))
+        .constant("MAX_NOISE", rule::MAX_NOISE)
+        .constant("ONE", rule::ONE)
+        .constant("SERIES_BELOW", rule::SERIES_BELOW)
+        .piece(shader::SCORE)
+}
+
+/// The numbers that a cut is searched with, from the twin.
+fn with_cut(shader: Shader) -> Shader {
+    shader
+        .constant("STEPS", rule::STEPS)
+        .constant("STEP_BITS", rule::STEP_BITS)
+        .constant("TOP_P_SLACK", rule::TOP_P_SLACK)
+}
+
 /// Two calls that choose from one row of logits and make the token the next batch, or, with `every_row`, that choose from
 /// each row of a batch.
 pub(in crate::backend::gpu) fn calls(context: &Context, every_row: bool) -> [Call; 2] {
     let logits = if every_row { Activation::AllLogits } else { Activation::Slot(Slot::Logits) };
     let complete = |shader: Shader| {
-        shader
+        with_score(shader)
             .constant("THREADS", threads(context.target.tier))
             .constant("SLICES", slices(context))
             .constant("VOCAB_SIZE", context.network.config.vocab_size)
             .constant("LOGITS_STRIDE", stride(context.network, logits))
-            .piece(shader::SCORE)
     };
     let rows = if every_row { Extent::rows(1) } else { Extent::fixed(1) };
     let common = [
@@ -63,7 +83,7 @@ pub(in crate::backend::gpu) fn calls(context: &Context, every_row: bool) -> [Cal
     let max_batch = context.target.max_batch;
     let slices_shader =
         complete(Shader::new(shader::SAMPLE_SLICES, max_batch)).constant("SLICE", slice(context));
-    let choose_shader = complete(Shader::advancing(shader::SAMPLE_CHOOSE, max_batch))
+    let choose_shader = with_cut(complete(Shader::advancing(shader::SAMPLE_CHOOSE, max_batch)))
         .constant("DIGIT_BITS", digit_bits(context.target.tier))
         .constant("FEW", few(context.target.tier))
         .constant("RING", RING)

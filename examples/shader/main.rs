@@ -1,0 +1,180 @@
+//! Prints a kernel's finished WGSL, exactly as the device gets it: `cargo xtask shader matmul/vector --format q4`.
+//!
+//! Nothing is described twice. The network of a shape is lowered by the same code that the engine uses (`Plan::new`), and
+//! what is printed is the shader of a call of this plan. Without a name the kernels are listed, with the flags that they need.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![allow(clippy::doc_markdown, reason = "comments on flags are the help text, which is no markdown")]
+
+mod kernels;
+mod setting;
+mod variants;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mobilellm::backend::gpu::{Dialect, Tier};
+
+use kernels::Kernels;
+use setting::{Model, Setting, Weights};
+use variants::Variants;
+
+/// Print a kernel's finished WGSL, exactly as the device gets it; without a name, list the kernels
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask shader")]
+struct Flags {
+    /// A kernel, such as matmul/vector
+    name: Option<String>,
+    /// How weights are stored
+    #[arg(long, value_enum, default_value_t = Weights::Q4)]
+    format: Weights,
+    /// Which kernels the device may use: software, portable, subgroups or f16. Without it, the first of these that uses
+    /// the kernel
+    #[arg(long, value_parser = tier)]
+    tier: Option<Tier>,
+    /// Prompts are multiplied in 8-bit integers
+    #[arg(long)]
+    int8_tiles: bool,
+    /// Print one that has this epilogue: write, add, swiglu, rotate or rotate_and_cache
+    #[arg(long)]
+    epilogue: Option<String>,
+    /// Where several fit, print this one; they are listed beside the first
+    #[arg(long, default_value_t = 1)]
+    nth: usize,
+    /// In the WGSL of browsers, not in that of native wgpu
+    #[arg(long)]
+    browser: bool,
+    #[command(flatten)]
+    model: setting::Options,
+}
+
+impl Flags {
+    fn dialect(&self) -> Dialect {
+        if self.browser { Dialect::Browser } else { Dialect::Naga }
+    }
+}
+
+/// The tier of a name.
+fn tier(name: &str) -> Result<Tier, String> {
+    Tier::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Tier::ALL.iter().map(|tier| tier.name()).collect();
+        format!("it is one of {}", names.join(", "))
+    })
+}
+
+fn main() -> ExitCode {
+    match run(&Flags::parse()) {
+        Ok(printed) => {
+            // Who reads may leave before the end.
+            let _ = std::io::stdout().write_all(printed.text.as_bytes());
+            let _ = std::io::stderr().write_all(printed.note.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What goes to stdout and to stderr.
+struct Printed {
+    text: String,
+    note: String,
+}
+
+fn run(flags: &Flags) -> Result<Printed, String> {
+    let model = Model::new(&flags.model)?;
+    let Some(name) = &flags.name else {
+        return Ok(Printed { text: Kernels::of(&model, flags.format)?.list(), note: String::new() });
+    };
+    let mut tiers = flags.tier.map_or(Tier::ALL.to_vec(), |tier| vec![tier]).into_iter();
+    let fitting = loop {
+        // None of the tiers that may be has it: say which settings do.
+        let Some(tier) = tiers.next() else {
+            return Err(Kernels::of(&model, flags.format)?.why_not(name));
+        };
+        let setting = Setting { tier, weights: flags.format, int8_tiles: flags.int8_tiles };
+        let variants = Variants::of(&model.plan(setting)?, name, flags.dialect());
+        if !variants.is_empty() {
+            break variants;
+        }
+    };
+    let fitting = match &flags.epilogue {
+        Some(epilogue) => fitting.with_epilogue(epilogue)?,
+        None => fitting,
+    };
+    Ok(Printed { text: fitting.text(flags.nth)?.to_owned(), note: fitting.note(flags.nth) })
+}
+
+/// Adds a line; writing to a string cannot fail.
+fn line(text: &mut String, line: impl std::fmt::Display) {
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Flags, Printed, run};
+
+    fn shader(flags: &[&str]) -> Result<Printed, String> {
+        run(&Flags::parse_from([&["shader"], flags].concat()))
+    }
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_kernel_is_printed_whole_for_the_flags() {
+        let printed = shader(&["matmul/vector", "--tier", "subgroups", "--epilogue", "add"]).unwrap();
+        for needed in
+            ["const SUBGROUP: u32 = 32u;", "const GROUP_SIZE: u32 = 64u;", "subgroupShuffleXor", "fn main("]
+        {
+            assert!(printed.text.contains(needed), "{needed}");
+        }
+        let browser =
+            shader(&["matmul/vector", "--tier", "subgroups", "--epilogue", "add", "--browser"]).unwrap();
+        assert_eq!(browser.text, format!("enable subgroups;\n{}", printed.text));
+    }
+
+    #[test]
+    fn what_else_fits_is_listed_and_can_be_had() {
+        let first = shader(&["matmul/vector"]).unwrap();
+        assert!(first.note.contains("epilogue/swiglu"), "{}", first.note);
+        let second = shader(&["matmul/vector", "--nth", "2"]).unwrap();
+        assert_ne!(first.text, second.text);
+        assert!(shader(&["matmul/vector", "--nth", "99"]).is_err());
+        assert!(shader(&["rms_norm/workgroup", "--tier", "f16"]).unwrap().text.contains("fn sum_workgroup"));
+    }
+
+    #[test]
+    fn a_refusal_says_what_there_is() {
+        let refusal = |flags: &[&str]| shader(flags).err().unwrap();
+        assert!(refusal(&["nothing"]).contains("attention/split"));
+        assert!(refusal(&["matmul/tiled_int8"]).contains("--tier portable --int8-tiles"));
+        assert!(refusal(&["matmul/thread", "--tier", "f16"]).contains("--tier software"));
+        assert!(refusal(&["matmul/vector", "--epilogue", "rotate"]).contains("rotate_and_cache"));
+        assert!(refusal(&["embed/thread", "--epilogue", "add"]).contains("no epilogue"));
+        assert!(refusal(&["matmul/vector", "--group-size", "128"]).contains("576"));
+    }
+
+    #[test]
+    fn every_kernel_is_in_the_list_and_is_printed_with_the_flags_that_stand_there() {
+        let list = shader(&[]).unwrap().text;
+        for line in list.lines() {
+            let (name, uses) = line.split_once(' ').unwrap();
+            for flags in uses.split('|') {
+                let flags: Vec<_> = [name].into_iter().chain(flags.split_whitespace()).collect();
+                assert!(!shader(&flags).unwrap().text.is_empty(), "{flags:?}");
+            }
+        }
+        let kernel = |name: &&str| !name.starts_with("lib/") && !name.starts_with("epilogue/");
+        let pieces = mobilellm::backend::gpu::shader::PIECES.iter().map(|piece| piece.name);
+        assert_eq!(list.lines().count(), pieces.filter(kernel).count());
+    }
+}

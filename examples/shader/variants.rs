@@ -1,0 +1,97 @@
+//! The shaders of one kernel in a plan: of equal texts one, with the call that needs it first.
+
+use std::collections::BTreeSet;
+
+use mobilellm::backend::gpu::Dialect;
+use mobilellm::backend::gpu::plan::{Call, Plan};
+
+use super::line;
+
+/// Where epilogues lie.
+const EPILOGUE: &str = "epilogue/";
+
+/// One text.
+struct Variant {
+    /// Whose it is.
+    label: String,
+    pieces: BTreeSet<&'static str>,
+    wgsl: String,
+}
+
+/// Those of a kernel.
+pub(crate) struct Variants(Vec<Variant>);
+
+impl Variants {
+    /// In the order of the plan.
+    pub(crate) fn of(plan: &Plan, name: &str, dialect: Dialect) -> Self {
+        let mut seen = BTreeSet::new();
+        let mut variants = Vec::new();
+        for (rows, calls) in parts(plan) {
+            for call in calls.iter().filter(|call| call.shader.name() == name) {
+                let wgsl = call.shader.wgsl(dialect);
+                if seen.insert(wgsl.clone()) {
+                    let label = format!("{}, {rows}", call.label);
+                    variants.push(Variant { label, pieces: call.shader.pieces().collect(), wgsl });
+                }
+            }
+        }
+        Self(variants)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that have this epilogue.
+    pub(crate) fn with_epilogue(self, epilogue: &str) -> Result<Self, String> {
+        let piece = format!("{EPILOGUE}{epilogue}");
+        let all: BTreeSet<_> = self.0.iter().flat_map(|variant| &variant.pieces).copied().collect();
+        if all.contains(&*piece) {
+            return Ok(Self(self.0.into_iter().filter(|variant| variant.pieces.contains(&*piece)).collect()));
+        }
+        let epilogues: Vec<_> = all.iter().filter_map(|piece| piece.strip_prefix(EPILOGUE)).collect();
+        Err(if epilogues.is_empty() {
+            "this kernel has no epilogue".to_owned()
+        } else {
+            format!("{epilogue:?} is none of this kernel's epilogues: {}", epilogues.join(", "))
+        })
+    }
+
+    /// The text of variant `nth`, counted from 1.
+    pub(crate) fn text(&self, nth: usize) -> Result<&str, String> {
+        let variant = nth.checked_sub(1).and_then(|index| self.0.get(index));
+        variant.map(|variant| &*variant.wgsl).ok_or_else(|| format!("--nth is from 1 to {}", self.0.len()))
+    }
+
+    /// What there is beside variant `nth`, and what chooses it.
+    pub(crate) fn note(&self, nth: usize) -> String {
+        let mut note = String::new();
+        if self.0.len() < 2 {
+            return note;
+        }
+        line(&mut note, "Several shaders fit. --nth NUMBER chooses one, --epilogue NAME those that have it:");
+        let common = |piece: &str| self.0.iter().all(|variant| variant.pieces.contains(piece));
+        for (index, variant) in self.0.iter().enumerate() {
+            let mark = if index + 1 == nth { "*" } else { " " };
+            let own: Vec<_> = variant.pieces.iter().copied().filter(|piece| !common(piece)).collect();
+            line(
+                &mut note,
+                format!("{mark}{:2}  {}  {}", index + 1, variant.label, own.join(" ")).trim_end(),
+            );
+        }
+        note
+    }
+}
+
+/// The lists of calls, and the rows that they are for.
+fn parts(plan: &Plan) -> [(&'static str, &[Call]); 7] {
+    [
+        ("few rows", &plan.few),
+        ("many rows", &plan.many),
+        ("one row", &plan.head_one),
+        ("every one of few rows", &plan.head_few),
+        ("every one of many rows", &plan.head_many),
+        ("one row", &plan.sample_one),
+        ("every row", &plan.sample_all),
+    ]
+}
