@@ -17,6 +17,18 @@ pub(super) struct Tools {
     pub(super) vulkan: Option<PathBuf>,
 }
 
+impl Tools {
+    /// Whether tests of the GPU find a driver: one in software, one that somebody chose, or the system's own.
+    pub(super) fn has_gpu(&self) -> bool {
+        !cfg!(target_os = "linux") || self.vulkan.is_some() || std::env::var_os("VK_ICD_FILENAMES").is_some()
+    }
+
+    /// Whether there is Node.js, with npm.
+    pub(super) fn has_node(&self) -> bool {
+        self.node.is_some() && process::find("npm").is_some()
+    }
+}
+
 /// Looks for everything and installs what is missing.
 pub(super) fn install() -> Tools {
     let missing = missing(&look());
@@ -42,7 +54,7 @@ fn missing(tools: &Tools) -> Vec<&'static str> {
     if tools.browser.is_none() {
         packages.push("chromium");
     }
-    if tools.node.is_none() || process::find("npm").is_none() {
+    if !tools.has_node() {
         packages.extend(["nodejs", "npm"]);
     }
     if cfg!(target_os = "linux") {

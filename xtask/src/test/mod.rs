@@ -2,6 +2,7 @@
 
 mod count;
 mod install;
+mod require;
 mod steps;
 mod summary;
 mod vulkan;
@@ -10,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use require::Need;
 use steps::{STEPS, Step};
 use summary::{Outcome, Row, Summary};
 
@@ -19,6 +21,9 @@ use summary::{Outcome, Row, Summary};
 pub(crate) struct Options {
     /// Run only these steps; the summary lists their names
     steps: Vec<String>,
+    /// Fail where tests are skipped for lack of one of these
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    require: Vec<Need>,
 }
 
 /// Runs the checks, all of them even when one fails.
@@ -35,6 +40,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         });
         summary.rows.push(Row { name: step.name, duration: start.elapsed(), outcome });
     }
+    summary.unmet = require::unmet(&options.require, &tools, &summary.skipped());
     print!("\n{summary}");
     if summary.failed() > 0 {
         // The summary has said it; a second message would only hide its last line.
