@@ -29,7 +29,7 @@ pub(crate) struct Options {
 /// Runs the checks, all of them even when one fails.
 pub(crate) fn test(options: &Options) -> Result<()> {
     let chosen = choose(&options.steps)?;
-    let tools = install::install();
+    let tools = install::install(&options.require);
     let mut summary = Summary::default();
     for step in chosen {
         println!("\n== {} ==", step.name);

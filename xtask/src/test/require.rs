@@ -11,6 +11,10 @@ pub(crate) enum Need {
     Gpu,
     /// Chromium and Node.js
     Browser,
+    /// Firefox
+    Firefox,
+    /// WebKitGTK, with a display that needs no screen
+    Webkit,
 }
 
 impl Need {
@@ -19,6 +23,8 @@ impl Need {
         match self {
             Self::Gpu => "gpu",
             Self::Browser => "browser",
+            Self::Firefox => "firefox",
+            Self::Webkit => "webkit",
         }
     }
 
@@ -27,22 +33,28 @@ impl Need {
         match self {
             Self::Gpu => "a Vulkan driver in software",
             Self::Browser => "Chromium, Node.js and npm",
+            Self::Firefox => "Firefox",
+            Self::Webkit => "WebKitWebDriver and Xvfb",
         }
     }
 
     /// The Debian packages that bring it.
-    fn packages(self) -> &'static [&'static str] {
+    pub(super) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Gpu => &["mesa-vulkan-drivers", "libvulkan1"],
             Self::Browser => &["chromium", "nodejs", "npm"],
+            Self::Firefox => &["firefox-esr"],
+            Self::Webkit => &["webkit2gtk-driver", "xvfb"],
         }
     }
 
     /// Whether this machine has it.
-    fn is_found(self, tools: &Tools) -> bool {
+    pub(super) fn is_found(self, tools: &Tools) -> bool {
         match self {
             Self::Gpu => tools.has_gpu(),
             Self::Browser => tools.browser.is_some() && tools.has_node(),
+            Self::Firefox => tools.firefox.is_some() && tools.has_node(),
+            Self::Webkit => tools.webkit.is_some() && tools.has_node(),
         }
     }
 
@@ -56,7 +68,7 @@ impl Need {
 
     /// A skipped step of which nothing ran for lack of it.
     pub(super) fn lack(self) -> String {
-        format!("{}: {} is not there. {}", self.name(), self.what(), self.remedy())
+        format!("{}: not found: {}. {}", self.name(), self.what(), self.remedy())
     }
 
     fn remedy(self) -> String {
@@ -105,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_not_found_is_told_with_what_to_install() {
         let problem = judge(Need::Gpu, false, &[]).unwrap();
-        assert!(problem.starts_with("gpu: a Vulkan driver in software is not there. "), "{problem}");
+        assert!(problem.starts_with("gpu: not found: a Vulkan driver in software. "), "{problem}");
         assert!(problem.ends_with("apt-get install mesa-vulkan-drivers libvulkan1"), "{problem}");
     }
 

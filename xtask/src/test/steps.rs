@@ -1,6 +1,6 @@
 //! The checks, in the order in which they run: quick ones first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -31,6 +31,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "web-build", run: web_build },
     Step { name: "types", run: types },
     Step { name: "browser", run: browser },
+    Step { name: "engines", run: engines },
 ];
 
 fn format(_: &Tools) -> Result<Outcome> {
@@ -101,14 +102,32 @@ fn browser(tools: &Tools) -> Result<Outcome> {
     let (Some(node), Some(chromium)) = (&tools.node, &tools.browser) else {
         return Ok(Outcome::skipped(Need::Browser.lack()));
     };
+    let mut command = page_tests(node, "tests/browser")?;
+    command.env("CHROMIUM", chromium).env("ARTIFACTS", workspace::target().join("browser"));
+    counted(&mut command, count::node_tests)
+}
+
+/// The other engines; a test that finds no browser is skipped with its name.
+fn engines(tools: &Tools) -> Result<Outcome> {
+    let Some(node) = &tools.node else { return Ok(Outcome::skipped(Need::Browser.lack())) };
+    let mut command = page_tests(node, "tests/browser/engines")?;
+    if let Some(firefox) = &tools.firefox {
+        command.env("FIREFOX", firefox);
+    }
+    if let Some(webkit) = &tools.webkit {
+        command.env("WEBKIT_DRIVER", &webkit.driver).env("XVFB", &webkit.display);
+    }
+    counted(&mut command, count::node_tests)
+}
+
+/// Node's test runner on the files of a folder.
+fn page_tests(node: &Path, folder: &str) -> Result<Command> {
     build::install_packages()?;
     let mut command = process::command(node);
     // One file at a time: a software GPU takes all cores.
     command.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
-    command.args(test_files("tests/browser")?);
-    command.env("CHROMIUM", chromium).env("XTASK", std::env::current_exe()?);
-    command.env("ARTIFACTS", workspace::target().join("browser"));
-    counted(&mut command, count::node_tests)
+    command.args(test_files(folder)?).env("XTASK", std::env::current_exe()?);
+    Ok(command)
 }
 
 /// Named one by one, because versions of Node disagree about what a folder means.
