@@ -14,7 +14,7 @@ const VERSION: &str = "0.20.2";
 pub(super) fn check(full: bool) -> Result<Outcome> {
     let Some(program) = find_or_install(full)? else {
         return Ok(Outcome::skipped(format!(
-            "deny: cargo-deny is not installed. `cargo xtask test --full deny` compiles it, or run \
+            "cargo-deny is not installed. `cargo xtask test --full deny` compiles it, or run \
              `cargo install cargo-deny --locked --version {VERSION}`"
         )));
     };
