@@ -337,7 +337,7 @@ fn pieces_of_any_size_load_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_are_no_configuration_header_or_index(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

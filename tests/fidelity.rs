@@ -109,7 +109,7 @@ fn every_tier_keeps_a_model_with_outliers() {
                 ..gpu::Options::default()
             };
             if let Err(error) = pollster::block_on(gpu::Gpu::open(gpu)) {
-                println!("skipped: {} with integers {int8_tiles}: {error}", tier.name());
+                println!("skipped: gpu: {} with integers {int8_tiles}: {error}", tier.name());
                 continue;
             }
             for weights in [WeightFormat::Q8, WeightFormat::Q4] {

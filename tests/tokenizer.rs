@@ -307,6 +307,25 @@ fn broken_files_are_typed_errors() {
 }
 
 #[test]
+fn parts_that_make_the_library_panic_are_refused_by_name() {
+    let replace = json!({"type": "Replace", "pattern": {"Regex": "a*"}, "content": "x"});
+    for (field, part, name) in [
+        ("normalizer", json!({"type": "Precompiled"}), "Precompiled"),
+        ("normalizer", json!({"type": "Sequence", "normalizers": [replace]}), "Replace"),
+        // Without a type that the library knows, the fields decide what a part is.
+        ("normalizer", json!({"type": [], "pattern": {"String": ""}, "content": "x"}), "Replace"),
+        ("pre_tokenizer", json!([{"length": 0}]), "FixedLength"),
+    ] {
+        let mut files = read_files(&fixtures().join("byte_level"));
+        let mut json: Value = serde_json::from_slice(files.tokenizer_json.as_ref().unwrap()).unwrap();
+        json[field] = part;
+        files.tokenizer_json = Some(json.to_string().into_bytes());
+        let error = Tokenizer::load(&files, 1000).unwrap_err();
+        assert!(error.to_string().contains(&format!("its {name}")), "{error}");
+    }
+}
+
+#[test]
 fn very_long_texts_come_through() {
     for name in ["sentencepiece", "byte_level", "byte_level_split"] {
         let tokenizer = fixture(name);

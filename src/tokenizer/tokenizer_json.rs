@@ -93,10 +93,7 @@ fn part<T: serde::de::DeserializeOwned>(field: &str, value: Option<Value>) -> Re
 
 /// Refuses parts with which `tokenizers` panics on some files, and which no language model is known to use.
 fn refuse_hazards(part: &Value) -> Result<()> {
-    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-    if matches!(kind, "FixedLength" | "Precompiled")
-        || (kind == "Replace" && replaces_nothing(&part["pattern"]))
-    {
+    if let Some(kind) = hazard(part) {
         let remedy = "Use a tokenizer.json of a Llama-like model, or a tokenizer.model";
         return Err(Error::unsupported(FILE, format!("its {kind}"), remedy));
     }
@@ -104,6 +101,20 @@ fn refuse_hazards(part: &Value) -> Result<()> {
         Value::Object(fields) => fields.values().try_for_each(refuse_hazards),
         Value::Array(items) => items.iter().try_for_each(refuse_hazards),
         _ => Ok(()),
+    }
+}
+
+/// The name of such a part. Where its type says nothing to `tokenizers`, it goes by the fields, and so does this.
+fn hazard(part: &Value) -> Option<&'static str> {
+    let is = |name: &str, field: &str| {
+        part.get("type").and_then(Value::as_str) == Some(name) || part.get(field).is_some()
+    };
+    if is("FixedLength", "length") {
+        Some("FixedLength")
+    } else if is("Precompiled", "precompiled_charsmap") {
+        Some("Precompiled")
+    } else {
+        (is("Replace", "content") && replaces_nothing(part.get("pattern")?)).then_some("Replace")
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn backends() -> Vec<Backend> {
     for tier in Tier::ALL.iter().copied() {
         match pollster::block_on(Gpu::open(gpu::Options { tier: Some(tier), ..gpu::Options::default() })) {
             Ok(_) => backends.push(Backend::Gpu(tier)),
-            Err(error) => println!("skipped: the tests on the GPU's tier {}: {error}", tier.name()),
+            Err(error) => println!("skipped: gpu: the tests on the GPU's tier {}: {error}", tier.name()),
         }
     }
     backends

@@ -143,7 +143,7 @@ fn matrices_larger_than_a_binding_are_split() {
             ..Options::default()
         };
         let Ok(gpu) = pollster::block_on(Gpu::open(options)) else {
-            println!("skipped: matrices_larger_than_a_binding_are_split on tier {}", tier.name());
+            println!("skipped: gpu: matrices_larger_than_a_binding_are_split on tier {}", tier.name());
             continue;
         };
         let (_, shape) = shapes()[1];
@@ -232,7 +232,7 @@ fn every_tier_passes_its_own_test() {
                     assert_eq!(info.int8_tiles, int8_tiles, "{tier:?}");
                 }
                 Err(error) => {
-                    println!("skipped: every_tier_passes_its_own_test on tier {}: {error}", tier.name());
+                    println!("skipped: gpu: every_tier_passes_its_own_test on tier {}: {error}", tier.name());
                 }
             }
         }
@@ -245,7 +245,7 @@ fn tiles_of_integers_are_refused_where_there_are_no_tiles_and_never_chosen_unask
         pollster::block_on(Gpu::open(Options { tier: Some(tier), int8_tiles, ..Options::default() }))
     };
     let Ok(gpu) = open(gpu::Tier::Portable, None) else {
-        println!("skipped: tiles_of_integers_are_refused: no adapter");
+        println!("skipped: gpu: tiles_of_integers_are_refused: no adapter");
         return;
     };
     assert!(!gpu.info().software || !gpu.info().int8_tiles);

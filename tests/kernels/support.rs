@@ -31,7 +31,7 @@ fn open(test: &str, tier: Tier, int8_tiles: bool) -> Option<Gpu> {
     match pollster::block_on(Gpu::open(options)) {
         Ok(gpu) => Some(gpu),
         Err(error) => {
-            println!("skipped: {test} on tier {}: {error}", tier.name());
+            println!("skipped: gpu: {test} on tier {}: {error}", tier.name());
             None
         }
     }

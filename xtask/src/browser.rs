@@ -1,15 +1,35 @@
-//! Which browser tests and measurements drive.
+//! Which browsers tests and measurements drive.
 
 use std::path::PathBuf;
 
 use crate::process;
 
-const NAMES: [&str; 5] =
+const CHROMIUM: [&str; 5] =
     ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge"];
 
 /// A browser of the Chromium family: the one that the variable `CHROMIUM` names, or one that is installed.
 pub(crate) fn find() -> Option<PathBuf> {
     std::env::var_os("CHROMIUM")
         .map(PathBuf::from)
-        .or_else(|| NAMES.iter().find_map(|name| process::find(name)))
+        .or_else(|| CHROMIUM.iter().find_map(|name| process::find(name)))
+}
+
+/// Firefox: the one that the variable `FIREFOX` names, or one that is installed.
+pub(crate) fn firefox() -> Option<PathBuf> {
+    std::env::var_os("FIREFOX")
+        .map(PathBuf::from)
+        .or_else(|| ["firefox-esr", "firefox"].iter().find_map(|name| process::find(name)))
+}
+
+/// What drives WebKitGTK: its driver, which brings a browser, and a display that needs no screen.
+pub(crate) struct Webkit {
+    /// Speaks WebDriver.
+    pub(crate) driver: PathBuf,
+    /// An X server in memory.
+    pub(crate) display: PathBuf,
+}
+
+/// The driver and the display, where both are installed.
+pub(crate) fn webkit() -> Option<Webkit> {
+    Some(Webkit { driver: process::find("WebKitWebDriver")?, display: process::find("Xvfb")? })
 }

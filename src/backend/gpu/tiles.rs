@@ -274,7 +274,7 @@ mod tests {
                     assert!(gain.as_ref().is_ok_and(|gain| gain.is_finite()), "{tier:?}: {gain:?}");
                     assert_eq!(gpu.fault().map(|fault| fault.to_string()), None, "{tier:?}");
                 }
-                Err(error) => println!("skipped: timing on tier {}: {error}", tier.name()),
+                Err(error) => println!("skipped: gpu: timing on tier {}: {error}", tier.name()),
             }
         }
     }

@@ -442,7 +442,7 @@ mod tests {
     fn a_gpu_is_asked_for_as_many_kernels_as_are_timed() {
         let available = gpu::Gpu::open(gpu::Options { skip_self_test: true, ..gpu::Options::default() });
         if let Err(error) = pollster::block_on(available) {
-            println!("skipped: {error}");
+            println!("skipped: gpu: {error}");
             return;
         }
         let (report, _) = measure(BackendChoice::Gpu, Options::default());

@@ -4,22 +4,40 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::require::Need;
 use super::vulkan;
-use crate::{browser, process};
+use crate::browser::{self, Webkit};
+use crate::process;
 
 /// What was found or installed.
 pub(super) struct Tools {
     /// A browser of the Chromium family.
     pub(super) browser: Option<PathBuf>,
+    /// Firefox.
+    pub(super) firefox: Option<PathBuf>,
+    /// WebKitGTK's driver.
+    pub(super) webkit: Option<Webkit>,
     /// Node.js.
     pub(super) node: Option<PathBuf>,
     /// The manifest of a software Vulkan driver.
     pub(super) vulkan: Option<PathBuf>,
 }
 
-/// Looks for everything and installs what is missing.
-pub(super) fn install() -> Tools {
-    let missing = missing(&look());
+impl Tools {
+    /// Whether tests of the GPU find a driver: one in software, one that somebody chose, or the system's own.
+    pub(super) fn has_gpu(&self) -> bool {
+        !cfg!(target_os = "linux") || self.vulkan.is_some() || std::env::var_os("VK_ICD_FILENAMES").is_some()
+    }
+
+    /// Whether there is Node.js, with npm.
+    pub(super) fn has_node(&self) -> bool {
+        self.node.is_some() && process::find("npm").is_some()
+    }
+}
+
+/// Looks for everything and installs what is missing; further browsers only where they are required.
+pub(super) fn install(required: &[Need]) -> Tools {
+    let missing = missing(&look(), required);
     if !missing.is_empty() {
         println!("Missing: {}", missing.join(", "));
         if !apt_install(&missing) {
@@ -33,16 +51,22 @@ pub(super) fn install() -> Tools {
 }
 
 fn look() -> Tools {
-    Tools { browser: browser::find(), node: process::find("node"), vulkan: vulkan::software_driver() }
+    Tools {
+        browser: browser::find(),
+        firefox: browser::firefox(),
+        webkit: browser::webkit(),
+        node: process::find("node"),
+        vulkan: vulkan::software_driver(),
+    }
 }
 
 /// The Debian packages of what is not there.
-fn missing(tools: &Tools) -> Vec<&'static str> {
+fn missing(tools: &Tools, required: &[Need]) -> Vec<&'static str> {
     let mut packages = Vec::new();
     if tools.browser.is_none() {
         packages.push("chromium");
     }
-    if tools.node.is_none() || process::find("npm").is_none() {
+    if !tools.has_node() {
         packages.extend(["nodejs", "npm"]);
     }
     if cfg!(target_os = "linux") {
@@ -51,6 +75,11 @@ fn missing(tools: &Tools) -> Vec<&'static str> {
         }
         if !has_vulkan_loader() {
             packages.push("libvulkan1");
+        }
+    }
+    for need in [Need::Firefox, Need::Webkit] {
+        if required.contains(&need) && !need.is_found(tools) {
+            packages.extend(need.packages());
         }
     }
     packages

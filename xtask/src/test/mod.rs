@@ -1,7 +1,9 @@
 //! `cargo xtask test`: every check there is, on any machine, with one summary at the end.
 
 mod count;
+mod deny;
 mod install;
+mod require;
 mod steps;
 mod summary;
 mod vulkan;
@@ -10,7 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use steps::{STEPS, Step};
+use require::Need;
+use steps::{Run, STEPS, Step};
 use summary::{Outcome, Row, Summary};
 
 /// What to check.
@@ -19,22 +22,29 @@ use summary::{Outcome, Row, Summary};
 pub(crate) struct Options {
     /// Run only these steps; the summary lists their names
     steps: Vec<String>,
+    /// Fail where tests are skipped for lack of one of these
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    require: Vec<Need>,
+    /// Do what takes longer, too: many random cases, cargo-deny (compiled where it is not there), advisories
+    #[arg(long)]
+    full: bool,
 }
 
 /// Runs the checks, all of them even when one fails.
 pub(crate) fn test(options: &Options) -> Result<()> {
     let chosen = choose(&options.steps)?;
-    let tools = install::install();
+    let run = Run { tools: install::install(&options.require), full: options.full };
     let mut summary = Summary::default();
     for step in chosen {
         println!("\n== {} ==", step.name);
         let start = Instant::now();
-        let outcome = (step.run)(&tools).unwrap_or_else(|error| {
+        let outcome = (step.run)(&run).unwrap_or_else(|error| {
             eprintln!("{error:#}");
             Outcome::failure()
         });
         summary.rows.push(Row { name: step.name, duration: start.elapsed(), outcome });
     }
+    summary.unmet = require::unmet(&options.require, &run.tools, &summary.skipped());
     print!("\n{summary}");
     if summary.failed() > 0 {
         // The summary has said it; a second message would only hide its last line.

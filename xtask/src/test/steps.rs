@@ -1,27 +1,41 @@
 //! The checks, in the order in which they run: quick ones first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::count;
+use super::deny;
 use super::install::Tools;
+use super::require::Need;
 use super::summary::Outcome;
 use crate::toolchain::{self, WASM};
 use crate::{build, process, workspace};
+
+/// What all steps know.
+pub(super) struct Run {
+    /// What the machine has.
+    pub(super) tools: Tools,
+    /// Whether to do what takes longer, too.
+    pub(super) full: bool,
+}
+
+/// How many random cases a full run gives each property; proptest's own number is 256.
+const FULL_CASES: &str = "4096";
 
 /// One line of the summary.
 pub(super) struct Step {
     /// As on the command line.
     pub(super) name: &'static str,
     /// Runs it; an error counts as a failure.
-    pub(super) run: fn(&Tools) -> Result<Outcome>,
+    pub(super) run: fn(&Run) -> Result<Outcome>,
 }
 
 /// All of them.
 pub(super) const STEPS: &[Step] = &[
     Step { name: "format", run: format },
+    Step { name: "deny", run: |run| deny::check(run.full) },
     Step { name: "clippy", run: clippy },
     Step { name: "clippy-wasm", run: clippy_wasm },
     Step { name: "tests", run: tests },
@@ -30,17 +44,18 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "web-build", run: web_build },
     Step { name: "types", run: types },
     Step { name: "browser", run: browser },
+    Step { name: "engines", run: engines },
 ];
 
-fn format(_: &Tools) -> Result<Outcome> {
+fn format(_: &Run) -> Result<Outcome> {
     check(&mut process::cargo(&["fmt", "--all", "--check"]))
 }
 
-fn clippy(_: &Tools) -> Result<Outcome> {
+fn clippy(_: &Run) -> Result<Outcome> {
     check(&mut process::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
-fn clippy_wasm(_: &Tools) -> Result<Outcome> {
+fn clippy_wasm(_: &Run) -> Result<Outcome> {
     toolchain::ensure_wasm_target()?;
     check(&mut process::cargo(&[
         "clippy",
@@ -54,7 +69,7 @@ fn clippy_wasm(_: &Tools) -> Result<Outcome> {
     ]))
 }
 
-fn tests(tools: &Tools) -> Result<Outcome> {
+fn tests(run: &Run) -> Result<Outcome> {
     let mut command = process::cargo(&[
         "test",
         "--workspace",
@@ -65,48 +80,70 @@ fn tests(tools: &Tools) -> Result<Outcome> {
         "--",
         "--show-output",
     ]);
+    if run.full {
+        command.env("PROPTEST_CASES", FULL_CASES);
+    }
     // Mesa's layer that chooses devices asks a window system that is not there, and complains for every device.
     command.env("NODEVICE_SELECT", "1");
     // A driver that somebody chose stays chosen.
-    if let (Some(driver), None) = (&tools.vulkan, std::env::var_os("VK_ICD_FILENAMES")) {
+    if let (Some(driver), None) = (&run.tools.vulkan, std::env::var_os("VK_ICD_FILENAMES")) {
         command.env("VK_ICD_FILENAMES", driver);
     }
     counted(&mut command, count::cargo_tests)
 }
 
-fn doc_tests(_: &Tools) -> Result<Outcome> {
+fn doc_tests(_: &Run) -> Result<Outcome> {
     counted(&mut process::cargo(&["test", "--workspace", "--doc"]), count::cargo_tests)
 }
 
-fn documentation(_: &Tools) -> Result<Outcome> {
+fn documentation(_: &Run) -> Result<Outcome> {
     let mut command = process::cargo(&["doc", "--workspace", "--no-deps"]);
     check(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn web_build(_: &Tools) -> Result<Outcome> {
+fn web_build(_: &Run) -> Result<Outcome> {
     build::build(&build::Options::default())?;
     Ok(Outcome::success())
 }
 
 /// A TypeScript program that uses the whole API has to compile against the package's types.
-fn types(tools: &Tools) -> Result<Outcome> {
+fn types(run: &Run) -> Result<Outcome> {
+    let Some(node) = &run.tools.node else { return Ok(Outcome::skipped(Need::Browser.lack())) };
     build::install_packages()?;
-    let node = tools.node.as_ref().context("Node.js is not installed")?;
     let args = ["node_modules/typescript/bin/tsc", "--project", "tests/browser/types/tsconfig.json"];
     check(process::command(node).args(args))
 }
 
-fn browser(tools: &Tools) -> Result<Outcome> {
+fn browser(run: &Run) -> Result<Outcome> {
+    let (Some(node), Some(chromium)) = (&run.tools.node, &run.tools.browser) else {
+        return Ok(Outcome::skipped(Need::Browser.lack()));
+    };
+    let mut command = page_tests(node, "tests/browser")?;
+    command.env("CHROMIUM", chromium).env("ARTIFACTS", workspace::target().join("browser"));
+    counted(&mut command, count::node_tests)
+}
+
+/// The other engines; a test that finds no browser is skipped with its name.
+fn engines(run: &Run) -> Result<Outcome> {
+    let Some(node) = &run.tools.node else { return Ok(Outcome::skipped(Need::Browser.lack())) };
+    let mut command = page_tests(node, "tests/browser/engines")?;
+    if let Some(firefox) = &run.tools.firefox {
+        command.env("FIREFOX", firefox);
+    }
+    if let Some(webkit) = &run.tools.webkit {
+        command.env("WEBKIT_DRIVER", &webkit.driver).env("XVFB", &webkit.display);
+    }
+    counted(&mut command, count::node_tests)
+}
+
+/// Node's test runner on the files of a folder.
+fn page_tests(node: &Path, folder: &str) -> Result<Command> {
     build::install_packages()?;
-    let node = tools.node.as_ref().context("Node.js is not installed")?;
-    let chromium = tools.browser.as_ref().context("no Chromium is installed")?;
     let mut command = process::command(node);
     // One file at a time: a software GPU takes all cores.
     command.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
-    command.args(test_files("tests/browser")?);
-    command.env("CHROMIUM", chromium).env("XTASK", std::env::current_exe()?);
-    command.env("ARTIFACTS", workspace::target().join("browser"));
-    counted(&mut command, count::node_tests)
+    command.args(test_files(folder)?).env("XTASK", std::env::current_exe()?);
+    Ok(command)
 }
 
 /// Named one by one, because versions of Node disagree about what a folder means.

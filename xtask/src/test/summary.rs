@@ -20,6 +20,22 @@ impl Outcome {
         Self { passed: 1, ..Self::default() }
     }
 
+    /// Nothing was checked, for this reason.
+    pub(super) fn skipped(reason: String) -> Self {
+        Self { skipped: vec![reason], ..Self::default() }
+    }
+
+    /// In a word.
+    fn word(&self) -> &'static str {
+        if self.failed > 0 {
+            "FAILED"
+        } else if self.passed == 0 && !self.skipped.is_empty() {
+            "skipped"
+        } else {
+            "ok"
+        }
+    }
+
     /// One check that did not.
     pub(super) fn failure() -> Self {
         Self { failed: 1, ..Self::default() }
@@ -41,12 +57,19 @@ pub(super) struct Row {
 pub(super) struct Summary {
     /// In the order they ran.
     pub(super) rows: Vec<Row>,
+    /// What was required and not had, with what to do.
+    pub(super) unmet: Vec<String>,
 }
 
 impl Summary {
-    /// Checks that did not hold.
+    /// Checks that did not hold, and requirements that were not met.
     pub(super) fn failed(&self) -> usize {
-        self.rows.iter().map(|row| row.outcome.failed).sum()
+        self.rows.iter().map(|row| row.outcome.failed).sum::<usize>() + self.unmet.len()
+    }
+
+    /// What was not checked, in all steps.
+    pub(super) fn skipped(&self) -> Vec<&str> {
+        self.rows.iter().flat_map(|row| &row.outcome.skipped).map(String::as_str).collect()
     }
 }
 
@@ -54,7 +77,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<16} {:>8}  result", "step", "time")?;
         for Row { name, duration, outcome } in &self.rows {
-            let result = if outcome.failed > 0 { "FAILED" } else { "ok" };
+            let result = outcome.word();
             let checks = outcome.passed + outcome.failed;
             let detail =
                 if checks > 1 { format!(", {} of {checks} checks", outcome.passed) } else { String::new() };
@@ -65,8 +88,11 @@ impl fmt::Display for Summary {
                 writeln!(f, "skipped in {name}: {skipped}")?;
             }
         }
+        for unmet in &self.unmet {
+            writeln!(f, "REQUIRED {unmet}")?;
+        }
         let passed: usize = self.rows.iter().map(|row| row.outcome.passed).sum();
-        let skipped: usize = self.rows.iter().map(|row| row.outcome.skipped.len()).sum();
+        let skipped = self.skipped().len();
         write!(f, "{passed} passed, {} failed", self.failed())?;
         if skipped > 0 {
             write!(f, ", {skipped} skipped")?;
@@ -83,7 +109,7 @@ mod tests {
     #[test]
     fn the_last_line_counts_everything() {
         let row = |name, outcome| Row { name, duration: Duration::from_millis(1500), outcome };
-        let mut summary = Summary { rows: vec![row("format", Outcome::success())] };
+        let mut summary = Summary { rows: vec![row("format", Outcome::success())], ..Summary::default() };
         assert!(summary.to_string().ends_with("\n1 passed, 0 failed\n"), "{summary}");
         let skipped = vec!["logits of a model: ../shared is absent".to_owned()];
         summary.rows.push(row("tests", Outcome { passed: 7, failed: 2, skipped }));
@@ -91,5 +117,21 @@ mod tests {
         assert!(text.contains("FAILED, 7 of 9 checks"), "{text}");
         assert!(text.contains("skipped in tests: logits of a model: ../shared is absent"), "{text}");
         assert!(text.ends_with("\n8 passed, 2 failed, 1 skipped\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_required_and_not_had_fails_the_run() {
+        let outcome = Outcome::skipped("browser: no Chromium".to_owned());
+        let rows = vec![Row { name: "browser", duration: Duration::ZERO, outcome }];
+        let mut summary = Summary { rows, ..Summary::default() };
+        assert!(summary.to_string().contains("0.0s  skipped\n"), "{summary}");
+        assert_eq!((summary.failed(), summary.skipped()), (0, vec!["browser: no Chromium"]));
+        summary.unmet.push("browser: install Chromium".to_owned());
+        assert_eq!(summary.failed(), 1);
+        let text = summary.to_string();
+        assert!(
+            text.ends_with("REQUIRED browser: install Chromium\n0 passed, 1 failed, 1 skipped\n"),
+            "{text}"
+        );
     }
 }
