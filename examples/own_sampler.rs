@@ -1,8 +1,7 @@
 //! Runs the network yourself and chooses every token with your own rule, here: sometimes the second most likely token.
 //! Run: `cargo run --release --example own_sampler [FOLDER] [PROMPT]`
 
-use mobilellm::backend::Wanted;
-use mobilellm::{DirectorySource, Engine, LoadOptions, Result};
+use mobilellm::{DirectorySource, Engine, LoadOptions, Result, Wanted};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);

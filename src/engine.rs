@@ -153,11 +153,13 @@ impl Engine {
     }
 
     /// Shape and kernel calls.
+    #[doc(hidden)]
     pub fn network(&self) -> &Network {
         &self.model.network
     }
 
     /// The device, where it is a GPU.
+    #[doc(hidden)]
     pub fn gpu(&self) -> Option<&Gpu> {
         self.model.gpu()
     }

@@ -1,28 +1,101 @@
-//! MobileLLM in the browser tab and on the command line.
+//! Small language models, in a browser tab and in a program: MobileLLM (arXiv 2402.14905) and other Llama-shaped models.
 //!
-//! Bytes become weights, text becomes tokens, tokens become logits, logits become text:
+//! A model is a folder as checkpoints lie on the Hugging Face hub. [`Engine::load`] streams its weights to the GPU, or to the CPU
+//! if there is none. A [`Session`] holds one conversation, and [`Session::start`] answers a prompt token by token.
 //!
-//! ```text
-//! checkpoint -> backend weights ─┐
-//! text -> tokenizer -> session -> network on a backend -> logits -> sampler -> tokens -> text
+//! Complete a text:
+//!
 //! ```
-//!
-//! ```no_run
 //! use mobilellm::{DirectorySource, Engine, Event, GenerateOptions, LoadOptions};
 //!
-//! # async fn example() -> mobilellm::Result<()> {
-//! let engine = Engine::load(&DirectorySource::new("model")?, LoadOptions::default()).await?;
-//! let prompt = engine.text_prompt("Once upon a time")?;
-//! let mut session = engine.session()?;
-//! let mut generation = session.start(&prompt, GenerateOptions::default())?;
-//! while let Some(event) = generation.next().await? {
-//!     if let Event::Token(token) = event {
-//!         print!("{}", token.text);
+//! # fn main() -> mobilellm::Result<()> {
+//! pollster::block_on(async {
+//!     let source = DirectorySource::new("models/mobilellm-47m-chat")?;
+//!     let engine = Engine::load(&source, LoadOptions::default()).await?;
+//!     let prompt = engine.text_prompt("Once upon a time")?;
+//!     let mut session = engine.session()?;
+//!     let options = GenerateOptions { max_tokens: Some(8), ..GenerateOptions::default() };
+//!     let mut generation = session.start(&prompt, options)?;
+//!     while let Some(event) = generation.next().await? {
+//!         if let Event::Token(token) = event {
+//!             print!("{}", token.text);
+//!         }
 //!     }
-//! }
-//! # Ok(())
+//!     Ok(())
+//! })
 //! # }
 //! ```
+//!
+//! Chat, and offer functions that the model may call. Messages and tools have the form of OpenAI's API:
+//!
+//! ```
+//! # use mobilellm::{DirectorySource, Engine, LoadOptions};
+//! use serde_json::json;
+//!
+//! # fn main() -> mobilellm::Result<()> {
+//! # pollster::block_on(async {
+//! # let source = DirectorySource::new("models/mobilellm-47m-chat")?;
+//! # let engine = Engine::load(&source, LoadOptions::default()).await?;
+//! let messages = [json!({ "role": "user", "content": "What is the weather in Paris?" })];
+//! let tools = [json!({ "type": "function", "function": {
+//!     "name": "get_weather",
+//!     "description": "Get the weather in a city",
+//!     "parameters": { "type": "object", "properties": { "city": { "type": "string" } } },
+//! } })];
+//! let prompt = engine.chat_prompt(&messages, &tools, false)?;
+//! // `prompt.tokens` goes to `Session::start`, `prompt.stop` into its options.
+//! assert!(prompt.tokens.len() > 10);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! Choose every token yourself: a [`State`] gives the logits.
+//!
+//! ```
+//! # use mobilellm::{DirectorySource, Engine, LoadOptions};
+//! use mobilellm::Wanted;
+//!
+//! # fn main() -> mobilellm::Result<()> {
+//! # pollster::block_on(async {
+//! # let source = DirectorySource::new("models/mobilellm-47m-chat")?;
+//! # let engine = Engine::load(&source, LoadOptions::default()).await?;
+//! let mut state = engine.state()?;
+//! let logits = state.forward(&engine.text_prompt("Once upon")?, Wanted::Last).await?;
+//! let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+//! # assert!(best.is_some());
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! Make a copy with 8 bits a weight, and measure how far its predictions are from those of the original:
+//!
+//! ```no_run
+//! # use mobilellm::{DirectorySource, Engine, LoadOptions};
+//! use mobilellm::{BitsAndGroup, Cancel, Comparison, QuantizeOptions, quantize_folder};
+//!
+//! # fn main() -> mobilellm::Result<()> {
+//! # pollster::block_on(async {
+//! let original = DirectorySource::new("model")?;
+//! let options = QuantizeOptions {
+//!     default: BitsAndGroup { bits: 8, group_size: 64 },
+//!     overrides: Vec::new(),
+//!     max_shard_size: 1 << 30,
+//! };
+//! quantize_folder(&original, "model-8bit".as_ref(), &options, &mut |_| (), &Cancel::default()).await?;
+//! let original = Engine::load(&original, LoadOptions::default()).await?;
+//! let copy = Engine::load(&DirectorySource::new("model-8bit")?, LoadOptions::default()).await?;
+//! let mut comparison = Comparison::with_reference(&copy, &original, "Some text to compare on.", 512)?;
+//! while comparison.next().await?.is_some() {}
+//! println!("mean KL {}", comparison.report().mean_kl);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! Larger programs are in the folder `examples` of the repository. The feature `http` adds `HttpSource`, which reads models from a
+//! server or from the hub.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -45,6 +118,7 @@ pub mod model;
 pub mod tokenizer;
 
 pub use backend::gpu::{Info as GpuInfo, Options as GpuOptions, Tier};
+pub use backend::{Products, State, Wanted};
 pub use checkpoint::load::{Progress, WeightFormat};
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::quantize::{Override, QuantizeOptions, QuantizeReport, quantize_folder};
@@ -64,3 +138,4 @@ pub use generate::session::{
 pub use generate::speculate::Speculation;
 pub use measure::fidelity::{Comparison, Fidelity};
 pub use model::config::BitsAndGroup;
+pub use tokenizer::Tokenizer;
