@@ -47,7 +47,7 @@ pub struct LoadOptions<'a> {
     /// Where to compute.
     pub backend: BackendChoice,
     /// Which kind of GPU, and which tier of its kernels.
-    pub gpu: gpu::Options,
+    pub gpu: gpu::GpuOptions,
     /// How to hold the weights.
     pub weights: WeightFormat,
     /// Positions of a session's context; `None` takes the model's, at most 4096.
@@ -87,7 +87,7 @@ pub struct Info {
     /// `cpu` or `gpu`.
     pub backend: &'static str,
     /// The GPU, where it computes.
-    pub adapter: Option<gpu::Info>,
+    pub adapter: Option<gpu::GpuInfo>,
     /// Why the CPU computes although nobody asked for it.
     pub fallback_reason: Option<String>,
     /// Whether the checkpoint has a chat template.
@@ -320,7 +320,7 @@ enum Target {
 }
 
 impl Target {
-    async fn choose(choice: BackendChoice, options: gpu::Options) -> Result<Self> {
+    async fn choose(choice: BackendChoice, options: gpu::GpuOptions) -> Result<Self> {
         match choice {
             BackendChoice::Cpu => Ok(Self::Cpu { fallback_reason: None }),
             BackendChoice::Gpu => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
@@ -334,7 +334,7 @@ impl Target {
     }
 
     /// A GPU that is one; others are not even tested, which takes them seconds.
-    async fn hardware(options: gpu::Options) -> Result<Gpu> {
+    async fn hardware(options: gpu::GpuOptions) -> Result<Gpu> {
         let mut gpu = Gpu::connect(options).await?;
         if gpu.info().software {
             // Some browsers keep the adapter's name to themselves.
@@ -350,8 +350,8 @@ impl Target {
 
     fn weights(&self, network: &Network) -> Loading {
         match self {
-            Self::Cpu { .. } => Loading::Cpu(cpu::Weights::default()),
-            Self::Gpu(gpu) => Loading::Gpu(gpu::Weights::new(gpu, network)),
+            Self::Cpu { .. } => Loading::Cpu(cpu::CpuWeights::default()),
+            Self::Gpu(gpu) => Loading::Gpu(gpu::GpuWeights::new(gpu, network)),
         }
     }
 

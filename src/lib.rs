@@ -117,7 +117,7 @@ pub mod model;
 #[doc(hidden)]
 pub mod tokenizer;
 
-pub use backend::gpu::{Info as GpuInfo, Options as GpuOptions, Tier};
+pub use backend::gpu::{GpuInfo, GpuOptions, Tier};
 pub use backend::{Products, State, Wanted};
 pub use checkpoint::load::{Progress, WeightFormat};
 #[cfg(not(target_arch = "wasm32"))]

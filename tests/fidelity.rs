@@ -102,11 +102,11 @@ fn products_of_integers_keep_a_model_with_outliers() {
 fn every_tier_keeps_a_model_with_outliers() {
     for tier in Tier::ALL.iter().copied() {
         for int8_tiles in [false, true] {
-            let gpu = gpu::Options {
+            let gpu = gpu::GpuOptions {
                 tier: Some(tier),
                 int8_tiles: Some(int8_tiles && tier != Tier::Software),
                 skip_self_test: true,
-                ..gpu::Options::default()
+                ..gpu::GpuOptions::default()
             };
             if let Err(error) = pollster::block_on(gpu::Gpu::open(gpu)) {
                 println!("skipped: gpu: {} with integers {int8_tiles}: {error}", tier.name());

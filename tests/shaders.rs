@@ -160,9 +160,10 @@ fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
                 let plan = plan(&config, format, target(tier, false));
                 let expected = tier == Tier::F16 && format != Format::F32;
                 // The four projections of a block or more, where biases or blocks are more.
-                assert_eq!(halves(&plan.many).len() >= 4, expected, "{format:?} on {tier:?}");
-                assert_eq!(!halves(&plan.head_many).is_empty(), expected, "{format:?} on {tier:?}");
-                let decode = [&plan.few, &plan.head_one, &plan.head_few, &plan.sample_one, &plan.sample_all];
+                assert_eq!(halves(&plan.prefill).len() >= 4, expected, "{format:?} on {tier:?}");
+                assert_eq!(!halves(&plan.head_prefill).is_empty(), expected, "{format:?} on {tier:?}");
+                let decode =
+                    [&plan.decode, &plan.head_last, &plan.head_decode, &plan.sample_one, &plan.sample_all];
                 assert!(decode.into_iter().all(|calls| halves(calls).is_empty()), "{format:?} on {tier:?}");
             }
         }
@@ -178,9 +179,11 @@ fn integers_are_multiplied_in_prompts_of_affine_weights_where_they_were_chosen()
                 let integers = |calls: &[Call]| calls.iter().any(|call| call.shader.name().ends_with("int8"));
                 let affine = matches!(format, Format::Affine(_));
                 let expected = chosen && affine && tier != Tier::Software;
-                assert_eq!(integers(&plan.many), expected, "{format:?} on {tier:?}");
-                assert_eq!(integers(&plan.head_many), expected, "{format:?} on {tier:?}");
-                assert!(!integers(&plan.few) && !integers(&plan.head_few) && !integers(&plan.head_one));
+                assert_eq!(integers(&plan.prefill), expected, "{format:?} on {tier:?}");
+                assert_eq!(integers(&plan.head_prefill), expected, "{format:?} on {tier:?}");
+                assert!(
+                    !integers(&plan.decode) && !integers(&plan.head_decode) && !integers(&plan.head_last)
+                );
             }
         }
     }
@@ -243,7 +246,7 @@ fn a_layer_is_five_dispatches_in_decode() {
     let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
     let plan = plan(&config, q4, target);
     // And four a token: embedding, head, and two that choose.
-    assert_eq!(plan.few.len() + plan.head_one.len() + plan.sample_one.len(), 5 * 30 + 4);
+    assert_eq!(plan.decode.len() + plan.head_last.len() + plan.sample_one.len(), 5 * 30 + 4);
 }
 
 /// The text of a shader is what is compiled: few, because people wait for them.
@@ -266,8 +269,8 @@ fn a_model_compiles_few_pipelines() {
         for tier in Tier::ALL {
             let plan = Plan::new(&network, &layouts, target(*tier, int8_tiles)).unwrap();
             // What logits of all rows need is compiled when somebody asks for them.
-            let head = plan.head_one.iter().chain(&plan.sample_one);
-            let texts: BTreeSet<_> = plan.few.iter().chain(&plan.many).chain(head).map(text).collect();
+            let head = plan.head_last.iter().chain(&plan.sample_one);
+            let texts: BTreeSet<_> = plan.decode.iter().chain(&plan.prefill).chain(head).map(text).collect();
             assert!(texts.len() <= 20, "{tier:?} {int8_tiles}: {}", texts.len());
         }
     }

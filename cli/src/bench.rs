@@ -4,18 +4,18 @@ use std::io::Write;
 
 use anyhow::Result;
 use mobilellm::backend::gpu;
-use mobilellm::measure::bench::{Machine, Options, Report, Shape, Stage, Synthetic, run as measure};
+use mobilellm::measure::bench::{BenchOptions, Machine, Report, Shape, Stage, Synthetic, run as measure};
 
 use crate::flags::{Bench, SizeFlags};
 use crate::load;
 
 pub(crate) fn run(flags: &Bench) -> Result<()> {
-    let options = Options {
+    let options = BenchOptions {
         backend: flags.backend.into(),
-        gpu: gpu::Options {
+        gpu: gpu::GpuOptions {
             tier: flags.tier,
             int8_tiles: flags.int8_tiles.into(),
-            ..gpu::Options::default()
+            ..gpu::GpuOptions::default()
         },
         weights: flags.weights.into(),
         prefill: flags.prefill.clone(),
@@ -41,7 +41,7 @@ fn report(
     flags: &Bench,
     name: &str,
     source: &dyn mobilellm::checkpoint::source::Source,
-    options: &Options,
+    options: &BenchOptions,
 ) -> Result<()> {
     let bar = load::progress_bar(flags.quiet);
     let mut observe = |stage: Stage| {

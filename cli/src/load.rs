@@ -54,10 +54,10 @@ pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loade
     let options = LoadOptions {
         backend: flags.backend.into(),
         weights: flags.weights.into(),
-        gpu: gpu::Options {
+        gpu: gpu::GpuOptions {
             tier: flags.tier,
             int8_tiles: flags.int8_tiles.into(),
-            ..gpu::Options::default()
+            ..gpu::GpuOptions::default()
         },
         max_context: flags.context,
         ignore_config_fields: flags.ignore_config_field.clone(),

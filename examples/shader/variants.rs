@@ -86,11 +86,11 @@ impl Variants {
 /// The lists of calls, and the rows that they are for.
 fn parts(plan: &Plan) -> [(&'static str, &[Call]); 7] {
     [
-        ("few rows", &plan.few),
-        ("many rows", &plan.many),
-        ("one row", &plan.head_one),
-        ("every one of few rows", &plan.head_few),
-        ("every one of many rows", &plan.head_many),
+        ("decode", &plan.decode),
+        ("prefill", &plan.prefill),
+        ("one row", &plan.head_last),
+        ("every row of decode", &plan.head_decode),
+        ("every row of prefill", &plan.head_prefill),
         ("one row", &plan.sample_one),
         ("every row", &plan.sample_all),
     ]

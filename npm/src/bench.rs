@@ -11,7 +11,9 @@ use super::engine::{from_js, gpu_options, into_js, parse_backend, parse_weights}
 use super::errors::to_js;
 use super::log;
 use mobilellm::backend::gpu::Tier;
-use mobilellm::measure::bench::{Machine, Options, Report, Shape, Stage, Study, Synthetic, run, studies};
+use mobilellm::measure::bench::{
+    BenchOptions, Machine, Report, Shape, Stage, Study, Synthetic, run, studies,
+};
 use mobilellm::{Error, Result};
 
 /// What `benchmark` takes, as `npm/js/benchmark.js` sends it.
@@ -72,7 +74,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
         Value::String(name) => Shape::parse(&name)?,
         sizes => serde_json::from_value(sizes).map_err(|error| Error::request("shape", error))?,
     };
-    let options = Options {
+    let options = BenchOptions {
         backend: parse_backend(&settings.backend)?,
         gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
         weights,

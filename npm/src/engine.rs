@@ -289,13 +289,13 @@ pub(super) fn parse_backend(name: &str) -> Result<BackendChoice> {
 }
 
 /// The kernels that were asked for, and what a browser needs besides.
-pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::Options> {
-    Ok(gpu::Options {
+pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::GpuOptions> {
+    Ok(gpu::GpuOptions {
         tier: tier.map(parse_tier).transpose()?,
         int8_tiles,
         ask_host: Some(webgpu::ask),
         compile_ahead: Some(webgpu::compile_ahead),
-        ..gpu::Options::default()
+        ..gpu::GpuOptions::default()
     })
 }
 

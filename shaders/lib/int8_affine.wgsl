@@ -3,8 +3,8 @@
 // second, as two masks leave them of 4 bits; the inputs that they meet are put in the same order.
 // Needs: packed_4x8_integer_dot_product
 
-// What was taken from the stored integers.
-fn taken() -> f32 {
+// What was subtracted from the stored integers.
+fn zero_offset() -> f32 {
     return select(0.0, 128.0, is_wide());
 }
 

@@ -31,7 +31,7 @@ struct Adjustment {
 }
 
 // No token.
-const NOBODY: u32 = 0xffffffffu;
+const NO_TOKEN: u32 = 0xffffffffu;
 
 @group(0) @binding(10) var<uniform> sampling: Sampling;
 

@@ -7,7 +7,7 @@
 //
 // A token's inputs are rounded in half steps of 16 columns, to whole multiples of a 127th of the largest: x ~ scale * x8. The
 // products take the place of those of the rounded inputs, all of them: a step never spans two quantisation groups, so that
-// with w = s * (q + taken) + b they are s * sum(scale * sum(q * x8)) + (b + s * taken) * sum(scale * sum(x8)), the outer sums
+// with w = s * (q + offset) + b they are s * sum(scale * sum(q * x8)) + (b + s * offset) * sum(scale * sum(x8)), the outer sums
 // over the halves. The inner sums are exact.
 // Needs: packed_4x8_integer_dot_product
 
@@ -37,7 +37,7 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
         let chunk = load_chunk(min(first_row + 4u * rows + r, part.num_rows - 1u), q / QUADS_PER_CHUNK);
         words[r] = eight_weights(chunk, q % QUADS_PER_CHUNK / 2u);
         scale[r] = weigh(chunk, 1.0, 0.0);
-        bias[r] = weigh(chunk, taken(), 1.0);
+        bias[r] = weigh(chunk, zero_offset(), 1.0);
     }
     weight_tile[tile + 2u * lane * ROW_QUADS] = vec4(words[0].x, words[1].x, words[2].x, words[3].x);
     weight_tile[tile + (2u * lane + 1u) * ROW_QUADS] = vec4(words[0].y, words[1].y, words[2].y, words[3].y);

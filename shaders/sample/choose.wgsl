@@ -46,10 +46,10 @@ fn best_of_all(thread: u32, best: Best) -> Best {
     return found[0];
 }
 
-// Distance from the best, rounded to the nearest step; NOBODY for a token that is never chosen.
+// Distance from the best, rounded to the nearest step; NO_TOKEN for a token that is never chosen.
 fn steps_from(largest: f32, score: f32) -> u32 {
     let distance = (largest - score) * (sampling.inverse_temperature * STEPS) + 0.5;
-    return select(u32(min(distance, f32(LAST_STEP))), NOBODY, score == NEVER);
+    return select(u32(min(distance, f32(LAST_STEP))), NO_TOKEN, score == NEVER);
 }
 
 // Token i of those that still matter: of the whole row, or of those put aside.
@@ -124,7 +124,7 @@ fn find(before: vec2<u32>, enough: f32) -> Place {
     return Place(bin, sum);
 }
 
-// Puts aside the tokens of a row up to `end`, and says how many; NOBODY where they are too many for that.
+// Puts aside the tokens of a row up to `end`, and says how many; NO_TOKEN where they are too many for that.
 fn put_aside(thread: u32, row: u32, largest: f32, end: u32) -> u32 {
     workgroupBarrier();
     if thread == 0u {
@@ -145,13 +145,13 @@ fn put_aside(thread: u32, row: u32, largest: f32, end: u32) -> u32 {
         told = atomicLoad(&few_count);
     }
     let count = workgroupUniformLoad(&told);
-    return select(count, NOBODY, count > FEW);
+    return select(count, NO_TOKEN, count > FEW);
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row = workgroup.y;
-    var best = Best(NEVER, NOBODY);
+    var best = Best(NEVER, NO_TOKEN);
     for (var slice = thread; slice < SLICES; slice += THREADS) {
         best = better(best, bests[row * SLICES + slice]);
     }
@@ -196,14 +196,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 prefix = (prefix << DIGIT_BITS) | place.bin;
                 if known < 8u && known + DIGIT_BITS >= 8u && !is_few {
                     let aside = put_aside(thread, row, largest, min(end, ((prefix + 1u) << shift) - 1u));
-                    is_few = aside != NOBODY;
+                    is_few = aside != NO_TOKEN;
                     count = select(VOCAB_SIZE, aside, is_few);
                 }
             }
             end = min(end, prefix);
         }
         end = min(end, sampling.max_steps);
-        var mine = Best(NEVER, NOBODY);
+        var mine = Best(NEVER, NO_TOKEN);
         for (var i = thread; i < count; i += THREADS) {
             let candidate = member(row, largest, is_few, i);
             if candidate.steps <= end {

@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let plain = sampling.inverse_temperature == 0.0 || is_cut();
     let first = workgroup.x * SLICE;
     let end = min(first + SLICE, VOCAB_SIZE);
-    var best = Best(NEVER, NOBODY);
+    var best = Best(NEVER, NO_TOKEN);
     for (var token = first + thread; token < end; token += THREADS) {
         var x = score(row, token);
         if !plain {

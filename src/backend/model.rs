@@ -14,9 +14,9 @@ use crate::model::network::{MatrixId, Network, VectorId};
 /// Weights while they stream in.
 pub enum Loading {
     /// On the CPU.
-    Cpu(cpu::Weights),
+    Cpu(cpu::CpuWeights),
     /// On the GPU.
-    Gpu(gpu::Weights),
+    Gpu(gpu::GpuWeights),
 }
 
 impl WeightSink for Loading {
@@ -45,8 +45,8 @@ pub struct Model {
 
 #[derive(Clone)]
 enum Weights {
-    Cpu(Rc<cpu::Weights>),
-    Gpu(Rc<gpu::Weights>),
+    Cpu(Rc<cpu::CpuWeights>),
+    Gpu(Rc<gpu::GpuWeights>),
 }
 
 impl Model {
@@ -75,11 +75,11 @@ impl Model {
         let network = self.network.clone();
         Ok(match &self.weights {
             Weights::Cpu(weights) => {
-                let state = cpu::State::new(network, weights.clone(), max_positions, products)?;
+                let state = cpu::CpuState::new(network, weights.clone(), max_positions, products)?;
                 State::Cpu(Box::new(state))
             }
             Weights::Gpu(weights) => {
-                let state = gpu::State::new(network, weights.clone(), max_positions, products)?;
+                let state = gpu::GpuState::new(network, weights.clone(), max_positions, products)?;
                 State::Gpu(Box::new(state))
             }
         })
@@ -89,14 +89,14 @@ impl Model {
 /// The key/value caches of one conversation, and what is needed to extend them.
 pub enum State {
     /// On the CPU.
-    Cpu(Box<cpu::State>),
+    Cpu(Box<cpu::CpuState>),
     /// On the GPU.
-    Gpu(Box<gpu::State>),
+    Gpu(Box<gpu::GpuState>),
 }
 
 impl State {
     /// The state on a device that chooses tokens by itself and works ahead of who reads them, where there is one.
-    pub fn device(&mut self) -> Option<&mut gpu::State> {
+    pub fn device(&mut self) -> Option<&mut gpu::GpuState> {
         match self {
             Self::Cpu(_) => None,
             Self::Gpu(state) => Some(state),

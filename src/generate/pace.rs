@@ -29,7 +29,7 @@ impl DecodePace {
     }
 
     /// Submits more, so that the device is busy while results are read, but no more than `left` tokens in all.
-    pub(crate) fn fill(&mut self, device: &mut gpu::State, left: usize) -> Result<()> {
+    pub(crate) fn fill(&mut self, device: &mut gpu::GpuState, left: usize) -> Result<()> {
         while device.in_flight() < 2 {
             let allowed = self.allowed().saturating_sub(device.pending());
             let left = left.saturating_sub(device.pending());

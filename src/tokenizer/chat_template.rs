@@ -145,7 +145,7 @@ impl Tokenizer {
         if !tools.is_empty() {
             return Err(Error::request("tools", "the plain chat format cannot express tools"));
         }
-        let mut text = match self.bos_token_id.filter(|bos| self.surround.before.first() == Some(bos)) {
+        let mut text = match self.bos_token_id.filter(|bos| self.special_tokens.before.first() == Some(bos)) {
             Some(bos) => self.token(bos).unwrap_or_default(),
             None => String::new(),
         };

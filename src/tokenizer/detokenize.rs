@@ -1,7 +1,7 @@
 //! Tokens to text while they are generated: never half a character, never a wrong space.
 
 use super::Tokenizer;
-use super::spelling::AtStart;
+use super::piece_decoder::AtStart;
 
 /// Turns a stream of tokens into pieces of text.
 ///

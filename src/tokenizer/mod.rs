@@ -6,11 +6,11 @@
 mod chat_template;
 mod detokenize;
 mod model;
+mod piece_decoder;
 mod python;
 mod sentencepiece;
 mod settings;
-mod spelling;
-mod surround;
+mod special_token_template;
 mod tokenizer_json;
 
 use std::collections::BTreeSet;
@@ -22,9 +22,9 @@ use tokenizers::{
 pub use self::chat_template::{ChatFormat, ChatOptions};
 pub use self::detokenize::Detokenizer;
 use self::model::Vocabulary;
+use self::piece_decoder::{AtStart, PieceDecoder};
 use self::settings::{DeclaredToken, Settings};
-use self::spelling::{AtStart, Spelling};
-use self::surround::Surround;
+use self::special_token_template::SpecialTokenTemplate;
 use crate::error::{Error, Result};
 
 type Pipeline =
@@ -88,10 +88,10 @@ pub struct Tokenizer {
     /// The bytes of each token by id; `None` where an id has no token.
     bytes: Vec<Option<Box<[u8]>>>,
     special: BTreeSet<u32>,
-    spelling: Spelling,
+    spelling: PieceDecoder,
     /// The byte token of a space, which SentencePiece does not take for the dummy space.
     space_byte: Option<u32>,
-    surround: Surround,
+    special_tokens: SpecialTokenTemplate,
     /// Text before which SentencePiece puts a dummy space by itself, once, not per stretch (`legacy: false`).
     prefixes_once: bool,
     bos_token_id: Option<u32>,
@@ -122,23 +122,24 @@ impl Tokenizer {
     /// network, [`Error::Unsupported`] for kinds of tokenizers that this engine does not read.
     pub fn load(files: &TokenizerFiles, vocab_size: usize) -> Result<Self> {
         let mut settings = Settings::parse(files)?;
-        let (mut pipeline, spelling, surround, file) = match (&files.tokenizer_json, &files.tokenizer_model) {
-            (Some(json), _) => {
-                let (pipeline, spelling, surround) = tokenizer_json::read(json, vocab_size)?;
-                (pipeline, spelling, surround, "tokenizer.json")
-            }
-            (None, Some(model)) => {
-                let (model, spelling) = sentencepiece::read(model, &mut settings)?;
-                let pipeline = TokenizerImpl::new(Vocabulary::SentencePiece(model));
-                (pipeline, spelling, Surround::default(), "tokenizer.model")
-            }
-            (None, None) => {
-                return Err(Error::missing(
-                    "tokenizer.json",
-                    "A checkpoint needs tokenizer.json or tokenizer.model to read and write text",
-                ));
-            }
-        };
+        let (mut pipeline, spelling, special_tokens, file) =
+            match (&files.tokenizer_json, &files.tokenizer_model) {
+                (Some(json), _) => {
+                    let (pipeline, spelling, special_tokens) = tokenizer_json::read(json, vocab_size)?;
+                    (pipeline, spelling, special_tokens, "tokenizer.json")
+                }
+                (None, Some(model)) => {
+                    let (model, spelling) = sentencepiece::read(model, &mut settings)?;
+                    let pipeline = TokenizerImpl::new(Vocabulary::SentencePiece(model));
+                    (pipeline, spelling, SpecialTokenTemplate::default(), "tokenizer.model")
+                }
+                (None, None) => {
+                    return Err(Error::missing(
+                        "tokenizer.json",
+                        "A checkpoint needs tokenizer.json or tokenizer.model to read and write text",
+                    ));
+                }
+            };
         check_vocabulary(&pipeline, file, vocab_size)?;
         let is_sentencepiece = file == "tokenizer.model";
         if is_sentencepiece {
@@ -150,7 +151,7 @@ impl Tokenizer {
             special: special_ids(&pipeline),
             space_byte: pipeline.token_to_id("<0x20>").filter(|_| is_sentencepiece),
             prefixes_once: is_sentencepiece && settings.legacy == Some(false),
-            surround,
+            special_tokens,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
             spelling,
@@ -175,7 +176,8 @@ impl Tokenizer {
         if self.settings.add_bos_token.is_some() || self.settings.add_eos_token.is_some() {
             let before = bos.filter(|_| self.settings.add_bos_token == Some(true));
             let after = eos.filter(|_| self.settings.add_eos_token == Some(true));
-            self.surround = Surround { before: Vec::from_iter(before), after: Vec::from_iter(after) };
+            self.special_tokens =
+                SpecialTokenTemplate { before: Vec::from_iter(before), after: Vec::from_iter(after) };
         }
         self.bos_token_id = bos;
         self.eos_token_ids = eos.into_iter().chain(self.settings.generation_eos.iter().copied()).collect();
@@ -198,7 +200,7 @@ impl Tokenizer {
             self.encode_stretches(text)?
         };
         let ids = if add_special_tokens {
-            [&self.surround.before[..], &stretches, &self.surround.after].concat()
+            [&self.special_tokens.before[..], &stretches, &self.special_tokens.after].concat()
         } else {
             stretches
         };
@@ -375,7 +377,7 @@ fn add_declared_tokens(
 }
 
 /// The bytes of every token, by id.
-fn token_bytes(pipeline: &Pipeline, spelling: &Spelling, vocab_size: usize) -> Vec<Option<Box<[u8]>>> {
+fn token_bytes(pipeline: &Pipeline, spelling: &PieceDecoder, vocab_size: usize) -> Vec<Option<Box<[u8]>>> {
     let mut bytes = vec![None; vocab_size];
     for (piece, id) in pipeline.get_model().get_vocab() {
         if let Some(slot) = bytes.get_mut(id as usize) {

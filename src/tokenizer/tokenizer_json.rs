@@ -15,9 +15,9 @@ use tokenizers::utils::SysRegex;
 use tokenizers::{AddedToken, TokenizerImpl};
 
 use super::model::Vocabulary;
+use super::piece_decoder::PieceDecoder;
 use super::settings::DeclaredToken;
-use super::spelling::Spelling;
-use super::surround::Surround;
+use super::special_token_template::SpecialTokenTemplate;
 use super::{Pipeline, add_declared_tokens};
 use crate::error::{Error, Result};
 
@@ -64,9 +64,9 @@ struct ModelHead<'a> {
 }
 
 /// Reads the file into what encodes text, how its pieces spell text, and what is put around it.
-pub(super) fn read(json: &[u8], vocab_size: usize) -> Result<(Pipeline, Spelling, Surround)> {
+pub(super) fn read(json: &[u8], vocab_size: usize) -> Result<(Pipeline, PieceDecoder, SpecialTokenTemplate)> {
     let file: File = serde_json::from_slice(json).map_err(|error| invalid("JSON", error))?;
-    let spelling = Spelling::from_decoder(file.decoder.as_ref())?;
+    let spelling = PieceDecoder::from_decoder(file.decoder.as_ref())?;
     for part in [&file.normalizer, &file.pre_tokenizer].into_iter().flatten() {
         refuse_hazards(part)?;
     }
@@ -76,11 +76,11 @@ pub(super) fn read(json: &[u8], vocab_size: usize) -> Result<(Pipeline, Spelling
         .map_err(|error| invalid("normalizer", error))?;
     pipeline
         .with_pre_tokenizer(part::<tokenizers::PreTokenizerWrapper>("pre_tokenizer", file.pre_tokenizer)?);
-    let surround = Surround::from_post_processor(file.post_processor.as_ref(), vocab_size)?;
+    let special_tokens = SpecialTokenTemplate::from_post_processor(file.post_processor.as_ref(), vocab_size)?;
     let declared =
         file.added_tokens.into_iter().map(|entry| DeclaredToken { id: entry.id, token: entry.token });
     add_declared_tokens(&mut pipeline, FILE, declared.collect(), vocab_size)?;
-    Ok((pipeline, spelling, surround))
+    Ok((pipeline, spelling, special_tokens))
 }
 
 fn invalid(field: &str, problem: impl std::fmt::Display) -> Error {

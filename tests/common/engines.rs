@@ -40,7 +40,10 @@ pub(crate) enum Backend {
 pub(crate) fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Cpu];
     for tier in Tier::ALL.iter().copied() {
-        match pollster::block_on(Gpu::open(gpu::Options { tier: Some(tier), ..gpu::Options::default() })) {
+        match pollster::block_on(Gpu::open(gpu::GpuOptions {
+            tier: Some(tier),
+            ..gpu::GpuOptions::default()
+        })) {
             Ok(_) => backends.push(Backend::Gpu(tier)),
             Err(error) => println!("skipped: gpu: the tests on the GPU's tier {}: {error}", tier.name()),
         }
@@ -66,7 +69,7 @@ pub(crate) fn load(folder: &Path, backend: Backend, weights: WeightFormat) -> En
         Backend::GpuInt8(tier) => (BackendChoice::Gpu, Some(tier), Some(true)),
     };
     // Every tier is compared as a whole here; testing each device first would only take time.
-    let gpu = gpu::Options { tier, int8_tiles, skip_self_test: true, ..gpu::Options::default() };
+    let gpu = gpu::GpuOptions { tier, int8_tiles, skip_self_test: true, ..gpu::GpuOptions::default() };
     let options = LoadOptions { backend, gpu, weights, ..LoadOptions::default() };
     DirectorySource::new(folder)
         .and_then(|source| pollster::block_on(Engine::load(&source, options)))

@@ -14,7 +14,7 @@ use mobilellm::backend::cpu::matmul::{add, add_bias, matmul};
 use mobilellm::backend::cpu::rms_norm::rms_norm;
 use mobilellm::backend::cpu::rotary::{rotary, rotary_table};
 use mobilellm::backend::cpu::swiglu::swiglu;
-use mobilellm::backend::gpu::{Gpu, State, Tier};
+use mobilellm::backend::gpu::{Gpu, GpuState, Tier};
 use mobilellm::model::matrix::{Format, Matrix};
 use mobilellm::model::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
 
@@ -37,13 +37,13 @@ const ROUNDED: f32 = 1e-3;
 /// Batches that are one token, few, and more than a tile.
 const BATCHES: [usize; 4] = [1, 7, 16, 45];
 
-fn batches(state: &State) -> Vec<usize> {
+fn batches(state: &GpuState) -> Vec<usize> {
     let most = state.max_batch();
     BATCHES.into_iter().filter(|batch| *batch <= most).collect()
 }
 
 /// What a projection of such a batch may be off by.
-fn tolerance(gpu: &Gpu, state: &State, batch: usize, format: Format) -> f32 {
+fn tolerance(gpu: &Gpu, state: &GpuState, batch: usize, format: Format) -> f32 {
     let info = gpu.info();
     match format {
         _ if batch <= state.exact_rows() => F32,

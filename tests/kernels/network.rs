@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mobilellm::backend::gpu::{Gpu, Options};
+use mobilellm::backend::gpu::{Gpu, GpuOptions};
 use mobilellm::backend::{Products, Wanted};
 use mobilellm::backend::{cpu, gpu};
 use mobilellm::model::matrix::{Affine, Format, ScaleFormat};
@@ -41,14 +41,14 @@ fn shapes() -> Vec<(&'static str, Shape)> {
     ]
 }
 
-fn states(gpu: &Gpu, shape: Shape, format: Format) -> (cpu::State, gpu::State) {
+fn states(gpu: &Gpu, shape: Shape, format: Format) -> (cpu::CpuState, gpu::GpuState) {
     let network = Rc::new(Network::new(shape.config()));
     let twins = Twins::random(gpu, &network, 11, |_: MatrixId, cols| match format {
         Format::Affine(affine) if !cols.is_multiple_of(affine.group_size as usize) => Format::F16,
         format => format,
     });
-    let cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 64, Products::Fast).unwrap();
-    let gpu = gpu::State::new(network, Rc::new(twins.gpu), 64, Products::Fast).unwrap();
+    let cpu = cpu::CpuState::new(network.clone(), Rc::new(twins.cpu), 64, Products::Fast).unwrap();
+    let gpu = gpu::GpuState::new(network, Rc::new(twins.gpu), 64, Products::Fast).unwrap();
     (cpu, gpu)
 }
 
@@ -58,7 +58,7 @@ fn tokens(n: usize, vocab: usize) -> Vec<u32> {
 }
 
 /// Feeds tokens in batches of at most `batch`.
-fn run(state: &mut gpu::State, tokens: &[u32], batch: usize) -> Vec<f32> {
+fn run(state: &mut gpu::GpuState, tokens: &[u32], batch: usize) -> Vec<f32> {
     tokens
         .chunks(batch)
         .flat_map(|chunk| pollster::block_on(state.forward(chunk, Wanted::All)).unwrap())
@@ -136,11 +136,11 @@ fn a_truncated_state_continues_like_a_fresh_one() {
 fn matrices_larger_than_a_binding_are_split() {
     for tier in gpu::Tier::ALL {
         // The largest matrix, 344 rows of 64 f32, then lies in a dozen parts.
-        let options = Options {
+        let options = GpuOptions {
             tier: Some(*tier),
             max_part_bytes: Some(32 * 256),
             skip_self_test: true,
-            ..Options::default()
+            ..GpuOptions::default()
         };
         let Ok(gpu) = pollster::block_on(Gpu::open(options)) else {
             println!("skipped: gpu: matrices_larger_than_a_binding_are_split on tier {}", tier.name());
@@ -150,8 +150,8 @@ fn matrices_larger_than_a_binding_are_split() {
         let network = Rc::new(Network::new(shape.config()));
         let twins = Twins::random(&gpu, &network, 11, |_, _| Format::F32);
         assert!(twins.gpu.layouts()[&MatrixId::Embedding].parts.len() > 2);
-        let mut cpu = cpu::State::new(network.clone(), Rc::new(twins.cpu), 16, Products::Fast).unwrap();
-        let mut state = gpu::State::new(network, Rc::new(twins.gpu), 16, Products::Fast).unwrap();
+        let mut cpu = cpu::CpuState::new(network.clone(), Rc::new(twins.cpu), 16, Products::Fast).unwrap();
+        let mut state = gpu::GpuState::new(network, Rc::new(twins.gpu), 16, Products::Fast).unwrap();
         let tokens = tokens(9, shape.vocab);
         let expected = cpu.forward(&tokens, Wanted::All).unwrap();
         assert_close("one by one", &run(&mut state, &tokens, 1), &expected, F32);
@@ -180,9 +180,9 @@ fn contexts_longer_than_loops_run_are_refused() {
         for (head_dim, shared) in [(64, gpu.info().tier != gpu::Tier::Software), (90, false)] {
             let shape = Shape { hidden: 8, heads: 1, kv_heads: 1, head_dim, ..shapes()[0].1 };
             let whole = Network::new(shape.config());
-            let weights = Rc::new(gpu::Weights::new(&gpu, &whole));
+            let weights = Rc::new(gpu::GpuWeights::new(&gpu, &whole));
             let network = Rc::new(Network { ops: vec![Op::Attend { cache: 0 }], ..whole });
-            let mut state = gpu::State::new(network, weights, 4096, Products::Fast).unwrap();
+            let mut state = gpu::GpuState::new(network, weights, 4096, Products::Fast).unwrap();
             let mut outcome = "none";
             while outcome == "none" && state.len() < 4096 {
                 outcome = code(pollster::block_on(state.forward(&[0; 16], Wanted::None)));
@@ -198,12 +198,12 @@ fn absent_weights_and_limits_are_named() {
     for gpu in devices("absent_weights_and_limits_are_named") {
         let (_, shape) = shapes()[0];
         let network = Rc::new(Network::new(shape.config()));
-        let empty = Rc::new(gpu::Weights::new(&gpu, &network));
-        assert_eq!(code(gpu::State::new(network.clone(), empty, 16, Products::Fast)), "missing_file");
+        let empty = Rc::new(gpu::GpuWeights::new(&gpu, &network));
+        assert_eq!(code(gpu::GpuState::new(network.clone(), empty, 16, Products::Fast)), "missing_file");
         let twins = Twins::random(&gpu, &network, 1, |_, _| Format::F32);
         let absurd = usize::MAX >> 12;
         assert_eq!(
-            code(gpu::State::new(network, Rc::new(twins.gpu), absurd, Products::Fast)),
+            code(gpu::GpuState::new(network, Rc::new(twins.gpu), absurd, Products::Fast)),
             "limit_exceeded"
         );
     }
@@ -224,7 +224,8 @@ fn a_closed_device_is_an_error() {
 fn every_tier_passes_its_own_test() {
     for tier in gpu::Tier::ALL.iter().copied() {
         for int8_tiles in [false, true] {
-            let options = Options { tier: Some(tier), int8_tiles: Some(int8_tiles), ..Options::default() };
+            let options =
+                GpuOptions { tier: Some(tier), int8_tiles: Some(int8_tiles), ..GpuOptions::default() };
             match pollster::block_on(Gpu::open(options)) {
                 Ok(gpu) => {
                     let info = gpu.info();
@@ -242,7 +243,7 @@ fn every_tier_passes_its_own_test() {
 #[test]
 fn tiles_of_integers_are_refused_where_there_are_no_tiles_and_never_chosen_unasked_on_a_cpu() {
     let open = |tier, int8_tiles| {
-        pollster::block_on(Gpu::open(Options { tier: Some(tier), int8_tiles, ..Options::default() }))
+        pollster::block_on(Gpu::open(GpuOptions { tier: Some(tier), int8_tiles, ..GpuOptions::default() }))
     };
     let Ok(gpu) = open(gpu::Tier::Portable, None) else {
         println!("skipped: gpu: tiles_of_integers_are_refused: no adapter");

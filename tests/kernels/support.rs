@@ -5,7 +5,7 @@ use std::rc::Rc;
 use half::{bf16, f16};
 use mobilellm::Error;
 use mobilellm::backend::cpu;
-use mobilellm::backend::gpu::{self, Gpu, Options, Tier};
+use mobilellm::backend::gpu::{self, Gpu, GpuOptions, Tier};
 use mobilellm::backend::{Products, Wanted, WeightSink};
 use mobilellm::model::config::Config;
 use mobilellm::model::matrix::{Affine, Format, Matrix, ScaleFormat};
@@ -27,7 +27,7 @@ pub(crate) fn devices_both_ways(test: &str) -> Vec<Gpu> {
 
 fn open(test: &str, tier: Tier, int8_tiles: bool) -> Option<Gpu> {
     let int8_tiles = Some(int8_tiles);
-    let options = Options { tier: Some(tier), int8_tiles, skip_self_test: true, ..Options::default() };
+    let options = GpuOptions { tier: Some(tier), int8_tiles, skip_self_test: true, ..GpuOptions::default() };
     match pollster::block_on(Gpu::open(options)) {
         Ok(gpu) => Some(gpu),
         Err(error) => {
@@ -192,13 +192,13 @@ impl Shape {
 
 /// Weights for a network on both backends.
 pub(crate) struct Twins {
-    pub(crate) cpu: cpu::Weights,
-    pub(crate) gpu: gpu::Weights,
+    pub(crate) cpu: cpu::CpuWeights,
+    pub(crate) gpu: gpu::GpuWeights,
 }
 
 impl Twins {
     pub(crate) fn new(gpu: &Gpu, network: &Network) -> Self {
-        Self { cpu: cpu::Weights::default(), gpu: gpu::Weights::new(gpu, network) }
+        Self { cpu: cpu::CpuWeights::default(), gpu: gpu::GpuWeights::new(gpu, network) }
     }
 
     pub(crate) fn matrix(&mut self, id: MatrixId, matrix: Matrix) {
@@ -250,14 +250,14 @@ fn exact(matrix: &Matrix) -> Matrix {
 
 /// One call of a network on the GPU: slots go in and come out.
 pub(crate) struct Bench {
-    pub(crate) state: gpu::State,
+    pub(crate) state: gpu::GpuState,
     vocab: usize,
 }
 
 impl Bench {
-    pub(crate) fn new(network: Network, weights: gpu::Weights, max_positions: usize) -> Self {
+    pub(crate) fn new(network: Network, weights: gpu::GpuWeights, max_positions: usize) -> Self {
         let vocab = network.config.vocab_size;
-        let state = gpu::State::new(Rc::new(network), Rc::new(weights), max_positions, Products::Fast)
+        let state = gpu::GpuState::new(Rc::new(network), Rc::new(weights), max_positions, Products::Fast)
             .expect("a state");
         Self { state, vocab }
     }

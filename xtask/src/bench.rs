@@ -12,7 +12,7 @@ use crate::{browser, build, process};
 /// What to measure, and where.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
-pub(crate) struct Options {
+pub(crate) struct BenchOptions {
     /// Measure the command line only
     #[arg(long, conflicts_with = "browser")]
     native: bool,
@@ -53,11 +53,11 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    build: build::Options,
+    build: build::BuildOptions,
 }
 
 /// Measures natively, in a browser, or both.
-pub(crate) fn bench(options: &Options) -> Result<()> {
+pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
     if !options.browser {
         process::run(&mut native(options))?;
     }
@@ -69,7 +69,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn native(options: &Options) -> Command {
+fn native(options: &BenchOptions) -> Command {
     let mut command =
         process::cargo(&["run", "--quiet", "--release", "--bin", "mobilellm", "--", "bench", "--quiet"]);
     let lengths: Vec<_> = options.prefill.iter().map(ToString::to_string).collect();
@@ -96,7 +96,7 @@ fn native(options: &Options) -> Command {
 }
 
 /// A browser that runs what the page runs; `benches/browser.mjs` prints what it finds.
-fn in_browser(options: &Options) -> Result<Command> {
+fn in_browser(options: &BenchOptions) -> Result<Command> {
     let node = process::find("node").context("Node.js is not installed")?;
     let chromium = browser::find().context("no browser of the Chromium family is installed")?;
     let mut settings = json!({

@@ -28,31 +28,31 @@ struct Flags {
 #[derive(Subcommand)]
 enum Task {
     /// Compile the engine to WebAssembly and write the npm package to pkg/
-    Build(build::Options),
+    Build(build::BuildOptions),
     /// Build, then serve the page with the default model and print its address
     Serve {
         #[command(flatten)]
-        build: build::Options,
+        build: build::BuildOptions,
         #[command(flatten)]
-        serve: serve::Options,
+        serve: serve::ServeOptions,
     },
     /// Build, then lay out a folder that any static web server can host
     Site {
         #[command(flatten)]
-        build: build::Options,
+        build: build::BuildOptions,
         /// Where to put it; what lies there under the same names is replaced
         #[arg(long, default_value = "target/site")]
         out: PathBuf,
     },
     /// Measure how fast a shape runs, natively and in a browser
-    Bench(bench::Options),
+    Bench(bench::BenchOptions),
     /// Measure other engines beside this one
-    Rivals(rivals::Options),
+    Rivals(rivals::RivalsOptions),
     /// Print a kernel's finished WGSL, as a device gets it; without a name, list the kernels
     #[command(disable_help_flag = true)]
-    Shader(shader::Options),
+    Shader(shader::ShaderOptions),
     /// Check everything: format, lints, tests, documentation, the page in a real browser
-    Test(test::Options),
+    Test(test::TestOptions),
 }
 
 fn main() -> anyhow::Result<()> {

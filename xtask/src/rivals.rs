@@ -9,19 +9,19 @@ use crate::{browser, build, process};
 /// What to measure.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
-pub(crate) struct Options {
+pub(crate) struct RivalsOptions {
     /// Beside llama.cpp on the CPU instead of transformers.js and wllama in a browser
     #[arg(long)]
     native: bool,
     #[command(flatten)]
-    build: build::Options,
+    build: build::BuildOptions,
     /// Flags of benches/rivals/run.mjs, or of native.py with --native
     #[arg(last = true, value_name = "FLAGS")]
     flags: Vec<String>,
 }
 
 /// Builds, installs what is missing, and measures.
-pub(crate) fn rivals(options: &Options) -> Result<()> {
+pub(crate) fn rivals(options: &RivalsOptions) -> Result<()> {
     if options.native {
         process::run(&mut process::cargo(&["build", "--quiet", "--release", "--bin", "mobilellm"]))?;
         let python = process::find("python3").context("Python 3 is not installed")?;

@@ -1,7 +1,7 @@
 //! The network on the CPU: plain functions, one for each shader and of the same name.
 //!
 //! They are the reference that the shaders are tested against, and what runs where there is no WebGPU.
-//! Each kernel is a pure function of slices; [`State`] only decides which slices. A row's results are the same to the bit in
+//! Each kernel is a pure function of slices; [`CpuState`] only decides which slices. A row's results are the same to the bit in
 //! whatever batch it runs, on one thread or many.
 
 #![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set")]
@@ -23,5 +23,5 @@ pub mod swiglu;
 mod weights;
 mod wide;
 
-pub use state::State;
-pub use weights::{Weight, Weights};
+pub use state::CpuState;
+pub use weights::{CpuWeights, Weight};

@@ -8,7 +8,7 @@ use super::memory::{Memory, Scratch};
 use super::rms_norm::rms_norm;
 use super::rotary::rotary;
 use super::swiglu::swiglu;
-use super::weights::{Weight, Weights};
+use super::weights::{CpuWeights, Weight};
 use crate::backend::{Products, Wanted};
 use crate::error::Result;
 use crate::model::network::{Epilogue, MatrixId, Network, Op, Rows, Slot, VectorId};
@@ -16,7 +16,7 @@ use crate::model::network::{Epilogue, MatrixId, Network, Op, Rows, Slot, VectorI
 /// A batch on its way through the network.
 pub(super) struct Pass<'a> {
     pub(super) network: &'a Network,
-    pub(super) weights: &'a Weights,
+    pub(super) weights: &'a CpuWeights,
     pub(super) memory: &'a mut Memory,
     pub(super) products: Products,
     /// Rows that get logits.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::memory::Memory;
 use super::parallel::on_pool;
 use super::pass::Pass;
-use super::weights::Weights;
+use super::weights::CpuWeights;
 use crate::backend::{Products, Wanted, check_batch};
 use crate::error::Result;
 use crate::model::network::{Network, Slot};
@@ -14,22 +14,22 @@ use crate::model::network::{Network, Slot};
 const MAX_BATCH: usize = if cfg!(target_arch = "wasm32") { 32 } else { 64 };
 
 /// One conversation on the CPU. Caches grow with it.
-pub struct State {
+pub struct CpuState {
     network: Rc<Network>,
-    weights: Rc<Weights>,
+    weights: Rc<CpuWeights>,
     memory: Memory,
     max_positions: usize,
     products: Products,
 }
 
-impl State {
+impl CpuState {
     /// An empty state with room for `max_positions` tokens.
     ///
     /// # Errors
     /// None today; the GPU's twin can run out of memory.
     pub fn new(
         network: Rc<Network>,
-        weights: Rc<Weights>,
+        weights: Rc<CpuWeights>,
         max_positions: usize,
         products: Products,
     ) -> Result<Self> {
@@ -53,7 +53,7 @@ impl State {
         self.network.config.vocab_size
     }
 
-    /// Tokens that one call of [`State::forward`] takes at most.
+    /// Tokens that one call of [`CpuState::forward`] takes at most.
     pub fn max_batch(&self) -> usize {
         MAX_BATCH
     }

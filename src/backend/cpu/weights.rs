@@ -1,4 +1,4 @@
-//! Weights in memory, by name.
+//! CpuWeights in memory, by name.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::model::network::{MatrixId, VectorId};
 
 /// The matrices and vectors of a checkpoint.
 #[derive(Default)]
-pub struct Weights {
+pub struct CpuWeights {
     matrices: HashMap<MatrixId, Weight>,
     vectors: HashMap<VectorId, Vec<f32>>,
 }
@@ -64,7 +64,7 @@ impl Unpack for Weight {
     }
 }
 
-impl Weights {
+impl CpuWeights {
     /// The matrix of that name.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Weights {
     }
 }
 
-impl WeightSink for Weights {
+impl WeightSink for CpuWeights {
     fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
         self.matrices.insert(id, matrix.into());
         Ok(())

@@ -36,7 +36,7 @@ pub type AskHost = fn() -> LocalBoxFuture<'static, Result<Hints>>;
 /// How to choose and use a device.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, not a state")]
-pub struct Options {
+pub struct GpuOptions {
     /// Which kernels to run; `None` chooses by the adapter.
     pub tier: Option<Tier>,
     /// Prefer an integrated GPU to a discrete one.
@@ -60,7 +60,7 @@ pub struct Options {
 /// What is known about an open device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
-pub struct Info {
+pub struct GpuInfo {
     /// The adapter's name; browsers may leave it empty.
     pub adapter: String,
     /// PCI vendor id, 0 where it is unknown.
@@ -123,7 +123,7 @@ impl Fault {
 struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    info: Info,
+    info: GpuInfo,
     fault: Fault,
     max_part_bytes: u64,
     pipelines: Pipelines,
@@ -144,7 +144,7 @@ pub struct Gpu(Rc<Inner>);
 
 impl Gpu {
     /// Opens the adapter that the options ask for; [`Gpu::prove`] is still to come.
-    pub(crate) async fn connect(options: Options) -> Result<Self> {
+    pub(crate) async fn connect(options: GpuOptions) -> Result<Self> {
         let hints = match options.ask_host {
             Some(ask) => ask().await?,
             // Outside of browsers wgpu sees subgroups by itself, and unpacks what is packed where the device cannot.
@@ -195,12 +195,12 @@ impl Gpu {
     }
 
     /// What is known about the device.
-    pub fn info(&self) -> &Info {
+    pub fn info(&self) -> &GpuInfo {
         &self.0.info
     }
 
     /// The same, to be changed as long as nobody shares the device.
-    pub(super) fn info_mut(&mut self) -> Option<&mut Info> {
+    pub(super) fn info_mut(&mut self) -> Option<&mut GpuInfo> {
         Rc::get_mut(&mut self.0).map(|inner| &mut inner.info)
     }
 
@@ -374,8 +374,8 @@ fn describe(
     limits: &wgpu::Limits,
     features: wgpu::Features,
     hints: &Hints,
-    options: Options,
-) -> Result<Info> {
+    options: GpuOptions,
+) -> Result<GpuInfo> {
     let name = if adapter.name.is_empty() { &hints.adapter } else { &adapter.name };
     let software = adapter.device_type == wgpu::DeviceType::Cpu || is_software(name);
     let subgroups = features.contains(wgpu::Features::SUBGROUP) || hints.subgroups;
@@ -388,7 +388,7 @@ fn describe(
             format!("{name} does not support {}; its highest tier is {}", tier.name(), highest.name()),
         ));
     }
-    Ok(Info {
+    Ok(GpuInfo {
         adapter: name.clone(),
         vendor: adapter.vendor,
         driver: format!("{} {}", adapter.driver, adapter.driver_info).trim().to_owned(),

@@ -1,6 +1,6 @@
 //! Opening a device that is trusted: it has computed what the CPU does, or was given kernels that ask less of it.
 
-use super::device::{Gpu, Options, highest_tier};
+use super::device::{Gpu, GpuOptions, highest_tier};
 use super::loops;
 use super::self_test::self_test;
 use crate::error::{Error, Result};
@@ -12,14 +12,14 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where there is no adapter, it gives no device, or it computes wrong numbers on every tier;
     /// [`Error::Request`] for a tier or for tiles of integers that the adapter cannot have.
-    pub async fn open(options: Options) -> Result<Self> {
+    pub async fn open(options: GpuOptions) -> Result<Self> {
         let mut gpu = Self::connect(options).await?;
         gpu.prove(options).await?;
         Ok(gpu)
     }
 
     /// Checks a device that nobody else uses yet, and chooses its kernels.
-    pub(crate) async fn prove(&mut self, options: Options) -> Result<()> {
+    pub(crate) async fn prove(&mut self, options: GpuOptions) -> Result<()> {
         if self.info().software && loops::are_cut_short(self).await? {
             self.avoid_long_loops(options);
         }
@@ -34,7 +34,7 @@ impl Gpu {
     }
 
     /// Where many threads share a task, none has a long loop.
-    fn avoid_long_loops(&mut self, options: Options) {
+    fn avoid_long_loops(&mut self, options: GpuOptions) {
         if let Some(info) = self.info_mut() {
             info.short_loops = true;
             if options.tier.is_none() {

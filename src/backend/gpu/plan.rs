@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 pub use super::call::{Activation, Call, Extent, Grid, Resource};
-use super::kernels::matmul::{self, Division, Matmul};
+use super::kernels::matmul::{self, Matmul, WorkDivision};
 use super::kernels::{attention, embed, rms_norm, sample};
 use super::layout::Layout;
 use super::shader::Shader;
@@ -20,15 +20,15 @@ use crate::model::network::{MatrixId, Network, Op, Rows, Slot};
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// All but the head, for few tokens.
-    pub few: Vec<Call>,
+    pub decode: Vec<Call>,
     /// All but the head, for many.
-    pub many: Vec<Call>,
+    pub prefill: Vec<Call>,
     /// The head for one row of either.
-    pub head_one: Vec<Call>,
+    pub head_last: Vec<Call>,
     /// The head for every row of few.
-    pub head_few: Vec<Call>,
+    pub head_decode: Vec<Call>,
     /// The head for every row of many.
-    pub head_many: Vec<Call>,
+    pub head_prefill: Vec<Call>,
     /// Chooses from the logits of one row, and makes the token the next batch.
     pub sample_one: Vec<Call>,
     /// Chooses from the logits of every row of a batch.
@@ -48,11 +48,11 @@ impl Plan {
         let body = |lowering| lower_all(&context, network.ops.iter().filter(|op| !is_head(op)), lowering);
         let head = |lowering| lower_all(&context, network.ops.iter().filter(is_head), lowering);
         Ok(Self {
-            few: body(Lowering::Few)?,
-            many: body(Lowering::Many)?,
-            head_one: head(Lowering::One)?,
-            head_few: head(Lowering::Few)?,
-            head_many: head(Lowering::Many)?,
+            decode: body(Lowering::Decode)?,
+            prefill: body(Lowering::Prefill)?,
+            head_last: head(Lowering::LastRow)?,
+            head_decode: head(Lowering::Decode)?,
+            head_prefill: head(Lowering::Prefill)?,
             sample_one: sample::calls(&context, false).into(),
             sample_all: sample::calls(&context, true).into(),
             slices: sample::slices(&context),
@@ -61,9 +61,9 @@ impl Plan {
 
     /// All calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        let heads = self.head_one.iter().chain(&self.head_few).chain(&self.head_many);
+        let heads = self.head_last.iter().chain(&self.head_decode).chain(&self.head_prefill);
         let samples = self.sample_one.iter().chain(&self.sample_all);
-        self.few.iter().chain(&self.many).chain(heads).chain(samples)
+        self.decode.iter().chain(&self.prefill).chain(heads).chain(samples)
     }
 
     /// The activations that the calls use.
@@ -92,11 +92,11 @@ pub(super) fn shaders_of(
     let mut calls = Vec::new();
     for op in &network.ops {
         let lowerings: &[_] = match *op {
-            Op::Embed if id == MatrixId::Embedding => &[Lowering::Few],
-            Op::Project { weight, rows: Rows::Wanted, .. } if weight == id => &[Lowering::One],
-            Op::Project { weight, .. } if weight == id => &[Lowering::Few, Lowering::Many],
+            Op::Embed if id == MatrixId::Embedding => &[Lowering::Decode],
+            Op::Project { weight, rows: Rows::Wanted, .. } if weight == id => &[Lowering::LastRow],
+            Op::Project { weight, .. } if weight == id => &[Lowering::Decode, Lowering::Prefill],
             // What has no weights goes with what is there for certain.
-            Op::Attend { cache: 0 } if id == MatrixId::Embedding => &[Lowering::Few, Lowering::Many],
+            Op::Attend { cache: 0 } if id == MatrixId::Embedding => &[Lowering::Decode, Lowering::Prefill],
             _ => &[],
         };
         for lowering in lowerings {
@@ -131,7 +131,7 @@ fn lower(context: &Context, op: &Op, lowering: Lowering, calls: &mut Vec<Call>) 
         Op::Project { norm, weight, bias, input, epilogue, rows } => {
             let wanted_rows = rows == Rows::Wanted;
             // Where every workgroup reads the whole row anyway, it normalises it on the way.
-            let fused = Division::of(context.target.tier, lowering) == Division::Vector;
+            let fused = WorkDivision::of(context.target.tier, lowering) == WorkDivision::Vector;
             let separate = norm.filter(|_| !fused);
             if let Some(norm) = separate {
                 calls.push(rms_norm::call(context, norm, input, wanted_rows));
@@ -147,7 +147,7 @@ fn lower(context: &Context, op: &Op, lowering: Lowering, calls: &mut Vec<Call>) 
                 },
                 norm: norm.filter(|_| fused),
                 epilogue,
-                output: if slot == Slot::Logits && lowering != Lowering::One {
+                output: if slot == Slot::Logits && lowering != Lowering::LastRow {
                     Activation::AllLogits
                 } else {
                     Activation::Slot(slot)

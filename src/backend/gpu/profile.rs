@@ -4,7 +4,7 @@ use serde::Serialize;
 
 pub use super::ceiling::Ceiling;
 pub use super::counts::Counts;
-use super::state::{Dispatch, State};
+use super::state::{Dispatch, GpuState};
 use super::stopwatch::{LONG_ENOUGH, Stopwatch};
 use crate::backend::Wanted;
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub struct KernelTime {
     pub us: f64,
 }
 
-impl State {
+impl GpuState {
     /// Times every kind of kernel in a pass over `rows` tokens that follow those in the caches.
     ///
     /// All kernels of a kind - the same projection of every block, so that their weights are as cold as in a real

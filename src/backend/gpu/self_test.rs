@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::device::Gpu;
 use super::plan::Plan;
-use super::state::State;
-use super::weights::Weights;
+use super::state::GpuState;
+use super::weights::GpuWeights;
 use crate::backend::cpu;
 use crate::backend::{Products, Wanted, WeightSink};
 use crate::error::{Error, Result};
@@ -43,8 +43,8 @@ fn format(id: MatrixId) -> Format {
 /// Runs the network on both backends and compares.
 pub(super) async fn self_test(gpu: &Gpu) -> Result<()> {
     let network = Rc::new(Network::new(Config::parse(CONFIG.as_bytes())?));
-    let mut cpu_weights = cpu::Weights::default();
-    let mut gpu_weights = Weights::new(gpu, &network);
+    let mut cpu_weights = cpu::CpuWeights::default();
+    let mut gpu_weights = GpuWeights::new(gpu, &network);
     for (seed, (id, rows, cols)) in network.matrices().into_iter().enumerate() {
         let matrix = matrix(seed, rows, cols, format(id));
         cpu_weights.put_matrix(id, in_f32(&matrix))?;
@@ -60,8 +60,8 @@ pub(super) async fn self_test(gpu: &Gpu) -> Result<()> {
         gpu.compile_ahead(&call.shader);
     }
     gpu.compiled().await;
-    let mut cpu = cpu::State::new(network.clone(), Rc::new(cpu_weights), TOKENS.len(), Products::Exact)?;
-    let mut gpu = State::new(network, Rc::new(gpu_weights), TOKENS.len(), Products::Fast)?;
+    let mut cpu = cpu::CpuState::new(network.clone(), Rc::new(cpu_weights), TOKENS.len(), Products::Exact)?;
+    let mut gpu = GpuState::new(network, Rc::new(gpu_weights), TOKENS.len(), Products::Fast)?;
     let expected = cpu.forward(&TOKENS, Wanted::All)?;
     let mut decoded = Vec::new();
     for token in &TOKENS[..DECODED] {

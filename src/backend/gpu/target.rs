@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::cache_format::CacheFormat;
-use super::device::Info;
+use super::device::GpuInfo;
 use super::layout::Layout;
 use super::shader::{MIN_SUBGROUP, Tier};
 use crate::backend::Products;
@@ -32,7 +32,7 @@ impl Target {
     }
 
     /// For a device.
-    pub(super) fn of(info: &Info, cache: CacheFormat) -> Self {
+    pub(super) fn of(info: &GpuInfo, cache: CacheFormat) -> Self {
         Self::new(info.tier, cache, info.subgroup_size as usize, info.int8_tiles)
     }
 
@@ -88,15 +88,15 @@ pub(super) fn missing(id: impl std::fmt::Debug) -> Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lowering {
     /// One row of a batch: the head, where only one row's logits are wanted.
-    One,
-    /// Up to [`few_rows`] rows, each computed by itself, so that it has the same bits in every such batch.
-    Few,
+    LastRow,
+    /// Up to [`max_decode_rows`] rows, each computed by itself, so that it has the same bits in every such batch.
+    Decode,
     /// Any number of rows.
-    Many,
+    Prefill,
 }
 
-/// Rows up to which a batch is [`Lowering::Few`].
-pub(super) fn few_rows(tier: Tier) -> usize {
+/// Rows up to which a batch is [`Lowering::Decode`].
+pub(super) fn max_decode_rows(tier: Tier) -> usize {
     match tier {
         // Its kernels give a row the same bits in every batch, and there is nothing to be gained by waiting less.
         Tier::Software => 1,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::buffer::Buffer;
 use super::cache_format::CacheFormat;
 use super::call::{Activation, Call, Resource};
-use super::device::{Gpu, Options};
+use super::device::{Gpu, GpuOptions};
 use super::layout::Layout;
 use super::plan::Plan;
 use super::self_test::self_test;
@@ -50,7 +50,7 @@ enum Tiles {
 
 impl Gpu {
     /// Begins to compile what [`Gpu::choose_tiles`] will time.
-    pub(super) fn compile_tiles_ahead(&self, options: Options) {
+    pub(super) fn compile_tiles_ahead(&self, options: GpuOptions) {
         let mut tiles = Vec::new();
         if self.may_round_to_halves(options) {
             tiles.extend([Tiles::Of(Tier::F16), Tiles::Of(Tier::Subgroups)]);
@@ -65,12 +65,12 @@ impl Gpu {
     }
 
     /// Whether it is to be measured if half precision pays.
-    fn may_round_to_halves(&self, options: Options) -> bool {
+    fn may_round_to_halves(&self, options: GpuOptions) -> bool {
         self.info().tier == Tier::F16 && options.tier.is_none()
     }
 
     /// Whether it is to be measured if 8-bit integers pay; what emulates a GPU multiplies floats as fast.
-    fn may_round_to_int8(&self, options: Options) -> bool {
+    fn may_round_to_int8(&self, options: GpuOptions) -> bool {
         options.int8_tiles.is_none() && self.has_int8_tiles() && !self.info().software
     }
 
@@ -80,7 +80,7 @@ impl Gpu {
     }
 
     /// Decides, as the options say or by measuring, and tests what was chosen.
-    pub(super) async fn choose_tiles(&mut self, options: Options) -> Result<()> {
+    pub(super) async fn choose_tiles(&mut self, options: GpuOptions) -> Result<()> {
         if self.may_round_to_halves(options)
             && !self.is_worth_it(Tiles::Of(Tier::F16), Tiles::Of(Tier::Subgroups)).await
             && let Some(info) = self.info_mut()
@@ -91,7 +91,7 @@ impl Gpu {
         self.choose_int8_tiles(options).await
     }
 
-    async fn choose_int8_tiles(&mut self, options: Options) -> Result<()> {
+    async fn choose_int8_tiles(&mut self, options: GpuOptions) -> Result<()> {
         let chosen = match options.int8_tiles {
             Some(true) if !self.has_int8_tiles() => return Err(impossible(self)),
             Some(forced) => forced,
@@ -223,12 +223,12 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
         }],
     };
     let plan = Plan::new(&network, &HashMap::from([(weight, layout.clone())]), target)?;
-    let call = plan.many.into_iter().next();
+    let call = plan.prefill.into_iter().next();
     let call = call.ok_or_else(|| Error::internal("the timed matmul has no call"))?;
     Ok((call, layout))
 }
 
-/// What the call binds. Weights and activations are zeros: how long a product takes does not depend on its factors.
+/// What the call binds. GpuWeights and activations are zeros: how long a product takes does not depend on its factors.
 fn buffers(gpu: &Gpu, call: &Call, layout: &Layout) -> Result<Vec<(Binding, Buffer)>> {
     let Layout { rows, cols, format, .. } = *layout;
     let mut batch = vec![0u32; 4 + Target::of(gpu.info(), CacheFormat::F16).max_batch];
@@ -261,12 +261,12 @@ mod tests {
     #[test]
     fn any_adapter_can_be_timed() {
         for tier in Tier::ALL.iter().copied().filter(|tier| *tier != Tier::Software) {
-            let options = Options {
+            let options = GpuOptions {
                 tier: Some(tier),
                 int8_tiles: Some(false),
                 skip_self_test: true,
                 timestamps: tier == Tier::Portable,
-                ..Options::default()
+                ..GpuOptions::default()
             };
             match pollster::block_on(Gpu::open(options)) {
                 Ok(gpu) => {

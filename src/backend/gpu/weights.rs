@@ -1,4 +1,4 @@
-//! Weights on the device.
+//! GpuWeights on the device.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -47,7 +47,7 @@ pub(super) struct Part {
 }
 
 /// A checkpoint's weights on a device.
-pub struct Weights {
+pub struct GpuWeights {
     gpu: Gpu,
     /// What will be computed, so that kernels can be compiled while weights arrive.
     network: Box<Network>,
@@ -57,7 +57,7 @@ pub struct Weights {
     bytes: u64,
 }
 
-impl Weights {
+impl GpuWeights {
     /// An empty set of weights on `gpu`, for the matrices that `network` names.
     pub fn new(gpu: &Gpu, network: &Network) -> Self {
         let matrices = network.matrices().len();
@@ -109,7 +109,7 @@ impl Weights {
     }
 }
 
-impl WeightSink for Weights {
+impl WeightSink for GpuWeights {
     fn put_matrix(&mut self, id: MatrixId, matrix: Matrix) -> Result<()> {
         let layout = Layout::new(matrix.rows, matrix.cols, matrix.format, self.gpu.max_part_bytes())?;
         let row_words = matrix.format.row_words(matrix.cols);

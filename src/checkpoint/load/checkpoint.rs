@@ -44,7 +44,7 @@ pub struct LoadReport {
     pub weight_bytes: u64,
     /// Tensors that were passed over because the network does not need them.
     pub surplus: Vec<String>,
-    /// Weights that are not finite, or had to be stored otherwise than asked.
+    /// WeightFiles that are not finite, or had to be stored otherwise than asked.
     pub warnings: Vec<String>,
 }
 
@@ -55,16 +55,16 @@ pub struct Checkpoint<'a> {
     /// Its configuration, with tied embeddings also where the file has no output matrix.
     pub config: Config,
     contents: Contents,
-    weights: Weights,
+    weights: WeightFiles,
 }
 
-enum Weights {
+enum WeightFiles {
     /// One file, read up to its first tensor.
     Single(Box<(Reader, Header)>),
     Sharded(Index),
 }
 
-impl Weights {
+impl WeightFiles {
     async fn open(source: &dyn Source, cancel: &Cancel) -> Result<Self> {
         // One file first, as transformers looks for them; most checkpoints of this size have just that.
         let absent = match Self::single(source, cancel).await {
@@ -72,7 +72,7 @@ impl Weights {
             Ok(None) => Error::missing(
                 path_of(source, WEIGHTS_FILE),
                 format!(
-                    "There is no {INDEX_FILE} either. Weights are read from safetensors files; convert others first, \
+                    "There is no {INDEX_FILE} either. WeightFiles are read from safetensors files; convert others first, \
                      with `save_pretrained` of transformers for example"
                 ),
             ),
@@ -141,7 +141,7 @@ impl<'a> Checkpoint<'a> {
     ) -> Result<Self> {
         let json = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
         let mut config = Config::parse_ignoring(&json, ignored_fields)?;
-        let weights = Weights::open(source, cancel).await?;
+        let weights = WeightFiles::open(source, cancel).await?;
         // MobileLLM's configuration on the hub does not always say that the embedding is the output matrix.
         let head = Name { module: Module::Head, field: Field::Weight }.path(&config);
         config.decoder.tied_embeddings |= !weights.tensors().any(|tensor| tensor == head);
@@ -158,8 +158,8 @@ impl<'a> Checkpoint<'a> {
     /// The headers of all files, with the files' names. No weight is read.
     pub(crate) async fn headers(&self) -> Result<Vec<(String, Header)>> {
         match &self.weights {
-            Weights::Single(file) => Ok(vec![(WEIGHTS_FILE.to_owned(), file.1.clone())]),
-            Weights::Sharded(index) => {
+            WeightFiles::Single(file) => Ok(vec![(WEIGHTS_FILE.to_owned(), file.1.clone())]),
+            WeightFiles::Sharded(index) => {
                 let mut headers = Vec::with_capacity(index.files.len());
                 for (shard, tensors) in &index.files {
                     let (_, header) = open_shard(self.source, shard, tensors, &self.cancel).await?;
@@ -205,11 +205,11 @@ impl<'a> Checkpoint<'a> {
         };
         (load.report)(total);
         match self.weights {
-            Weights::Single(file) => {
+            WeightFiles::Single(file) => {
                 let (mut reader, header) = *file;
                 load.file(&mut reader, &header).await?;
             }
-            Weights::Sharded(index) => {
+            WeightFiles::Sharded(index) => {
                 for (shard, tensors) in &index.files {
                     let (mut reader, header) = open_shard(self.source, shard, tensors, &self.cancel).await?;
                     load.file(&mut reader, &header).await?;
@@ -351,7 +351,7 @@ impl Load<'_> {
     }
 }
 
-/// Weights of all matrices of the network.
+/// WeightFiles of all matrices of the network.
 pub(crate) fn parameters(config: &Config) -> u64 {
     Module::all(config).map(|module| module.shape(config)).map(|(rows, cols)| rows as u64 * cols as u64).sum()
 }

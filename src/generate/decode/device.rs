@@ -12,7 +12,7 @@ impl Decoder {
     /// Waits for the oldest piece, while the device already has the next.
     pub(super) async fn prefill_on_device(
         &mut self,
-        device: &mut gpu::State,
+        device: &mut gpu::GpuState,
         pace: &mut PrefillPace,
     ) -> Result<usize> {
         while device.in_flight() < 2 {
@@ -52,7 +52,7 @@ impl Decoder {
 
     pub(super) async fn next_on_device(
         &mut self,
-        device: &mut gpu::State,
+        device: &mut gpu::GpuState,
         cached: usize,
         last: u32,
         proposed: &[u32],

@@ -32,11 +32,11 @@ const MAX_REPEATS: f64 = 100.0;
 
 /// What to measure.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct BenchOptions {
     /// Where to compute.
     pub backend: BackendChoice,
     /// Which kind of GPU, and which tier of its kernels.
-    pub gpu: gpu::Options,
+    pub gpu: gpu::GpuOptions,
     /// How to hold the weights.
     pub weights: WeightFormat,
     /// Lengths of prompts.
@@ -53,11 +53,11 @@ pub struct Options {
     pub machine: Machine,
 }
 
-impl Default for Options {
+impl Default for BenchOptions {
     fn default() -> Self {
         Self {
             backend: BackendChoice::Auto,
-            gpu: gpu::Options::default(),
+            gpu: gpu::GpuOptions::default(),
             weights: WeightFormat::Q4,
             prefill: vec![128, 512, 1024],
             decode: 128,
@@ -87,7 +87,7 @@ pub struct Stage {
 pub async fn run(
     name: &str,
     source: &dyn Source,
-    options: &Options,
+    options: &BenchOptions,
     observe: &mut dyn FnMut(Stage),
 ) -> Result<Report> {
     let start = Instant::now();
@@ -99,7 +99,7 @@ pub async fn run(
     };
     let load_options = LoadOptions {
         backend: options.backend,
-        gpu: gpu::Options { timestamps: true, ..options.gpu },
+        gpu: gpu::GpuOptions { timestamps: true, ..options.gpu },
         weights: options.weights,
         progress: Some(&mut progress),
         ..LoadOptions::default()
@@ -164,7 +164,7 @@ impl Turn {
 struct Bench<'a> {
     engine: &'a Engine,
     session: Session,
-    options: &'a Options,
+    options: &'a BenchOptions,
     observe: &'a mut dyn FnMut(Stage),
     left_out: Vec<String>,
 }
@@ -391,14 +391,14 @@ fn elapsed_ms(start: Instant) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{BackendChoice, Options, Report, Shape, Stage, gpu, run};
+    use super::{BackendChoice, BenchOptions, Report, Shape, Stage, gpu, run};
     use crate::measure::bench::Synthetic;
 
-    fn measure(backend: BackendChoice, options: Options) -> (Report, Vec<Stage>) {
+    fn measure(backend: BackendChoice, options: BenchOptions) -> (Report, Vec<Stage>) {
         let shape = Shape { vocab_size: 97, ..Shape::of(2, 64) };
-        let options = Options {
+        let options = BenchOptions {
             backend,
-            gpu: gpu::Options { skip_self_test: true, ..gpu::Options::default() },
+            gpu: gpu::GpuOptions { skip_self_test: true, ..gpu::GpuOptions::default() },
             prefill: vec![40, 8],
             decode: 6,
             context: 24,
@@ -414,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_report_has_what_was_asked_for() {
-        let (report, stages) = measure(BackendChoice::Cpu, Options::default());
+        let (report, stages) = measure(BackendChoice::Cpu, BenchOptions::default());
         assert_eq!(report.prefill.iter().map(|prefill| prefill.tokens).collect::<Vec<_>>(), [8, 40]);
         assert_eq!(report.decode.iter().map(|decode| decode.context).collect::<Vec<_>>(), [16, 24]);
         assert!(report.decode.iter().all(|decode| decode.tokens == 6 && decode.tokens_per_s > 0.0));
@@ -433,19 +433,21 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_or_does_not_fit_is_left_out_and_named() {
-        let (report, _) = measure(BackendChoice::Cpu, Options { limit_s: 1e-9, ..Options::default() });
+        let (report, _) =
+            measure(BackendChoice::Cpu, BenchOptions { limit_s: 1e-9, ..BenchOptions::default() });
         assert!(report.prefill.is_empty() && report.decode.len() < 2);
         assert!(report.left_out[0].starts_with("prefill at 8: it would take"), "{:?}", report.left_out);
     }
 
     #[test]
     fn a_gpu_is_asked_for_as_many_kernels_as_are_timed() {
-        let available = gpu::Gpu::open(gpu::Options { skip_self_test: true, ..gpu::Options::default() });
+        let available =
+            gpu::Gpu::open(gpu::GpuOptions { skip_self_test: true, ..gpu::GpuOptions::default() });
         if let Err(error) = pollster::block_on(available) {
             println!("skipped: gpu: {error}");
             return;
         }
-        let (report, _) = measure(BackendChoice::Gpu, Options::default());
+        let (report, _) = measure(BackendChoice::Gpu, BenchOptions::default());
         let ceiling = report.ceiling.unwrap();
         assert!(ceiling.copy_bytes_per_s > 0.0 && ceiling.round_trip_us > 0.0, "{ceiling:?}");
         let tables: Vec<_> = report.kernels.iter().map(|table| (table.rows, table.context)).collect();

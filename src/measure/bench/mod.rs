@@ -9,7 +9,7 @@ mod report;
 mod shape;
 mod synthetic;
 
-pub use measure::{Options, Stage, run};
+pub use measure::{BenchOptions, Stage, run};
 pub use report::{Bound, Decode, KernelTable, Load, Machine, PerToken, Prefill, Report};
 pub use shape::{Shape, Study, studies};
 pub use synthetic::Synthetic;

@@ -26,7 +26,7 @@ pub struct Report {
     /// `cpu` or `gpu`.
     pub backend: &'static str,
     /// The GPU, where it computed.
-    pub adapter: Option<gpu::Info>,
+    pub adapter: Option<gpu::GpuInfo>,
     /// Why the CPU computed although nobody asked for it.
     pub fallback_reason: Option<String>,
     /// From nothing to the first token.

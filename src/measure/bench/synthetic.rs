@@ -81,7 +81,7 @@ impl Source for Synthetic {
         let stream: Option<Box<dyn ByteStream>> = match file {
             config::FILE => Some(Box::new(Whole(Some(self.config.clone())))),
             "tokenizer.json" => Some(Box::new(Whole(Some(TOKENIZER.into())))),
-            WEIGHTS_FILE => Some(Box::new(Weights::new(self))),
+            WEIGHTS_FILE => Some(Box::new(RandomBytes::new(self))),
             _ => None,
         };
         async move { Ok(stream) }.boxed_local()
@@ -177,7 +177,7 @@ impl ByteStream for Whole {
 }
 
 /// `model.safetensors` on its way.
-struct Weights {
+struct RandomBytes {
     header: Option<Vec<u8>>,
     len: u64,
     tensors: std::vec::IntoIter<Tensor>,
@@ -186,7 +186,7 @@ struct Weights {
     random: u32,
 }
 
-impl Weights {
+impl RandomBytes {
     fn new(source: &Synthetic) -> Self {
         let data: u64 = source.tensors.iter().map(|tensor| tensor.bytes).sum();
         Self {
@@ -232,7 +232,7 @@ impl Weights {
     }
 }
 
-impl ByteStream for Weights {
+impl ByteStream for RandomBytes {
     fn len_hint(&self) -> Option<u64> {
         Some(self.len)
     }

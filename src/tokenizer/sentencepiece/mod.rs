@@ -16,8 +16,8 @@ use tokenizers::AddedToken;
 
 use self::normalizer::Normalizer;
 use self::proto::{ModelProto, ModelType, PieceType};
+use super::piece_decoder::{PieceDecoder, byte_piece};
 use super::settings::{DeclaredToken, Settings};
-use super::spelling::{Spelling, byte_piece};
 use crate::error::{Error, Result};
 
 const FILE: &str = "tokenizer.model";
@@ -45,11 +45,11 @@ struct Piece {
 
 /// Reads the model into what encodes text, and into how its pieces spell text; fills in the settings that
 /// `LlamaTokenizer` has by default.
-pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(SentencePiece, Spelling)> {
+pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(SentencePiece, PieceDecoder)> {
     let proto: ModelProto = prost::Message::decode(bytes).map_err(|error| invalid("protobuf", error))?;
     let mut model = SentencePiece::new(&proto)?;
     add_defaults(settings, &proto, &model);
-    let spelling = Spelling::sentencepiece(model.normalizer.dropped_at_start());
+    let spelling = PieceDecoder::sentencepiece(model.normalizer.dropped_at_start());
     if settings.legacy == Some(false) {
         model.normalizer.add_dummy_prefix = false;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::proto::NormalizerSpec;
 use super::{invalid, merge};
 use crate::error::Result;
-use crate::tokenizer::spelling::AtStart;
+use crate::tokenizer::piece_decoder::AtStart;
 
 /// The sign that stands for a space in pieces.
 const SPACE_SIGN: &str = "\u{2581}";

@@ -12,7 +12,7 @@ pub(crate) use package::site;
 /// How to build.
 #[derive(clap::Args, Clone, Default)]
 #[group(skip)]
-pub(crate) struct Options {
+pub(crate) struct BuildOptions {
     /// Build faster and bigger: no link-time optimisation, no wasm-opt
     #[arg(long)]
     pub(crate) quick: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 /// Builds the package and returns what it weighs.
-pub(crate) fn build(options: &Options) -> Result<Sizes> {
+pub(crate) fn build(options: &BuildOptions) -> Result<Sizes> {
     if options.no_build {
         return package::measure();
     }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::Options;
+use super::BuildOptions;
 use crate::toolchain::{self, WASM};
 use crate::{process, workspace};
 
 /// Compiles and returns the path of the raw WebAssembly, before wasm-bindgen.
-pub(super) fn compile(options: &Options) -> Result<PathBuf> {
+pub(super) fn compile(options: &BuildOptions) -> Result<PathBuf> {
     let profile = if options.quick { "web-quick" } else { "web" };
     toolchain::ensure_wasm_target()?;
     process::run(&mut process::cargo(&[

@@ -21,7 +21,7 @@ use site::Site;
 /// What to serve, and where.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
-pub(crate) struct Options {
+pub(crate) struct ServeOptions {
     /// Port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 }
 
 /// Serves until the process is ended, a thread for each connection.
-pub(crate) fn serve(options: &Options) -> Result<()> {
+pub(crate) fn serve(options: &ServeOptions) -> Result<()> {
     let site = Arc::new(Site::new(options.model.as_deref())?);
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     let listener = TcpListener::bind(wanted)

@@ -19,7 +19,7 @@ use summary::{Outcome, Row, Summary};
 /// What to check.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
-pub(crate) struct Options {
+pub(crate) struct TestOptions {
     /// Run only these steps; the summary lists their names
     steps: Vec<String>,
     /// Fail where tests are skipped for lack of one of these
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 }
 
 /// Runs the checks, all of them even when one fails.
-pub(crate) fn test(options: &Options) -> Result<()> {
+pub(crate) fn test(options: &TestOptions) -> Result<()> {
     let chosen = choose(&options.steps)?;
     let run = Run { tools: install::install(&options.require), full: options.full };
     let mut summary = Summary::default();

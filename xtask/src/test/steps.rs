@@ -102,7 +102,7 @@ fn documentation(_: &Run) -> Result<Outcome> {
 }
 
 fn web_build(_: &Run) -> Result<Outcome> {
-    build::build(&build::Options::default())?;
+    build::build(&build::BuildOptions::default())?;
     Ok(Outcome::success())
 }
 

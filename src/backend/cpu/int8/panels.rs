@@ -1,4 +1,4 @@
-//! Weights in the order in which the kernels read them.
+//! CpuWeights in the order in which the kernels read them.
 
 use bytemuck::{Pod, Zeroable};
 

@@ -37,14 +37,14 @@ impl Simd for Simd128 {
             for v in 0..BITS {
                 let packed = load(&weights[v], half);
                 if BITS == 4 {
-                    let lower = Weights::new(v128_and(packed, u8x16_splat(15)));
-                    let upper = Weights::new(u8x16_shr(packed, 4));
+                    let lower = WideWeights::new(v128_and(packed, u8x16_splat(15)));
+                    let upper = WideWeights::new(u8x16_shr(packed, 4));
                     for t in 0..T {
                         unit[t].add(lower, x[t][2 * v]);
                         unit[t].add(upper, x[t][2 * v + 1]);
                     }
                 } else {
-                    let bytes = Weights::new(packed);
+                    let bytes = WideWeights::new(packed);
                     for t in 0..T {
                         unit[t].add(bytes, x[t][v]);
                     }
@@ -109,9 +109,9 @@ fn load(bytes: &Bytes, half: usize) -> v128 {
 
 /// Four rows of bytes as 16-bit integers, two rows a register: there is no product of bytes.
 #[derive(Clone, Copy)]
-struct Weights([v128; 2]);
+struct WideWeights([v128; 2]);
 
-impl Weights {
+impl WideWeights {
     #[inline(always)]
     fn new(bytes: v128) -> Self {
         Self([i16x8_extend_low_u8x16(bytes), i16x8_extend_high_u8x16(bytes)])
@@ -129,7 +129,7 @@ impl Sums {
     }
 
     #[inline(always)]
-    fn add(&mut self, weights: Weights, x: [i8; 4]) {
+    fn add(&mut self, weights: WideWeights, x: [i8; 4]) {
         let x = i16x8_extend_low_i8x16(i32x4_splat(i32::from_ne_bytes(x.map(i8::cast_unsigned))));
         for pair in 0..2 {
             self.0[pair] = i32x4_add(self.0[pair], i32x4_dot_i16x8(weights.0[pair], x));

@@ -30,7 +30,7 @@ const TILE_WORDS: usize = 2048;
 
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Division {
+enum WorkDivision {
     /// A thread computes a head of a token: on software adapters, and for heads of odd or absurd widths.
     Thread,
     /// A workgroup computes a split of the positions, for a head of a token.
@@ -39,23 +39,23 @@ enum Division {
     Tiled,
 }
 
-impl Division {
+impl WorkDivision {
     fn of(context: &Context, lowering: Lowering) -> Self {
         let head_dim = context.network.config.head_dim;
         match (context.target.tier, lowering) {
             (Tier::Software, _) => Self::Thread,
             _ if !head_dim.is_multiple_of(8) || head_dim > WIDEST => Self::Thread,
-            (_, Lowering::One | Lowering::Few) => Self::Split,
-            (_, Lowering::Many) => Self::Tiled,
+            (_, Lowering::LastRow | Lowering::Decode) => Self::Split,
+            (_, Lowering::Prefill) => Self::Tiled,
         }
     }
 }
 
 /// Where the result lies.
 pub(in crate::backend::gpu) fn output(context: &Context, lowering: Lowering) -> Activation {
-    match Division::of(context, lowering) {
-        Division::Split => Activation::Splits,
-        Division::Thread | Division::Tiled => Activation::Slot(Slot::Context),
+    match WorkDivision::of(context, lowering) {
+        WorkDivision::Split => Activation::Splits,
+        WorkDivision::Thread | WorkDivision::Tiled => Activation::Slot(Slot::Context),
     }
 }
 
@@ -80,22 +80,22 @@ pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache
         (Binding::Cache, Resource::Cache(cache)),
     ];
     let heads_per_kv = config.num_heads / config.num_kv_heads;
-    let division = Division::of(context, lowering);
+    let division = WorkDivision::of(context, lowering);
     let (shader, grid) = match division {
-        Division::Thread => (
+        WorkDivision::Thread => (
             Shader::new(shader::ATTENTION_THREAD, max_batch)
                 .constant("WORKGROUP", THREAD_WORKGROUP)
                 .constant("HEAD_DIM", config.head_dim)
                 .constant("NUM_HEADS", config.num_heads),
             Grid { x: Extent::fixed(config.num_heads.div_ceil(THREAD_WORKGROUP)), y: Extent::rows(1) },
         ),
-        Division::Split => {
+        WorkDivision::Split => {
             resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
             let shader = Shader::new(shader::ATTENTION_SPLIT, max_batch).constant("THREADS", SPLIT_TILE);
             let x = Extent::fixed(config.num_heads * SPLITS);
             (with_splits(shader, config), Grid { x, y: Extent::rows(1) })
         }
-        Division::Tiled => {
+        WorkDivision::Tiled => {
             // Wider heads leave room for fewer queries and positions.
             let rows = match config.head_dim {
                 0..=64 => 16,
@@ -122,7 +122,7 @@ pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache
         .constant("KV_WIDTH", config.kv_width())
         .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt());
     let stride = stride(context.network, Activation::Slot(Slot::Context));
-    let shader = if division == Division::Thread {
+    let shader = if division == WorkDivision::Thread {
         shader.constant("OUTPUT_PAIRS", stride / 2).piece(context.target.cache.read_piece())
     } else {
         shader.constant("OUTPUT_QUADS", stride / 4).piece(context.target.cache.octets_piece())

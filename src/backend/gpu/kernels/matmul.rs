@@ -36,7 +36,7 @@ pub(in crate::backend::gpu) struct Matmul {
     pub(in crate::backend::gpu) weight: MatrixId,
     pub(in crate::backend::gpu) bias: Option<VectorId>,
     pub(in crate::backend::gpu) input: Activation,
-    /// The norm that the kernel applies to its input; only [`Division::Vector`] can.
+    /// The norm that the kernel applies to its input; only [`WorkDivision::Vector`] can.
     pub(in crate::backend::gpu) norm: Option<VectorId>,
     pub(in crate::backend::gpu) epilogue: Epilogue,
     /// The slot that the epilogue fills.
@@ -49,7 +49,7 @@ pub(in crate::backend::gpu) struct Matmul {
 
 /// How the work is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::backend::gpu) enum Division {
+pub(in crate::backend::gpu) enum WorkDivision {
     /// A thread computes a pair of rows for this many tokens.
     Thread { tokens: usize },
     /// A few threads compute a pair of rows for one token.
@@ -58,13 +58,15 @@ pub(in crate::backend::gpu) enum Division {
     Tiled,
 }
 
-impl Division {
+impl WorkDivision {
     pub(in crate::backend::gpu) fn of(tier: Tier, lowering: Lowering) -> Self {
         match (tier, lowering) {
-            (Tier::Software, Lowering::One | Lowering::Few) => Self::Thread { tokens: 1 },
-            (Tier::Software, Lowering::Many) => Self::Thread { tokens: THREAD_TOKENS },
-            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::One | Lowering::Few) => Self::Vector,
-            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Many) => Self::Tiled,
+            (Tier::Software, Lowering::LastRow | Lowering::Decode) => Self::Thread { tokens: 1 },
+            (Tier::Software, Lowering::Prefill) => Self::Thread { tokens: THREAD_TOKENS },
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::LastRow | Lowering::Decode) => {
+                Self::Vector
+            }
+            (Tier::Portable | Tier::Subgroups | Tier::F16, Lowering::Prefill) => Self::Tiled,
         }
     }
 }
@@ -82,10 +84,10 @@ impl Matmul {
             let mut resources = weight_resources(self.weight, layout, part);
             resources.push((Binding::Input, Resource::Activation(self.input)));
             let (shader, grid) = self.divide(context, layout, range.end.min(rows) - range.start);
-            let widths = match Division::of(context.target.tier, self.lowering) {
-                Division::Thread { .. } | Division::Tiled => Widths::Any,
+            let widths = match WorkDivision::of(context.target.tier, self.lowering) {
+                WorkDivision::Thread { .. } | WorkDivision::Tiled => Widths::Any,
                 // It unpacks a weight for a single use.
-                Division::Vector => Widths::Own,
+                WorkDivision::Vector => Widths::Own,
             };
             let shader = with_weights(shader, layout, widths)
                 .constant("INPUT_QUADS", stride(context.network, self.input) / 4)
@@ -101,9 +103,9 @@ impl Matmul {
     /// The kernel with its constants, and its workgroups for `rows` rows.
     fn divide(&self, context: &Context, layout: &Layout, rows: usize) -> (Shader, Grid) {
         let max_batch = context.target.max_batch;
-        let each_row = if self.lowering == Lowering::One { Extent::fixed(1) } else { Extent::rows(1) };
-        match Division::of(context.target.tier, self.lowering) {
-            Division::Thread { tokens } => (
+        let each_row = if self.lowering == Lowering::LastRow { Extent::fixed(1) } else { Extent::rows(1) };
+        match WorkDivision::of(context.target.tier, self.lowering) {
+            WorkDivision::Thread { tokens } => (
                 Shader::new(shader::MATMUL_THREAD, max_batch)
                     .constant("WORKGROUP", THREAD_WORKGROUP)
                     .constant("TOKENS", tokens),
@@ -112,7 +114,7 @@ impl Matmul {
                     y: if tokens == 1 { each_row } else { Extent::rows(tokens) },
                 },
             ),
-            Division::Vector => {
+            WorkDivision::Vector => {
                 let chunks = layout.format.row_words(layout.cols) / 4;
                 let lanes = chunks.next_power_of_two().clamp(4, context.target.max_lanes());
                 let pairs = match rows {
@@ -127,7 +129,7 @@ impl Matmul {
                     Grid { x: Extent::fixed(rows.div_ceil(2 * pairs * groups)), y: each_row },
                 )
             }
-            Division::Tiled => tiled(context.target, layout.format, rows),
+            WorkDivision::Tiled => tiled(context.target, layout.format, rows),
         }
     }
 
@@ -148,7 +150,7 @@ impl Matmul {
         shader: Shader,
         resources: &mut Vec<(Binding, Resource)>,
     ) -> Shader {
-        if Division::of(context.target.tier, self.lowering) != Division::Vector {
+        if WorkDivision::of(context.target.tier, self.lowering) != WorkDivision::Vector {
             return shader;
         }
         if let Some(norm) = self.norm {
@@ -202,7 +204,7 @@ impl Matmul {
     }
 }
 
-/// The kernel of [`Division::Tiled`]: the fastest that the target has for weights of this format.
+/// The kernel of [`WorkDivision::Tiled`]: the fastest that the target has for weights of this format.
 fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
     let grid = |(tile_rows, tile_tokens)| Grid {
         x: Extent::fixed(rows.div_ceil(tile_rows)),

@@ -11,7 +11,7 @@ use crate::backend::gpu::device::Gpu;
 use crate::backend::gpu::kernels::attention::SPLITS;
 use crate::backend::gpu::kernels::sample::RING;
 use crate::backend::gpu::plan::Plan;
-use crate::backend::gpu::target::{Target, few_rows};
+use crate::backend::gpu::target::{Target, max_decode_rows};
 use crate::error::Result;
 use crate::model::network::{Network, Slot};
 
@@ -46,7 +46,7 @@ impl Buffers {
         gpu.upload(&rotary, bytemuck::cast_slice(&table))?;
         let mut activations = HashMap::new();
         for activation in plan.activations() {
-            let few = few_rows(target.tier) * SPLITS;
+            let few = max_decode_rows(target.tier) * SPLITS;
             let (rows, width) = match activation {
                 // Made when it is asked for.
                 Activation::AllLogits => continue,

@@ -1,6 +1,6 @@
 //! Looking into a state: for tests of single kernels, and for finding a wrong number.
 
-use super::{State, without_padding};
+use super::{GpuState, without_padding};
 use crate::backend::gpu::buffer::Buffer;
 use crate::backend::gpu::cache_format::CacheFormat;
 use crate::backend::gpu::call::{Activation, stride};
@@ -8,7 +8,7 @@ use crate::backend::gpu::readback;
 use crate::error::{Error, Result};
 use crate::model::network::Slot;
 
-impl State {
+impl GpuState {
     /// Reads the first `rows` rows of a slot as the last batch left it: for tests and for looking inside.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl State {
         })
     }
 
-    /// Overwrites the first positions of a cache with rows as [`State::read_cache`] gives them.
+    /// Overwrites the first positions of a cache with rows as [`GpuState::read_cache`] gives them.
     ///
     /// # Errors
     /// [`Error::Request`] for a cache or positions that do not exist.

@@ -16,8 +16,8 @@ use super::loops::SAFE_TURNS;
 use super::plan::Plan;
 use super::readback::{self, Readbacks};
 use super::shader::{ATTENTION_THREAD, Tier};
-use super::target::{Target, few_rows};
-use super::weights::Weights;
+use super::target::{Target, max_decode_rows};
+use super::weights::GpuWeights;
 use crate::backend::cpu::sample::{Adjustment, Sampling};
 use crate::backend::{Products, Wanted, check_batch};
 use crate::error::{Error, Result};
@@ -35,25 +35,25 @@ const MAX_IN_FLIGHT: usize = 3;
 struct AllRows {
     logits: Buffer,
     staging: Buffer,
-    head_few: Vec<Dispatch>,
-    head_many: Vec<Dispatch>,
+    head_decode: Vec<Dispatch>,
+    head_prefill: Vec<Dispatch>,
     sample: Vec<Dispatch>,
 }
 
 impl AllRows {
     fn head(&self, rows: usize, tier: Tier) -> &[Dispatch] {
-        if rows <= few_rows(tier) { &self.head_few } else { &self.head_many }
+        if rows <= max_decode_rows(tier) { &self.head_decode } else { &self.head_prefill }
     }
 }
 
 /// The key/value caches of one conversation on a device.
-pub struct State {
+pub struct GpuState {
     network: Rc<Network>,
-    weights: Rc<Weights>,
+    weights: Rc<GpuWeights>,
     plan: Plan,
     buffers: Buffers,
-    few: Vec<Dispatch>,
-    many: Vec<Dispatch>,
+    decode: Vec<Dispatch>,
+    prefill_dispatches: Vec<Dispatch>,
     head: Vec<Dispatch>,
     sample: Vec<Dispatch>,
     all_rows: Option<AllRows>,
@@ -70,14 +70,14 @@ pub struct State {
     step: u32,
 }
 
-impl State {
+impl GpuState {
     /// An empty state with room for `max_positions` tokens.
     ///
     /// # Errors
     /// [`Error::Limit`] where the device cannot hold the caches, [`Error::Missing`] where weights are absent.
     pub fn new(
         network: Rc<Network>,
-        weights: Rc<Weights>,
+        weights: Rc<GpuWeights>,
         max_positions: usize,
         products: Products,
     ) -> Result<Self> {
@@ -88,8 +88,9 @@ impl State {
         let buffers = Buffers::new(&gpu, &network, &plan, target, max_positions)?;
         let staging = gpu.staging("logits for reading", 4 * stride_of_logits(&network) as u64)?;
         let recorder = Recorder { gpu: &gpu, weights: &weights, buffers: &buffers, all_logits: None };
-        let (few, many) = (recorder.dispatches(&plan.few)?, recorder.dispatches(&plan.many)?);
-        let head = recorder.dispatches(&plan.head_one)?;
+        let (decode, prefill_dispatches) =
+            (recorder.dispatches(&plan.decode)?, recorder.dispatches(&plan.prefill)?);
+        let head = recorder.dispatches(&plan.head_last)?;
         let sample = recorder.dispatches(&plan.sample_one)?;
         let readbacks = Readbacks::new(&gpu, MAX_IN_FLIGHT, 4 * RING as u64)?;
         gpu.check()?;
@@ -98,8 +99,8 @@ impl State {
             weights,
             plan,
             buffers,
-            few,
-            many,
+            decode,
+            prefill_dispatches,
             head,
             sample,
             all_rows: None,
@@ -129,7 +130,7 @@ impl State {
         self.network.config.vocab_size
     }
 
-    /// Tokens that one call of [`State::forward`] takes at most.
+    /// Tokens that one call of [`GpuState::forward`] takes at most.
     pub fn max_batch(&self) -> usize {
         self.target.max_batch
     }
@@ -195,10 +196,10 @@ impl State {
         Err(Error::limit(what, needs, has, "Use another tier, or the CPU backend"))
     }
 
-    /// Submits a batch after what is in flight, of which only keys and values are wanted. [`State::chosen`] waits for it.
+    /// Submits a batch after what is in flight, of which only keys and values are wanted. [`GpuState::chosen`] waits for it.
     ///
     /// # Errors
-    /// As [`State::forward`].
+    /// As [`GpuState::forward`].
     pub fn prefill(&mut self, tokens: &[u32]) -> Result<()> {
         self.check(tokens, Wanted::None)?;
         let staging = self.readbacks.take()?;
@@ -226,10 +227,10 @@ impl State {
     }
 
     /// Submits a batch after what is in flight, and the choice of the token that follows it, or, with `every_row`, of the token that follows each of
-    /// its tokens. They are steps `step` and following of the generation. [`State::chosen`] reads what was chosen.
+    /// its tokens. They are steps `step` and following of the generation. [`GpuState::chosen`] reads what was chosen.
     ///
     /// # Errors
-    /// As [`State::forward`].
+    /// As [`GpuState::forward`].
     pub fn choose(&mut self, tokens: &[u32], step: u32, every_row: bool) -> Result<()> {
         let wanted = if every_row { Wanted::All } else { Wanted::Last };
         self.check(tokens, wanted)?;
@@ -250,7 +251,7 @@ impl State {
         Ok(())
     }
 
-    /// Submits the next `count` tokens after those submitted, each the input of the next; [`State::chosen`] reads them.
+    /// Submits the next `count` tokens after those submitted, each the input of the next; [`GpuState::chosen`] reads them.
     ///
     /// # Errors
     /// [`Error::Request`] where there is no room for them, [`Error::Device`] when the GPU fails.
@@ -271,7 +272,7 @@ impl State {
         Ok(())
     }
 
-    /// Submits of [`State::choose`] and [`State::extend`] whose tokens were not read yet.
+    /// Submits of [`GpuState::choose`] and [`GpuState::extend`] whose tokens were not read yet.
     pub fn in_flight(&self) -> usize {
         self.readbacks.len()
     }
@@ -290,7 +291,7 @@ impl State {
     pub fn exact_rows(&self) -> usize {
         match self.target.tier {
             Tier::Software => self.target.max_batch,
-            tier => few_rows(tier),
+            tier => max_decode_rows(tier),
         }
     }
 
@@ -351,7 +352,7 @@ impl State {
 
     /// The dispatches before the head.
     fn body(&self, rows: usize) -> &[Dispatch] {
-        if rows <= few_rows(self.target.tier) { &self.few } else { &self.many }
+        if rows <= max_decode_rows(self.target.tier) { &self.decode } else { &self.prefill_dispatches }
     }
 
     pub(super) fn gpu(&self) -> &Gpu {
@@ -428,11 +429,11 @@ impl State {
         let staging = gpu.staging("logits of every row for reading", bytes)?;
         let recorder =
             Recorder { gpu: &gpu, weights: &self.weights, buffers: &self.buffers, all_logits: Some(&logits) };
-        let head_few = recorder.dispatches(&self.plan.head_few)?;
-        let head_many = recorder.dispatches(&self.plan.head_many)?;
+        let head_decode = recorder.dispatches(&self.plan.head_decode)?;
+        let head_prefill = recorder.dispatches(&self.plan.head_prefill)?;
         let sample = recorder.dispatches(&self.plan.sample_all)?;
         gpu.check()?;
-        self.all_rows = Some(AllRows { logits, staging, head_few, head_many, sample });
+        self.all_rows = Some(AllRows { logits, staging, head_decode, head_prefill, sample });
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::backend::gpu::buffer::Buffer;
 use crate::backend::gpu::call::{Activation, Call, Grid, Resource};
 use crate::backend::gpu::device::Gpu;
 use crate::backend::gpu::shader::{Binding, Shader};
-use crate::backend::gpu::weights::Weights;
+use crate::backend::gpu::weights::GpuWeights;
 use crate::error::{Error, Result};
 
 /// A call that only needs to be recorded.
@@ -29,7 +29,7 @@ impl Dispatch {
 /// Turns calls into dispatches.
 pub(super) struct Recorder<'a> {
     pub(super) gpu: &'a Gpu,
-    pub(super) weights: &'a Weights,
+    pub(super) weights: &'a GpuWeights,
     pub(super) buffers: &'a Buffers,
     pub(super) all_logits: Option<&'a Buffer>,
 }

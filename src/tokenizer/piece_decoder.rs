@@ -13,7 +13,7 @@ const REMEDY: &str = "Supported are ByteLevel, and Replace, ByteFallback, Fuse, 
 
 /// What a decoder does to a piece.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Spelling {
+pub(super) struct PieceDecoder {
     /// `▁` to a space, as a rule.
     replacements: Vec<(String, String)>,
     /// `<0x0A>` is a byte.
@@ -38,7 +38,7 @@ pub(super) enum AtStart {
     DropsUntilText,
 }
 
-impl Spelling {
+impl PieceDecoder {
     /// The spelling of a SentencePiece model.
     pub(super) fn sentencepiece(at_start: AtStart) -> Self {
         Self {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn llama_pieces() {
-        let spelling = Spelling::sentencepiece(AtStart::DropsOne);
+        let spelling = PieceDecoder::sentencepiece(AtStart::DropsOne);
         assert_eq!(spelling.bytes("▁the▁"), b" the ");
         assert_eq!(spelling.bytes("<0xE2>"), [0xE2]);
         assert_eq!(spelling.bytes("<0x+1>"), b"<0x+1>");
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn no_decoder_joins_words_with_spaces() {
-        let spelling = Spelling::from_decoder(None).unwrap();
+        let spelling = PieceDecoder::from_decoder(None).unwrap();
         assert_eq!(spelling.at_start, AtStart::DropsOne);
         assert_eq!(spelling.bytes("word"), b" word");
     }
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn other_decoders_are_refused_by_name() {
         for decoder in [json!({"type": "WordPiece", "prefix": "##"}), json!({"type": "CTC"}), json!(3)] {
-            let error = Spelling::from_decoder(Some(&decoder)).unwrap_err();
+            let error = PieceDecoder::from_decoder(Some(&decoder)).unwrap_err();
             assert_eq!(error.code(), "unsupported");
         }
-        let error = Spelling::from_decoder(Some(&json!({"type": "WordPiece"}))).unwrap_err();
+        let error = PieceDecoder::from_decoder(Some(&json!({"type": "WordPiece"}))).unwrap_err();
         assert!(error.to_string().contains("WordPiece"), "{error}");
     }
 }

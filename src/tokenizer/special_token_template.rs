@@ -8,23 +8,24 @@ const FILE: &str = "tokenizer.json";
 
 /// Token ids before and after a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Surround {
+pub(super) struct SpecialTokenTemplate {
     pub(super) before: Vec<u32>,
     pub(super) after: Vec<u32>,
 }
 
-impl Surround {
+impl SpecialTokenTemplate {
     /// Reads the `post_processor` of a tokenizer.json, which for a single text does no more than this.
     pub(super) fn from_post_processor(part: Option<&Value>, vocab_size: usize) -> Result<Self> {
-        let mut surround = Self::default();
+        let mut special_tokens = Self::default();
         if let Some(part) = part.filter(|part| !part.is_null()) {
-            surround.add(part)?;
+            special_tokens.add(part)?;
         }
-        match surround.before.iter().chain(&surround.after).find(|id| **id as usize >= vocab_size) {
+        match special_tokens.before.iter().chain(&special_tokens.after).find(|id| **id as usize >= vocab_size)
+        {
             Some(id) => {
                 Err(invalid(format!("it adds token {id}, but config.json says vocab_size {vocab_size}")))
             }
-            None => Ok(surround),
+            None => Ok(special_tokens),
         }
     }
 
@@ -98,8 +99,8 @@ mod tests {
 
     use super::*;
 
-    fn read(part: &Value) -> Result<Surround> {
-        Surround::from_post_processor(Some(part), 10)
+    fn read(part: &Value) -> Result<SpecialTokenTemplate> {
+        SpecialTokenTemplate::from_post_processor(Some(part), 10)
     }
 
     #[test]
@@ -110,8 +111,14 @@ mod tests {
             "special_tokens": {"<s>": {"ids": [1, 2]}, "</s>": {"ids": [3]}}});
         let bert = json!({"type": "BertProcessing", "cls": ["[CLS]", 4], "sep": ["[SEP]", 5]});
         let sequence = json!({"type": "Sequence", "processors": [{"type": "ByteLevel"}, template, bert]});
-        assert_eq!(read(&sequence).unwrap(), Surround { before: vec![4, 1, 2], after: vec![3, 5] });
-        assert_eq!(Surround::from_post_processor(None, 10).unwrap(), Surround::default());
+        assert_eq!(
+            read(&sequence).unwrap(),
+            SpecialTokenTemplate { before: vec![4, 1, 2], after: vec![3, 5] }
+        );
+        assert_eq!(
+            SpecialTokenTemplate::from_post_processor(None, 10).unwrap(),
+            SpecialTokenTemplate::default()
+        );
     }
 
     #[test]
