@@ -5,6 +5,7 @@
 mod bench;
 mod browser;
 mod build;
+mod options;
 mod process;
 mod rivals;
 mod serve;
@@ -47,6 +48,8 @@ enum Task {
     Bench(bench::Options),
     /// Measure other engines beside this one
     Rivals(rivals::Options),
+    /// Write the request options for JavaScript and TypeScript, from the table in src/generate/options.rs
+    Options,
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::Options),
 }
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Bench(options) => bench::bench(&options),
         Task::Rivals(options) => rivals::rivals(&options),
+        Task::Options => options::options(),
         Task::Test(options) => test::test(&options),
     }
 }
