@@ -11,10 +11,12 @@ const HEADER: &str = "\
 /// The whole module.
 pub(crate) fn module(options: &[&RequestOption]) -> String {
     let imports = imports(options).join(", ");
-    let lines: String =
-        options.iter().map(|option| format!("  {}: {},\n", option.name, check(option))).collect();
+    let checks: Vec<_> =
+        options.iter().map(|option| format!("  {}: {},", option.name, check(option))).collect();
+    let checks = checks.join("\n");
     format!(
-        "{HEADER}import {{ {imports} }} from \"./checks.js\";\n\n/** The check of each option. */\nexport const OPTIONS = {{\n{lines}}};\n"
+        "{HEADER}import {{ {imports} }} from \"./checks.js\";\n\n\
+        /** The check of each option. */\nexport const OPTIONS = {{\n{checks}\n}};\n"
     )
 }
 

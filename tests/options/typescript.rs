@@ -55,9 +55,8 @@ fn comment(text: &str) -> String {
     if short.trim_end().chars().count() <= WIDTH {
         return short;
     }
-    let lines: String =
-        wrap(text, WIDTH - "   * ".len()).iter().map(|line| format!("   * {line}\n")).collect();
-    format!("  /**\n{lines}   */\n")
+    let lines = wrap(text, WIDTH - "   * ".len()).join("\n   * ");
+    format!("  /**\n   * {lines}\n   */\n")
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
