@@ -4,16 +4,17 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilellm::backend::gpu::Tier;
 use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::checkpoint::quantize::Override;
 use mobilellm::engine::BackendChoice;
 use mobilellm::generate::sampler::MAX_LOGPROBS;
-use mobilellm::generate::speculate::Speculation;
 use mobilellm::measure::bench::{Shape, Study, studies};
 use mobilellm::measure::fidelity::CHUNK;
+
+use crate::sampling::SamplingFlags;
 
 /// Run small Llama-shaped language models: MobileLLM, SmolLM2, Llama.
 ///
@@ -111,60 +112,6 @@ pub(crate) enum Weights {
     F16,
     Q8,
     Q4,
-}
-
-/// How tokens are chosen.
-#[derive(Args)]
-pub(crate) struct SamplingFlags {
-    /// Maximum number of tokens to generate [default: until the model ends its text or the context is full].
-    #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
-    pub(crate) max_tokens: Option<usize>,
-    /// 0 always chooses the most likely token; higher values give more varied text [default: 0; in `mobilellm chat`: the
-    /// recommendation of the model].
-    #[arg(long, value_name = "T", value_parser = within(0.0, 100.0), allow_negative_numbers = true)]
-    pub(crate) temperature: Option<f32>,
-    /// Choose from the smallest set of most likely tokens whose probabilities sum to at least this value; 1 is off.
-    #[arg(long, value_name = "P", value_parser = within(0.0, 1.0), allow_negative_numbers = true)]
-    pub(crate) top_p: Option<f32>,
-    /// Choose from this many of the most likely tokens; 0 is off.
-    #[arg(long, value_name = "K", value_parser = whole(0, u32::MAX))]
-    pub(crate) top_k: Option<usize>,
-    /// Choose from tokens whose probability is at least this value times that of the most likely token; 0 is off.
-    #[arg(long, value_name = "P", value_parser = within(0.0, 1.0), allow_negative_numbers = true)]
-    pub(crate) min_p: Option<f32>,
-    /// Make tokens that already occurred less likely; 1 is off.
-    #[arg(long, value_name = "R", value_parser = within(0.01, 100.0), allow_negative_numbers = true)]
-    pub(crate) repetition_penalty: Option<f32>,
-    /// Subtract this from a token's logit for each time it was generated; 0 is off.
-    #[arg(long, value_name = "F", value_parser = within(-100.0, 100.0), allow_negative_numbers = true)]
-    pub(crate) frequency_penalty: Option<f32>,
-    /// Subtract this from a token's logit once it was generated; 0 is off.
-    #[arg(long, value_name = "F", value_parser = within(-100.0, 100.0), allow_negative_numbers = true)]
-    pub(crate) presence_penalty: Option<f32>,
-    /// Random seed; the same seed gives the same text [default: a new seed every time].
-    #[arg(long, value_name = "S")]
-    pub(crate) seed: Option<u64>,
-    /// Stop at this string; may be given several times.
-    #[arg(long, value_name = "STR", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
-    pub(crate) stop: Vec<String>,
-    /// Speculative decoding: guess several tokens at once where the text repeats itself, and check them. It never changes
-    /// the output. auto does it while it is faster.
-    #[arg(long, value_name = "WHEN", value_parser = ["auto", "on", "off"], default_value = "auto")]
-    speculate: String,
-}
-
-impl SamplingFlags {
-    pub(crate) fn speculation(&self) -> Speculation {
-        Speculation::from_name(&self.speculate).unwrap_or_default()
-    }
-}
-
-/// Parses a number in a range. Other numbers are wrong usage, reported before the model is loaded.
-fn within(low: f32, high: f32) -> impl Fn(&str) -> Result<f32, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if (low..=high).contains(&number) => Ok(number),
-        _ => Err(format!("it must be a number from {low} to {high}")),
-    }
 }
 
 /// Parses a whole number in a range.

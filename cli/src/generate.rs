@@ -8,8 +8,9 @@ use mobilellm::generate::sampler::SamplerOptions;
 use mobilellm::generate::session::{Event, FinishReason, GenerateOptions, Timings, TokenEvent, Usage};
 use serde_json::{Value, json};
 
-use crate::flags::{Generate, SamplingFlags};
+use crate::flags::Generate;
 use crate::output::{line, print};
+use crate::sampling::SamplingFlags;
 use crate::{load, tools};
 
 pub(crate) fn run(flags: &Generate) -> Result<()> {

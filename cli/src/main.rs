@@ -12,6 +12,7 @@ mod load;
 mod logits;
 mod output;
 mod quantize;
+mod sampling;
 mod tokenize;
 mod tools;
 

@@ -1,9 +1,10 @@
 // The engine, as a page uses it.
 
 import { Channel } from "./channel.js";
+import { wellFormed } from "./checks.js";
 import { ChatCompletions, TextCompletions } from "./completions.js";
 import { MobileLLMError, cancelled, invalid, show, workerFailed } from "./errors.js";
-import { tokenIds, wellFormed } from "./requests.js";
+import { tokenIds } from "./requests.js";
 import { resolveSource } from "./source.js";
 
 export const BACKENDS = ["auto", "gpu", "cpu"];

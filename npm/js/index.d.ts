@@ -172,26 +172,51 @@ export interface Fidelity {
 
 /** Parameters of both endpoints. An unknown parameter is an error that names it. */
 export interface SamplingParams {
-  /** Maximum number of tokens to generate. Default: as many as fit into the context. */
+  // Begin of the request options, made by `cargo xtask options`.
+  /** Maximum number of tokens to generate. Default: until the model ends its text or the context is full. */
   max_tokens?: number | null;
-  /** 0 always chooses the most likely token. Higher values give more varied text. */
+  /**
+   * 0 always chooses the most likely token; higher values give more varied text. From 0 to 100. Default: the recommendation
+   * of the model, or 1.
+   */
   temperature?: number | null;
-  /** Chooses from the smallest set of most likely tokens whose probabilities sum to at least this value. 1 is off. */
+  /**
+   * Choose from the smallest set of most likely tokens whose probabilities sum to at least this value; 1 is off. From 0 to 1.
+   * Default: the recommendation of the model, or 1.
+   */
   top_p?: number | null;
-  /** Chooses from this many of the most likely tokens. 0 is off. */
+  /** Choose from this many of the most likely tokens; 0 is off. Default: the recommendation of the model, or 0. */
   top_k?: number | null;
-  /** Chooses from tokens whose probability is at least this value times that of the most likely token. 0 is off. */
+  /**
+   * Choose from tokens whose probability is at least this value times that of the most likely token; 0 is off. From 0 to 1.
+   * Default: the recommendation of the model, or 0.
+   */
   min_p?: number | null;
-  /** The same seed gives the same text on the same backend. Default: a random seed. */
+  /** Random seed; the same seed gives the same text on the same backend. Default: a new seed every time. */
   seed?: number | null;
-  /** The generation stops at any of these strings. The string is not part of the text. */
+  /** Stop at this string, which does not become part of the text. It may also be a list of strings. */
   stop?: string | string[] | null;
+  /** Subtract this from a token's logit for each time it was generated; 0 is off. From -2 to 2. Default: 0. */
   frequency_penalty?: number | null;
+  /** Subtract this from a token's logit once it was generated; 0 is off. From -2 to 2. Default: 0. */
   presence_penalty?: number | null;
-  /** Makes tokens that already occurred less likely. 1 is off. */
+  /**
+   * Make tokens that already occurred less likely; 1 is off. From 0.01 to 100. Default: the recommendation of the model, or
+   * 1.
+   */
   repetition_penalty?: number | null;
-  /** Values that are added to the logits of tokens, by token id. */
+  /** Values that are added to the logits of tokens, by token id. From -100 to 100. */
   logit_bias?: Record<number, number> | null;
+  /** Continue after an end-of-sequence token, for measurements. Default: false. */
+  ignore_eos?: boolean | null;
+  /**
+   * Speculative decoding: guess several tokens at once where the text repeats itself, and check them. It never changes the
+   * output. auto does it while it is faster. Default: auto.
+   */
+  speculation?: "auto" | "on" | "off" | null;
+  /** Milliseconds of work that the GPU may receive in advance. A cancel waits for this work. From 0 to 60000. Default: 30. */
+  in_flight_ms?: number | null;
+  // End of the request options.
   /** Accepted and ignored, because an engine has only one model. */
   model?: string | null;
   /** Only 1. */
@@ -203,15 +228,6 @@ export interface SamplingParams {
   service_tier?: string | null;
   /** As in {@link CallOptions}. */
   signal?: AbortSignal;
-  /** Continues after an end-of-sequence token, for measurements. */
-  ignore_eos?: boolean | null;
-  /**
-   * Speculative decoding: guesses several tokens at once where the text repeats itself, and checks them. The output does not
-   * change. `"auto"` (the default) does this while it is faster.
-   */
-  speculation?: "auto" | "on" | "off" | null;
-  /** Milliseconds of work that the GPU may receive in advance. A cancel waits for this work. Default: 30. */
-  in_flight_ms?: number | null;
 }
 
 /** Options of a call. They are not part of the request. */

@@ -1,67 +1,9 @@
 // Translates the parameters of OpenAI's API into the engine's options. Unknown names and wrong values are errors that name
 // the parameter. A parameter that is silently ignored would hide a mistake.
 
+import { boolean, integer, oneOf, wellFormed } from "./checks.js";
 import { invalid, show } from "./errors.js";
-
-const number = (min, max) => (name, value) => {
-  if (typeof value !== "number" || !(value >= min && value <= max)) {
-    throw invalid(name, `must be a number from ${min} to ${max}, not ${show(value)}`);
-  }
-  return value;
-};
-
-const integer = (min, max) => (name, value) => {
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw invalid(name, `must be a whole number from ${min} to ${max}, not ${show(value)}`);
-  }
-  return value;
-};
-
-const boolean = (name, value) => {
-  if (typeof value !== "boolean") throw invalid(name, `must be true or false, not ${show(value)}`);
-  return value;
-};
-
-const oneOf = (...allowed) => (name, value) => {
-  if (!allowed.includes(value)) throw invalid(name, `must be one of ${allowed.join(", ")}, not ${show(value)}`);
-  return value;
-};
-
-const stopStrings = (name, value) => {
-  const list = typeof value === "string" ? [value] : value;
-  if (!Array.isArray(list) || list.some((stop) => typeof stop !== "string" || stop === "")) {
-    throw invalid(name, `must be a string that is not empty, or a list of such strings, not ${show(value)}`);
-  }
-  return list.map(wellFormed);
-};
-
-const logitBias = (name, value) => {
-  const bias = Object(value);
-  if (Array.isArray(value) || typeof value !== "object") throw invalid(name, `must be an object of token ids and numbers, such as { "42": -5 }, not ${show(value)}`);
-  for (const [token, addend] of Object.entries(bias)) {
-    if (!/^\d+$/.test(token)) throw invalid(name, `${show(token)} is not a token id; the keys must be whole numbers such as "42"`);
-    number(-100, 100)(`${name}.${token}`, addend);
-  }
-  return bias;
-};
-
-/** Sampling and stop options, under the names that the engine uses. */
-const SAMPLING = {
-  max_tokens: integer(1, 2 ** 31 - 1),
-  temperature: number(0, 100),
-  top_p: number(0, 1),
-  top_k: integer(0, 2 ** 31 - 1),
-  min_p: number(0, 1),
-  seed: integer(0, Number.MAX_SAFE_INTEGER),
-  stop: stopStrings,
-  frequency_penalty: number(-2, 2),
-  presence_penalty: number(-2, 2),
-  repetition_penalty: number(0.01, 100),
-  logit_bias: logitBias,
-  ignore_eos: boolean,
-  speculation: oneOf("auto", "on", "off"),
-  in_flight_ms: number(0, 60_000),
-};
+import { OPTIONS } from "./options.js";
 
 /** Parameters that OpenAI's clients send and that have no effect here. */
 const IGNORED = new Set(["model", "user", "metadata", "store", "service_tier"]);
@@ -69,7 +11,7 @@ const IGNORED = new Set(["model", "user", "metadata", "store", "service_tier"]);
 /** `chat.completions.create`: what to run, and how to answer. */
 export function chatRequest(body) {
   const request = read(body, "messages", (name, value, options, reply) => {
-    if (name === "max_completion_tokens") options.max_tokens = SAMPLING.max_tokens(name, value);
+    if (name === "max_completion_tokens") options.max_tokens = OPTIONS.max_tokens(name, value);
     else if (name === "logprobs") reply.logprobs = boolean(name, value);
     else if (name === "top_logprobs") options.top_logprobs = integer(0, 20)(name, value);
     else if (name === "chat_format") reply.plain = oneOf("template", "plain")(name, value) === "plain";
@@ -109,11 +51,6 @@ export function tokenIds(name, value) {
   return list.map((id, at) => integer(0, 2 ** 32 - 1)(`${name}[${at}]`, id));
 }
 
-/** A valid Unicode string: lone surrogates, which JavaScript allows, become U+FFFD. */
-export function wellFormed(text) {
-  return text.replace(/\p{Surrogate}/gu, "\u{fffd}");
-}
-
 function read(body, subject, special) {
   if (body === null || typeof body !== "object") throw invalid("request", `must be an object, not ${show(body)}`);
   const options = {};
@@ -125,7 +62,7 @@ function read(body, subject, special) {
     else if (name === "stream_options") reply.includeUsage = streamOptions(value);
     else if (name === "n") integer(1, 1)(name, value);
     else if (special(name, value, options, reply)) continue;
-    else if (Object.hasOwn(SAMPLING, name)) options[name] = SAMPLING[name](name, value);
+    else if (Object.hasOwn(OPTIONS, name)) options[name] = OPTIONS[name](name, value);
     else throw invalid(name, "is not a parameter that this engine knows");
   }
   return { options, reply };

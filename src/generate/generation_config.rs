@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::generate::options::{self, Range, RequestOption};
 use crate::generate::sampler::SamplerOptions;
 use crate::model::config::{Config, token_ids};
 
@@ -43,13 +44,14 @@ impl GenerationConfig {
             Ok(Some(_)) => return Err(Error::invalid(FILE, "top level", "it is not a JSON object", REMEDY)),
             Err(error) => return Err(Error::invalid(FILE, "JSON", error, REMEDY)),
         };
-        let number = |field: &str, low: f64, high: f64| match fields.get(field) {
+        let number = |field: &str, Range { low, high }: Range| match fields.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match value.as_f64() {
                 Some(number) if (low..=high).contains(&number) => Ok(Some(number)),
                 _ => Err(Error::invalid(FILE, field, format!("{value} is not from {low} to {high}"), REMEDY)),
             },
         };
+        let usual = |option: &RequestOption| number(option.name, option.range());
         let eos_token_ids = match fields.get("eos_token_id").filter(|value| !value.is_null()) {
             None => config.eos_token_ids.clone(),
             Some(value) => token_ids(value).ok_or_else(|| {
@@ -59,11 +61,11 @@ impl GenerationConfig {
         Ok(Self {
             eos_token_ids,
             do_sample: fields.get("do_sample").and_then(Value::as_bool).unwrap_or(false),
-            temperature: number("temperature", 0.0, 100.0)?,
-            top_k: number("top_k", 0.0, 1e9)?.map(|k| k as usize),
-            top_p: number("top_p", 0.0, 1.0)?,
-            min_p: number("min_p", 0.0, 1.0)?,
-            repetition_penalty: number("repetition_penalty", 0.01, 100.0)?,
+            temperature: usual(&options::TEMPERATURE)?,
+            top_k: number("top_k", Range { low: 0.0, high: 1e9 })?.map(|k| k as usize),
+            top_p: usual(&options::TOP_P)?,
+            min_p: usual(&options::MIN_P)?,
+            repetition_penalty: usual(&options::REPETITION_PENALTY)?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod decode;
 pub mod generation_config;
+pub mod options;
 mod pace;
 pub mod sampler;
 pub mod session;

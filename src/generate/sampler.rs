@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use crate::backend::cpu::sample::{Adjustment, IN_PROMPT, LAST_STEP, STEPS, Sampling, mix_seed, sample};
 use crate::error::{Error, Result};
+use crate::generate::options;
 
 /// How to choose. The default is greedy and unpenalised.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,21 +64,14 @@ impl SamplerOptions {
     /// # Errors
     /// [`Error::Request`] that names the option and the range it must lie in.
     pub fn check(&self) -> Result<()> {
-        let within = |field: &str, value: f32, low: f32, high: f32| {
-            if value >= low && value <= high {
-                Ok(())
-            } else {
-                Err(Error::request(field, format!("{value} is not a number from {low} to {high}")))
-            }
-        };
-        within("temperature", self.temperature, 0.0, 100.0)?;
-        within("top_p", self.top_p, 0.0, 1.0)?;
-        within("min_p", self.min_p, 0.0, 1.0)?;
-        within("repetition_penalty", self.repetition_penalty, 0.01, 100.0)?;
-        within("frequency_penalty", self.frequency_penalty, -100.0, 100.0)?;
-        within("presence_penalty", self.presence_penalty, -100.0, 100.0)?;
+        options::TEMPERATURE.check(self.temperature)?;
+        options::TOP_P.check(self.top_p)?;
+        options::MIN_P.check(self.min_p)?;
+        options::REPETITION_PENALTY.check(self.repetition_penalty)?;
+        options::FREQUENCY_PENALTY.check(self.frequency_penalty)?;
+        options::PRESENCE_PENALTY.check(self.presence_penalty)?;
         for (token, bias) in &self.logit_bias {
-            within(&format!("logit_bias.{token}"), *bias, -1e4, 1e4)?;
+            options::LOGIT_BIAS.range().check(&format!("logit_bias.{token}"), *bias)?;
         }
         match self.logprobs {
             Some(count) if count > MAX_LOGPROBS => {

@@ -5,6 +5,7 @@
 mod bench;
 mod browser;
 mod build;
+mod options;
 mod process;
 mod rivals;
 mod serve;
@@ -51,6 +52,8 @@ enum Task {
     /// Print a kernel's finished WGSL, as a device gets it; without a name, list the kernels
     #[command(disable_help_flag = true)]
     Shader(shader::ShaderOptions),
+    /// Write the request options for JavaScript and TypeScript, from the table in src/generate/options.rs
+    Options,
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::TestOptions),
 }
@@ -69,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(options) => bench::bench(&options),
         Task::Rivals(options) => rivals::rivals(&options),
         Task::Shader(options) => shader::shader(&options),
+        Task::Options => options::options(),
         Task::Test(options) => test::test(&options),
     }
 }

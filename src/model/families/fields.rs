@@ -83,6 +83,8 @@ pub(super) const HARMLESS: &[&str] = &[
     "output_scores",
     "pad_token_id",
     "prefix",
+    // It says in how many slices the makers computed the same products.
+    "pretraining_tp",
     "problem_type",
     "pruned_heads",
     // Beside `quantization` MLX writes the same once more; another method is refused before.

@@ -1,4 +1,4 @@
-//! Llama (arXiv 2302.13971), versions 2 and 3, and what has its shape under its name: SmolLM, SmolLM2, and MobileLLM as its
+//! Llama (arXiv 2302.13971), versions 2 and 3, and what has its shape under its name: `SmolLM`, SmolLM2, and MobileLLM as its
 //! makers publish it.
 
 use super::tensors::LLAMA;
@@ -10,7 +10,7 @@ pub(super) const FAMILY: Family = Family {
     activations: &["silu", "swish"],
     // MobileLLM's own configurations call themselves llama.
     reads: mobilellm::FIELDS,
-    harmless: &["is_llama_config", "pretraining_tp", "rope_interleaved"],
+    harmless: &["is_llama_config", "rope_interleaved"],
     neutral: &[],
     decoder: mobilellm::decoder,
     tensors: LLAMA,

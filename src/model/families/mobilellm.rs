@@ -15,7 +15,7 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["mobilellm"],
     activations: &["silu", "swish"],
     reads: FIELDS,
-    harmless: &["pretraining_tp"],
+    harmless: &[],
     neutral: &[],
     decoder,
     tensors: LLAMA,

@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 use crate::model::decoder::{BlockSpec, DecoderSpec};
 use crate::model::fields::{FILE, Fields};
 
-/// All families. A configuration without a `model_type` is of the first.
-const ALL: [&Family; 2] = [&llama::FAMILY, &mobilellm::FAMILY];
+/// All families. A configuration without a `model_type` is Llama's.
+const ALL: &[&Family] = &[&llama::FAMILY, &mobilellm::FAMILY];
 
 /// A family of decoders.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ enum Neutral {
 }
 
 impl Neutral {
+    /// What a person may write.
+    fn words(self) -> String {
+        match self {
+            Self::Zero => "0, or an empty list".to_owned(),
+            Self::One => "1".to_owned(),
+            Self::Each(text) => format!("a list of \"{text}\""),
+        }
+    }
+
     fn is(self, value: &Value) -> bool {
         match self {
             Self::Zero => value.as_f64() == Some(0.0) || value.as_array().is_some_and(Vec::is_empty),
@@ -70,9 +79,9 @@ impl Family {
     /// # Errors
     /// [`Error::Unsupported`] for a `model_type` that none serves.
     pub(super) fn of(fields: &Fields) -> Result<&'static Self> {
-        let [default, ..] = ALL;
-        let Some(model_type) = fields.text("model_type")? else { return Ok(default) };
-        ALL.into_iter()
+        let Some(model_type) = fields.text("model_type")? else { return Ok(&llama::FAMILY) };
+        ALL.iter()
+            .copied()
             .find(|family| family.model_types.contains(&model_type))
             .ok_or_else(|| Error::unsupported(FILE, format!("model_type {model_type}"), supported()))
     }
@@ -124,13 +133,21 @@ impl Family {
     }
 
     fn is_neutral(&self, field: &str, value: &Value) -> bool {
-        let neutral = self.neutral.iter().chain(fields::NEUTRAL);
-        neutral.into_iter().any(|(name, neutral)| *name == field && neutral.is(value))
+        self.neutral_value(field).is_some_and(|neutral| neutral.is(value))
+    }
+
+    /// The value with which a field does nothing, where the engine knows one.
+    fn neutral_value(&self, field: &str) -> Option<Neutral> {
+        let mut neutral = self.neutral.iter().chain(fields::NEUTRAL);
+        neutral.find(|(name, _)| *name == field).map(|(_, neutral)| *neutral)
     }
 
     fn refused(&self, field: &str, value: &Value) -> Error {
+        let only = self
+            .neutral_value(field)
+            .map_or_else(String::new, |value| format!("; only {} is", value.words()));
         let remedy = format!(
-            "The engine does not compute that for {}. If you know that the field changes nothing, ignore it: \
+            "The engine does not compute that for {}{only}. If you know that the field changes nothing, ignore it: \
              `--ignore-config-field {field}` on the command line, `ignoreConfigFields` in JavaScript. {}",
             self.name,
             supported()

@@ -1,0 +1,11 @@
+//! The files that are made from the library's table of request options.
+
+use anyhow::Result;
+
+use crate::process;
+
+/// Writes them. The test that compares them with the table does it, so that this crate need not be built with the library.
+pub(crate) fn options() -> Result<()> {
+    let mut test = process::cargo(&["test", "--quiet", "--package", "mobilellm", "--test", "options"]);
+    process::run(test.env("UPDATE", "1"))
+}
