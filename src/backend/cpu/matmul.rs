@@ -9,7 +9,7 @@ use crate::model::matrix::Matrix;
 /// Weight rows that are worth waking a thread for.
 pub(super) const MIN_ROWS: usize = 64;
 
-/// CpuWeights that give up their rows as f32, one by one.
+/// Weights that give up their rows as f32, one by one.
 pub trait Unpack: Sync {
     /// Values of a row.
     fn cols(&self) -> usize;

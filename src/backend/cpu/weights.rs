@@ -1,4 +1,4 @@
-//! CpuWeights in memory, by name.
+//! Weights in memory, by name.
 
 use std::collections::HashMap;
 

@@ -228,7 +228,7 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
     Ok((call, layout))
 }
 
-/// What the call binds. GpuWeights and activations are zeros: how long a product takes does not depend on its factors.
+/// What the call binds. Weights and activations are zeros: how long a product takes does not depend on its factors.
 fn buffers(gpu: &Gpu, call: &Call, layout: &Layout) -> Result<Vec<(Binding, Buffer)>> {
     let Layout { rows, cols, format, .. } = *layout;
     let mut batch = vec![0u32; 4 + Target::of(gpu.info(), CacheFormat::F16).max_batch];

@@ -1,4 +1,4 @@
-//! GpuWeights on the device.
+//! Weights on the device.
 
 use std::collections::HashMap;
 use std::ops::Range;

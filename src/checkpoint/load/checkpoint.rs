@@ -44,7 +44,7 @@ pub struct LoadReport {
     pub weight_bytes: u64,
     /// Tensors that were passed over because the network does not need them.
     pub surplus: Vec<String>,
-    /// WeightFiles that are not finite, or had to be stored otherwise than asked.
+    /// Weights that are not finite, or had to be stored otherwise than asked.
     pub warnings: Vec<String>,
 }
 
@@ -351,7 +351,7 @@ impl Load<'_> {
     }
 }
 
-/// WeightFiles of all matrices of the network.
+/// Weights of all matrices of the network.
 pub(crate) fn parameters(config: &Config) -> u64 {
     Module::all(config).map(|module| module.shape(config)).map(|(rows, cols)| rows as u64 * cols as u64).sum()
 }

@@ -1,4 +1,4 @@
-//! CpuWeights in the order in which the kernels read them.
+//! Weights in the order in which the kernels read them.
 
 use bytemuck::{Pod, Zeroable};
 

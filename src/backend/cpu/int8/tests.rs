@@ -146,7 +146,7 @@ fn zeros_and_infinities_stay_where_they_are() {
     }
 }
 
-/// CpuWeights around zero whose stored integers lie far from it; those of column `zero` are zero.
+/// Weights around zero whose stored integers lie far from it; those of column `zero` are zero.
 fn far_from_zero(rows: usize, cols: usize, affine: Affine, zero: usize) -> Matrix {
     let mut next = random(7);
     let mut matrix = Matrix::zeros(rows, cols, Format::Affine(affine));
