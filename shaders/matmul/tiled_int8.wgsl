@@ -5,10 +5,10 @@
 // matmul/tiled.wgsl does. The 16 by 4 threads of a slice hold 4 neighbouring rows by 8 tokens each in registers. In steps of
 // 32 columns weights and inputs lie in workgroup memory, four columns a word.
 //
-// A token's inputs are rounded in half steps of 16 columns, to whole multiples of a 127th of the largest: x ~ scale * x8. The
-// products take the place of those of the rounded inputs, all of them: a step never spans two quantisation groups, so that
-// with w = s * (q + offset) + b they are s * sum(scale * sum(q * x8)) + (b + s * offset) * sum(scale * sum(x8)), the outer sums
-// over the halves. The inner sums are exact.
+// A token's inputs are rounded eight columns at a time, to whole multiples of a 127th of the largest: x ~ scale * x8, with a scale
+// of 8 bits that is rounded up. What follows is computed with the rounded inputs alone: a step never spans two quantisation
+// groups, so that with w = s * (q + offset) + b its products are
+// s * sum(scale * sum(q * x8)) + (b + s * offset) * sum(scale * sum(x8)), the outer sums over its quarters. The inner sums are exact.
 // Needs: packed_4x8_integer_dot_product
 
 const SLICES: u32 = 4u;
@@ -18,10 +18,10 @@ const LANES: u32 = 4u;
 // Of each slice, words of four columns: [word][quad of rows], and [half of the step][token] with the half's four words.
 var<workgroup> weight_tile: array<vec4<u32>, SLICES * TILE_QUADS * ROW_QUADS>;
 var<workgroup> input_tile: array<vec4<u32>, SLICES * 2u * TOKENS>;
-// Scales and biases of rows; of the halves of tokens their scales, and the sums of what they were rounded to.
+// Scales and biases of rows; of each half of a token the scales of its two quarters, and the sum of what they were rounded to.
 var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
 var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
-var<workgroup> token_scales: array<f32, SLICES * 2u * TOKENS>;
+var<workgroup> token_scales: array<u32, SLICES * 2u * TOKENS>;
 var<workgroup> token_sums: array<f32, SLICES * 2u * TOKENS>;
 
 // A thread stages four rows of eight columns; beyond the last step inputs are zero, so that any weights will do.
@@ -51,30 +51,39 @@ fn round_quad(x: vec4<f32>, inverse: f32) -> vec4<i32> {
     return vec4<i32>(round(x * inverse));
 }
 
+// The scale of eight inputs, without the lower half of its bits: two fit into a word.
+fn scale_of(low: vec4<f32>, high: vec4<f32>) -> f32 {
+    let most = max(abs(low), abs(high));
+    let largest = max(max(most.x, most.y), max(most.z, most.w));
+    return bitcast<f32>((bitcast<u32>(largest / 127.0) + 0xffffu) & 0xffff0000u);
+}
+
+// A denormal's inverse is infinite; all such values are as good as zero.
+fn inverse_of(scale: f32) -> f32 {
+    return select(0.0, 1.0 / scale, scale > 1.17549435e-38);
+}
+
+fn sum_of(eight: vec2<u32>) -> f32 {
+    return f32(dot4I8Packed(eight.x, 0x01010101u) + dot4I8Packed(eight.y, 0x01010101u));
+}
+
 // A thread stages half a step of one token.
 fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let token = thread % TOKENS;
     let half = thread / TOKENS;
     let first = step * TILE_QUADS + 4u * half;
     var quads: array<vec4<f32>, 4>;
-    var most = vec4(0.0);
     for (var q = 0u; q < 4u; q++) {
         quads[q] = read_input(first_token + token, first + q);
-        most = max(most, abs(quads[q]));
     }
-    let largest = max(max(most.x, most.y), max(most.z, most.w));
-    // A denormal's inverse is infinite; all such values are as good as zero.
-    let inverse = select(0.0, 127.0 / largest, largest > 1.17549435e-38);
-    let low = eight_inputs(round_quad(quads[0], inverse), round_quad(quads[1], inverse));
-    let high = eight_inputs(round_quad(quads[2], inverse), round_quad(quads[3], inverse));
-    var sum = 0;
-    for (var i = 0u; i < 2u; i++) {
-        sum += dot4I8Packed(low[i], 0x01010101u) + dot4I8Packed(high[i], 0x01010101u);
-    }
+    let scales = vec2(scale_of(quads[0], quads[1]), scale_of(quads[2], quads[3]));
+    let inverses = vec2(inverse_of(scales.x), inverse_of(scales.y));
+    let low = eight_inputs(round_quad(quads[0], inverses.x), round_quad(quads[1], inverses.x));
+    let high = eight_inputs(round_quad(quads[2], inverses.y), round_quad(quads[3], inverses.y));
     let place = slice * 2u * TOKENS + thread;
     input_tile[place] = vec4(low, high);
-    token_scales[place] = largest / 127.0;
-    token_sums[place] = largest / 127.0 * f32(sum);
+    token_scales[place] = bitcast<u32>(scales.x) >> 16u | bitcast<u32>(scales.y);
+    token_sums[place] = scales.x * sum_of(low) + scales.y * sum_of(high);
 }
 
 // Products of a word of four rows with one of a token.
@@ -113,8 +122,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var t = 0u; t < THREAD_TOKENS; t++) {
                 let place = (2u * slice + half) * TOKENS + line + t;
                 let x = input_tile[place];
-                let whole = four_rows(a, x.x) + four_rows(b, x.y) + four_rows(c, x.z) + four_rows(d, x.w);
-                halves[t] += token_scales[place] * vec4<f32>(whole);
+                let scales = token_scales[place];
+                halves[t] += bitcast<f32>(scales << 16u) * vec4<f32>(four_rows(a, x.x) + four_rows(b, x.y));
+                halves[t] += bitcast<f32>(scales & 0xffff0000u) * vec4<f32>(four_rows(c, x.z) + four_rows(d, x.w));
             }
         }
         let scale = row_scales[slice * ROW_QUADS + rows];

@@ -28,7 +28,7 @@ const F16: f32 = 2e-3;
 /// Products in f16, whose sums leave it every 32 columns.
 const HALVES: f32 = 4e-3;
 
-/// Activations rounded to a 127th of the largest of 16.
+/// Activations rounded to a 127th of the largest of eight.
 const INT8: f32 = 1.5e-2;
 /// The same, compared with products of what they are rounded to: all but what lies between two integers, to the last bits
 /// of a division.
@@ -60,13 +60,19 @@ fn products(weight: &Matrix, x: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Activations as the tiles of integers round them.
+/// Activations as the tiles of integers round them: eight by eight, to steps of 16 bits.
 fn rounded(x: &[f32]) -> Vec<f32> {
     let group = |x: &[f32]| -> Vec<f32> {
-        let largest = x.iter().fold(0.0f32, |a, v| a.max(v.abs()));
-        x.iter().map(|v| (v * (127.0 / largest)).round_ties_even() * (largest / 127.0)).collect()
+        let step = step(x);
+        x.iter().map(|v| (v / step).round_ties_even() * step).collect()
     };
-    x.chunks(16).flat_map(group).collect()
+    x.chunks(8).flat_map(group).collect()
+}
+
+/// A 127th of the largest, rounded up to the upper half of its bits.
+fn step(x: &[f32]) -> f32 {
+    let largest = x.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+    f32::from_bits(((largest / 127.0).to_bits() + 0xffff) & 0xffff_0000)
 }
 
 #[test]
@@ -156,14 +162,14 @@ fn an_outlier_leaves_the_other_activations_what_they_are() {
     }
 }
 
-/// What rounding activations may do to a product at most. As integers each is off by half a step of its sixteen columns,
+/// What rounding activations may do to a product at most. As integers each is off by half a step of its eight columns,
 /// a 127th of the largest, and by no more than itself; as halves by 2^-11 of its product, and of the sums of eight.
 fn rounding_bound(matrix: &Matrix, row: usize, x: &[f32], integers: bool, halves: bool) -> f32 {
     let mut weights = vec![0.0; x.len()];
     matrix.dequantize_row(row, &mut weights);
     let (mut bound, mut sizes) = (0.0, 0.0);
-    for (weights, x) in weights.chunks(16).zip(x.chunks(16)) {
-        let half_step = x.iter().fold(0.0f32, |a, v| a.max(v.abs())) / 127.0 / 2.0;
+    for (weights, x) in weights.chunks(8).zip(x.chunks(8)) {
+        let half_step = step(x) / 2.0;
         for (w, x) in weights.iter().zip(x) {
             bound += if integers { 1.01 * w.abs() * half_step.min(x.abs()) } else { 0.0 };
             bound += if halves { w.abs() * x.abs() / 128.0 } else { 0.0 };
