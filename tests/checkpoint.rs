@@ -185,7 +185,7 @@ fn eight_bits_are_close_to_the_weights() {
 
 #[test]
 fn a_real_checkpoint_loads() {
-    let Some(folder) = common::shared("stories260k") else { return };
+    let Some(folder) = common::shared::shared("stories260k") else { return };
     let source = DirectorySource::new(folder).unwrap();
     let (config, sink, report) = load(&source, WeightFormat::Auto).unwrap();
     assert_eq!((config.num_hidden_layers, config.decoder.tied_embeddings), (5, true));

@@ -4,10 +4,12 @@
 
 #[path = "common/engines.rs"]
 mod engines;
+#[path = "common/shared.rs"]
+mod shared;
 
 use std::path::Path;
 
-use engines::{Backend, backends, fixtures, load, shared};
+use engines::{Backend, backends, fixtures, load};
 use mobilellm::backend::State;
 use mobilellm::backend::Wanted;
 use mobilellm::checkpoint::load::WeightFormat;
@@ -15,6 +17,7 @@ use mobilellm::engine::Engine;
 use mobilellm::generate::session::{Event, GenerateOptions, Session};
 use safetensors::SafeTensors;
 use serde_json::Value;
+use shared::shared;
 
 /// A case's tokens and the logits of every position.
 struct Expected {

@@ -2,27 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/shared.rs"]
+mod shared;
+
 use std::path::{Path, PathBuf};
 
 use mobilellm::Error;
 use mobilellm::tokenizer::{Detokenizer, Tokenizer, TokenizerFiles};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use shared::shared;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures")
-}
-
-/// The folder of files that are not part of the repository; `None`, with a word about it, where it is not there.
-fn shared(path: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("MOBILELLM_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = shared.join(path);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 fn read_files(folder: &Path) -> TokenizerFiles {

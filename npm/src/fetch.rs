@@ -12,7 +12,7 @@ use super::errors::message;
 use super::event_loop::within;
 use super::stream::ReaderStream;
 use mobilellm::checkpoint::source::Cancel;
-use mobilellm::checkpoint::source::files::check_web_page;
+use mobilellm::checkpoint::source::files::{check_web_page, status_remedy};
 use mobilellm::checkpoint::source::{ByteStream, Source};
 use mobilellm::{Error, Result};
 
@@ -103,12 +103,7 @@ fn unreachable_server(url: &str, thrown: &JsValue) -> Error {
 
 fn refused(url: &str, response: &Response) -> Error {
     let status = response.status();
-    let remedy = match status {
-        401 | 403 => "The repository does not exist, is private, or asks you to accept its licence first",
-        429 => "The server had too many requests; wait a minute",
-        500.. => "The server has a problem; try again later",
-        _ => "Check the address",
-    };
+    let remedy = status_remedy(status, "");
     let words = response.status_text();
     let separator = if words.is_empty() { "" } else { " " };
     Error::fetch(url, format!("the server answered {status}{separator}{words}"), remedy)

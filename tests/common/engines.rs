@@ -15,18 +15,6 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures")
 }
 
-/// A file or folder of material that is not part of the repository; `None`, said aloud, where it is absent.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("MOBILELLM_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = root.join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: {} is absent", path.display());
-    None
-}
-
 /// A backend, and for the GPU the tier of its kernels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Backend {

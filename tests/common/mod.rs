@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
+pub mod shared;
 pub mod tiny;
 
 use std::collections::BTreeMap;
@@ -77,18 +78,6 @@ pub fn fixture(name: &str) -> PathBuf {
 pub fn load_fixture(name: &str, format: WeightFormat) -> (Config, RecordingSink, LoadReport) {
     let source = DirectorySource::new(fixture(name)).unwrap();
     load(&source, format).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// A folder beside the repository that not everyone has; says so when it is not there.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("MOBILELLM_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let folder = root.join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not here", folder.display());
-    None
 }
 
 /// All tensors of a fixture as f32 (packed words as floats of the same bits:

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::BAND;
 use super::fuse::{fuse_matrices, fuse_vectors, num_parts};
 use super::names::{Field, Module, Name};
 use super::rows::{RowWriter, convert, reserved};
@@ -14,9 +15,6 @@ use crate::error::Result;
 use crate::model::config::{BitsAndGroup, Config};
 use crate::model::matrix::{Affine, Format, Matrix, ScaleFormat};
 use crate::model::network::{MatrixId, Projection, VectorId};
-
-/// Bytes of a tensor that are converted at once.
-const BAND: u64 = 1 << 20;
 
 /// A tensor while its bytes arrive, band by band.
 pub(crate) struct Incoming {

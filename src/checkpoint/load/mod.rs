@@ -10,6 +10,9 @@ mod rows;
 mod spec;
 mod weight_format;
 
+/// Bytes of a tensor that are converted at once.
+pub(crate) const BAND: u64 = 1 << 20;
+
 pub use checkpoint::{Checkpoint, LoadReport, Progress, WEIGHTS_FILE};
 pub use weight_format::WeightFormat;
 

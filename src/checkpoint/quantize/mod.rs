@@ -17,7 +17,7 @@ use crate::checkpoint::container::index::INDEX_FILE;
 use crate::checkpoint::container::safetensors::{Dtype, Header, TensorInfo};
 use crate::checkpoint::load::Spec;
 use crate::checkpoint::load::names::{Field, Module, Name};
-use crate::checkpoint::load::{Checkpoint, Progress, WEIGHTS_FILE};
+use crate::checkpoint::load::{BAND, Checkpoint, Progress, WEIGHTS_FILE};
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::source::files::{CONFIG_LIMIT, TOKENIZER_LIMIT, read_optional, read_required};
@@ -45,9 +45,6 @@ const COMPANIONS: [&str; 16] = [
     "NOTICE",
     "NOTICE.txt",
 ];
-
-/// Bytes of a tensor that are quantised at once.
-const BAND: u64 = 1 << 20;
 
 /// How to quantise.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -91,3 +91,15 @@ pub(crate) fn refuse_substitutes(file: &str, beginning: &[u8]) -> Result<()> {
     }
     Ok(())
 }
+
+/// What a user can do about a server's answer of that status; `token` says how a token is given.
+pub fn status_remedy(status: u16, token: &str) -> String {
+    match status {
+        401 | 403 => format!(
+            "The repository does not exist, is private, or asks you to accept its licence first{token}"
+        ),
+        429 => "The server had too many requests; wait a minute".to_owned(),
+        500.. => "The server has a problem; try again later".to_owned(),
+        _ => "Check the address".to_owned(),
+    }
+}

@@ -11,7 +11,7 @@ use ureq::http::StatusCode;
 use ureq::typestate::WithoutBody;
 use ureq::{Agent, BodyReader, RequestBuilder};
 
-use super::files::check_web_page;
+use super::files::{check_web_page, status_remedy};
 use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
@@ -283,14 +283,7 @@ fn is_repository(text: &str) -> bool {
 }
 
 fn refused(url: &str, status: StatusCode) -> Error {
-    let remedy = match status.as_u16() {
-        401 | 403 => {
-            "The repository does not exist, is private, or asks you to accept its licence first; then set HF_TOKEN"
-        }
-        429 => "The server had too many requests; wait a minute",
-        500.. => "The server has a problem; try again later",
-        _ => "Check the address",
-    };
+    let remedy = status_remedy(status.as_u16(), "; then set HF_TOKEN");
     Error::fetch(url, format!("the server answered {status}"), remedy)
 }
 
