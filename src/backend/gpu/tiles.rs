@@ -28,7 +28,7 @@ const WORTH_IT: f64 = 1.2;
 const TOKENS: usize = 512;
 
 /// Seconds of a timed pass: long beside the 0.1 ms to which browsers round, and beside a round trip.
-const LONG_ENOUGH: f64 = 0.004;
+const TIMED_PASS: f64 = 0.004;
 
 /// Timed passes of each kind, in turns, so that a clock that rises favours neither.
 const ROUNDS: usize = 3;
@@ -145,7 +145,7 @@ impl Gpu {
             // The first time pays for compilation, and wakes the device.
             stopwatch.time(|pass| tile.record(pass, 1)).await?;
             let once = stopwatch.time(|pass| tile.record(pass, 1)).await?;
-            *repeats = (LONG_ENOUGH / once.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize;
+            *repeats = (TIMED_PASS / once.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize;
         }
         let mut seconds = [f64::INFINITY; 2];
         for _ in 0..ROUNDS {
