@@ -82,7 +82,7 @@ fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let high = eight_inputs(round_quad(quads[2], inverses.y), round_quad(quads[3], inverses.y));
     let place = slice * 2u * TOKENS + thread;
     input_tile[place] = vec4(low, high);
-    token_scales[place] = bitcast<u32>(scales.x) >> 16u | bitcast<u32>(scales.y);
+    token_scales[place] = (bitcast<u32>(scales.x) >> 16u) | bitcast<u32>(scales.y);
     token_sums[place] = scales.x * sum_of(low) + scales.y * sum_of(high);
 }
 
