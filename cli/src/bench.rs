@@ -17,7 +17,7 @@ pub(crate) fn run(flags: &Bench) -> Result<()> {
             int8_tiles: flags.int8_tiles.into(),
             ..gpu::GpuOptions::default()
         },
-        weights: flags.weights.into(),
+        weights: flags.weights,
         prefill: flags.prefill.clone(),
         decode: flags.decode,
         context: flags.context,

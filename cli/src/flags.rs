@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mobilellm::backend::gpu::Tier;
 use mobilellm::checkpoint::load::WeightFormat;
@@ -67,8 +67,8 @@ pub(crate) struct ModelFlags {
     pub(crate) backend: Backend,
     /// Number format of the weights in memory; auto keeps the format of the checkpoint, but uses 8 bits for large float
     /// checkpoints.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) weights: Weights,
+    #[arg(long, value_parser = weights(), default_value_t)]
+    pub(crate) weights: WeightFormat,
     /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the GPU supports].
     #[arg(long, value_name = "TIER", value_parser = tier)]
     pub(crate) tier: Option<Tier>,
@@ -103,20 +103,14 @@ pub(crate) enum Int8Tiles {
     Off,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(crate) enum Weights {
-    #[default]
-    Auto,
-    Stored,
-    F32,
-    F16,
-    Q8,
-    Q4,
-}
-
 /// Parses a whole number in a range.
 fn whole(low: u32, high: u32) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(u64::from(low)..=u64::from(high))
+}
+
+/// Parses the name of a weight format; the help text lists all of them.
+fn weights() -> impl TypedValueParser<Value = WeightFormat> {
+    PossibleValuesParser::new(WeightFormat::ALL.map(WeightFormat::name)).try_map(|name| name.parse())
 }
 
 fn tier(name: &str) -> Result<Tier, String> {
@@ -312,8 +306,8 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) int8_tiles: Int8Tiles,
     /// Number format of the weights in memory.
-    #[arg(long, value_enum, default_value = "q4")]
-    pub(crate) weights: Weights,
+    #[arg(long, value_parser = weights(), default_value = "q4")]
+    pub(crate) weights: WeightFormat,
     /// Prompt lengths for the prefill measurement, in tokens, separated by commas.
     #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = whole(1, u32::MAX), default_value = "128,512,1024")]
     pub(crate) prefill: Vec<usize>,
@@ -373,19 +367,6 @@ impl From<Int8Tiles> for Option<bool> {
             Int8Tiles::Auto => None,
             Int8Tiles::On => Some(true),
             Int8Tiles::Off => Some(false),
-        }
-    }
-}
-
-impl From<Weights> for WeightFormat {
-    fn from(weights: Weights) -> Self {
-        match weights {
-            Weights::Auto => Self::Auto,
-            Weights::Stored => Self::Stored,
-            Weights::F32 => Self::F32,
-            Weights::F16 => Self::F16,
-            Weights::Q8 => Self::Q8,
-            Weights::Q4 => Self::Q4,
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
 pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loaded> {
     let options = LoadOptions {
         backend: flags.backend.into(),
-        weights: flags.weights.into(),
+        weights: flags.weights,
         gpu: gpu::GpuOptions {
             tier: flags.tier,
             int8_tiles: flags.int8_tiles.into(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
-use super::engine::{from_js, gpu_options, into_js, parse_backend, parse_weights};
+use super::engine::{from_js, gpu_options, into_js, parse_backend};
 use super::errors::to_js;
 use super::log;
 use mobilellm::backend::gpu::Tier;
@@ -69,7 +69,7 @@ pub async fn benchmark(settings: JsValue, report: Function) -> Result<JsValue, J
 }
 
 async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
-    let weights = parse_weights(&settings.weights)?;
+    let weights = settings.weights.parse()?;
     let shape = match settings.shape {
         Value::String(name) => Shape::parse(&name)?,
         sizes => serde_json::from_value(sizes).map_err(|error| Error::request("shape", error))?,

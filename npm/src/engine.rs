@@ -19,7 +19,7 @@ use super::log;
 use super::request::{Prepared, Request};
 use super::webgpu;
 use mobilellm::backend::gpu;
-use mobilellm::checkpoint::load::{Progress, WeightFormat};
+use mobilellm::checkpoint::load::Progress;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
 use mobilellm::engine::{BackendChoice, Engine, Info, LoadOptions};
@@ -267,7 +267,7 @@ async fn load(
     let options = LoadOptions {
         backend: parse_backend(&settings.backend)?,
         gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
-        weights: parse_weights(&settings.weights)?,
+        weights: settings.weights.parse()?,
         max_context: settings.max_context,
         ignore_config_fields: settings.ignore_config_fields,
         // All that a page can ask for is text.
@@ -303,13 +303,6 @@ fn parse_tier(name: &str) -> Result<gpu::Tier> {
     gpu::Tier::from_name(name).ok_or_else(|| {
         let names: Vec<_> = gpu::Tier::ALL.iter().map(|tier| tier.name()).collect();
         Error::request("tier", format!("it must be one of {}, not {name:?}", names.join(", ")))
-    })
-}
-
-pub(super) fn parse_weights(name: &str) -> Result<WeightFormat> {
-    WeightFormat::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
-        let names = WeightFormat::ALL.map(WeightFormat::name);
-        Error::request("weights", format!("it must be one of {}, not {name:?}", names.join(", ")))
     })
 }
 

@@ -115,7 +115,7 @@ impl FromStr for WeightFormat {
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Error::request("weights", format!("{text} is not one of {names}"))
+            Error::request("weights", format!("it must be one of {names}, not {text:?}"))
         })
     }
 }
