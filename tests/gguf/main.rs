@@ -1,0 +1,7 @@
+//! GGUF files: what they hold, and how they may be wrong.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod header;
