@@ -136,9 +136,10 @@ impl Engine {
         let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
         let target = target?;
         let Opened { checkpoint, max_context, generation, tokenizer } = opened;
-        let network = Network::new(checkpoint.config.clone());
+        let mut network = Network::new(checkpoint.config.clone());
         let mut sink = target.weights(&network);
         let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
+        network.config.frequency_divisors.clone_from(&report.frequency_divisors);
         if let Target::Gpu(gpu) = &target {
             gpu.compiled().await;
         }
@@ -245,7 +246,7 @@ impl<'a> Opened<'a> {
     ) -> Result<Self> {
         // Side by side, because each file costs a way to the server and back. What is wrong with the checkpoint itself
         // is said at once, and before what is wrong with its texts.
-        let texts = text_files(source, cancel).map(Ok);
+        let texts = texts_beside(source, cancel).map(Ok);
         let (checkpoint, files) =
             try_join(Checkpoint::open_ignoring(source, ignored_fields, cancel), texts).await?;
         let files = files?;
@@ -256,6 +257,14 @@ impl<'a> Opened<'a> {
             Err(missing) if needs_text => Err(missing),
             tokenizer => Ok(Self { checkpoint, max_context, generation, tokenizer }),
         }
+    }
+}
+
+/// A GGUF file has its texts inside.
+async fn texts_beside(source: &dyn Source, cancel: &Cancel) -> Result<TokenizerFiles> {
+    match source.gguf(cancel).await? {
+        Some(_) => Ok(TokenizerFiles::default()),
+        None => text_files(source, cancel).await,
     }
 }
 

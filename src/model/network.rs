@@ -12,6 +12,7 @@
 //! grouped-query attention and immediate block-wise layer sharing.
 
 use crate::model::config::Config;
+use crate::model::decoder::BlockSpec;
 
 /// Names a weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -197,18 +198,18 @@ fn block(config: &Config, index: usize, cache: usize, attention_epilogue: Epilog
         epilogue,
         rows: Rows::All,
     };
-    let attention_bias = config.decoder.block.attention_bias;
+    let BlockSpec { qkv_bias, output_bias, .. } = config.decoder.block;
     let mlp_bias = config.decoder.block.mlp_bias;
     [
         project(
             Some(VectorId::AttentionNorm(index)),
             Projection::Qkv,
-            attention_bias,
+            qkv_bias,
             Slot::Hidden,
             attention_epilogue,
         ),
         Op::Attend { cache },
-        project(None, Projection::Output, attention_bias, Slot::Context, Epilogue::Add(Slot::Hidden)),
+        project(None, Projection::Output, output_bias, Slot::Context, Epilogue::Add(Slot::Hidden)),
         project(
             Some(VectorId::FeedForwardNorm(index)),
             Projection::GateUp,

@@ -3,6 +3,7 @@
 use super::rows::{common_format, convert, reserved};
 use crate::error::Result;
 use crate::model::config::Config;
+use crate::model::decoder::RotaryPairs;
 use crate::model::matrix::Matrix;
 use crate::model::network::{MatrixId, Projection};
 
@@ -18,16 +19,20 @@ pub(crate) fn num_parts(id: MatrixId) -> usize {
 /// Where row `row` of part `part` goes.
 fn fused_row(id: MatrixId, part: usize, row: usize, config: &Config) -> usize {
     match (id, part) {
-        (MatrixId::Block(_, Projection::Qkv), 0) => paired_row(row, config.head_dim),
-        (MatrixId::Block(_, Projection::Qkv), 1) => config.query_width() + paired_row(row, config.head_dim),
+        (MatrixId::Block(_, Projection::Qkv), 0) => paired_row(row, config),
+        (MatrixId::Block(_, Projection::Qkv), 1) => config.query_width() + paired_row(row, config),
         (MatrixId::Block(_, Projection::Qkv), _) => config.query_width() + config.kv_width() + row,
         (MatrixId::Block(_, Projection::GateUp), part) => 2 * row + part,
         _ => row,
     }
 }
 
-/// Rotary embedding turns rows `i` and `i + head_dim / 2` of a head together: they become neighbours.
-fn paired_row(row: usize, head_dim: usize) -> usize {
+/// Rotary embedding turns two rows of a head together: they become neighbours, where the checkpoint has them apart.
+fn paired_row(row: usize, config: &Config) -> usize {
+    if config.decoder.rotary_pairs == RotaryPairs::Neighbours {
+        return row;
+    }
+    let head_dim = config.head_dim;
     let (head, i) = (row / head_dim, row % head_dim);
     let half = head_dim / 2;
     head * head_dim + if i < half { 2 * i } else { 2 * (i - half) + 1 }

@@ -4,6 +4,7 @@
 mod assemble;
 mod checkpoint;
 mod fuse;
+mod gguf;
 pub mod inspect;
 pub mod names;
 mod rows;

@@ -103,7 +103,8 @@ impl Linear {
 
     fn has_bias(self, config: &Config) -> bool {
         match self {
-            Self::Query | Self::Key | Self::Value | Self::Output => config.decoder.block.attention_bias,
+            Self::Query | Self::Key | Self::Value => config.decoder.block.qkv_bias,
+            Self::Output => config.decoder.block.output_bias,
             Self::Gate | Self::Up | Self::Down => config.decoder.block.mlp_bias,
         }
     }
@@ -194,7 +195,7 @@ impl Module {
 
     /// Its path in a checkpoint of this configuration, such as `model.layers.0.mlp.up_proj`.
     pub fn path(self, config: &Config) -> String {
-        let names = &config.family.tensors;
+        let names = &config.tensors;
         let of_block = |block: usize, name: &str| format!("{}{block}.{name}", names.block);
         match self {
             Self::Embedding => names.embedding.to_owned(),
@@ -258,7 +259,7 @@ impl Role {
                 format!("It is not part of a {} decoder with this config.json", config.family.name),
             ))
         };
-        let Some(name) = Name::parse(tensor, &config.family.tensors) else { return unknown("") };
+        let Some(name) = Name::parse(tensor, &config.tensors) else { return unknown("") };
         if name.module.block().is_some_and(|block| block >= config.num_hidden_layers) {
             return unknown(&format!(" beyond num_hidden_layers ({})", config.num_hidden_layers));
         }

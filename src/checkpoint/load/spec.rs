@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::names::{Field, Module, Name, Role};
+use crate::checkpoint::container::gguf::TensorType;
 use crate::checkpoint::container::safetensors::{Dtype, TensorInfo};
 use crate::error::{Error, Result};
 use crate::model::config::{BitsAndGroup, Config};
@@ -14,6 +15,8 @@ pub(crate) enum Spec {
     Vector,
     /// Rows of floats.
     Floats,
+    /// Rows of blocks as GGUF files have them.
+    Blocks(TensorType),
     /// Rows of packed integers.
     Packed(BitsAndGroup),
     /// The scales or the biases of the groups.
@@ -87,7 +90,10 @@ impl Contents {
             file,
             first.path(config),
             format!("the tensor is missing{others}"),
-            "The weights are incomplete or belong to another config.json: download both again",
+            format!(
+                "The weights are incomplete or belong to another model than {} says: download all again",
+                config.described_by
+            ),
         ))
     }
 }

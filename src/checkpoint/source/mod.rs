@@ -4,6 +4,7 @@ mod cancel;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod directory;
 pub mod files;
+pub mod gguf;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
@@ -11,7 +12,8 @@ pub(super) mod reader;
 
 pub use cancel::Cancel;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::error::Result;
 
@@ -19,6 +21,11 @@ use crate::error::Result;
 pub trait Source {
     /// The folder as a person would name it: a path or a URL.
     fn location(&self) -> String;
+
+    /// The GGUF file that the model is in, as a name for [`Source::open`]; `None` where it is a folder of other files.
+    fn gguf<'a>(&'a self, _cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        ready(Ok(None)).boxed_local()
+    }
 
     /// Names files that will be opened, in that order: a source may begin to read them.
     fn expect(&self, _files: &[&str]) {}

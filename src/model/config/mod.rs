@@ -10,7 +10,8 @@ pub use rope::{Rope, RopeScaling};
 
 use crate::error::Result;
 use crate::model::decoder::DecoderSpec;
-use crate::model::families::Family;
+use crate::model::families::gguf::GgufModel;
+use crate::model::families::{Family, TensorNames};
 use crate::model::fields::Fields;
 
 /// Far beyond what any machine runs this engine with; a configuration that claims more is a mistake or an attack.
@@ -21,8 +22,12 @@ const MAX_PARAMETERS: u64 = 1 << 37;
 pub struct Config {
     /// What it calls itself, such as `llama`.
     pub model_type: String,
-    /// Whose names its tensors have.
+    /// Which of the families it is.
     pub(crate) family: &'static Family,
+    /// What its tensors are called.
+    pub(crate) tensors: TensorNames,
+    /// What describes it: `config.json`, or the metadata of a file.
+    pub(crate) described_by: &'static str,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the gated feed-forward activation.
@@ -43,6 +48,8 @@ pub struct Config {
     pub rms_norm_eps: f32,
     /// Rotary embedding.
     pub rope: Rope,
+    /// What the rotary frequencies are divided by, pair by pair, where the checkpoint has it as a tensor.
+    pub frequency_divisors: Option<Vec<f32>>,
     /// What the network computes.
     pub decoder: DecoderSpec,
     /// How the checkpoint's own tensors are quantised, where they are.
@@ -69,13 +76,31 @@ impl Config {
     /// As [`Config::parse`].
     pub fn parse_ignoring(json: &[u8], ignored: &[String]) -> Result<Self> {
         let fields = Fields::parse(json)?;
-        let family = Family::of(&fields)?;
-        family.check(&fields, ignored)?;
+        Self::of(&fields, ignored)
+    }
+
+    /// The same of a file of llama.cpp, which says in its metadata what `config.json` would say.
+    pub(crate) fn of_gguf(model: &GgufModel<'_>, ignored: &[String]) -> Result<Self> {
+        let (architecture, fields) = model.fields()?;
+        let mut config = Self::of(&fields, ignored)?;
+        config.tensors = architecture.tensors;
+        config.described_by = "the metadata";
+        if let Some(pairs) = architecture.rotary_pairs {
+            config.decoder.rotary_pairs = pairs;
+        }
+        Ok(config)
+    }
+
+    fn of(fields: &Fields, ignored: &[String]) -> Result<Self> {
+        let family = Family::of(fields)?;
+        family.check(fields, ignored)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
         let config = Self {
             model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
             family,
+            tensors: family.tensors,
+            described_by: FILE,
             hidden_size,
             intermediate_size: fields.size("intermediate_size", 1 << 20)?,
             num_hidden_layers: fields.size("num_hidden_layers", 1 << 10)?,
@@ -94,13 +119,14 @@ impl Config {
             vocab_size: fields.size("vocab_size", 1 << 21)?,
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
             rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
-            rope: Rope::read(&fields)?,
-            decoder: family.decoder(&fields)?,
-            quantization: Quantization::read(&fields)?,
+            rope: Rope::read(fields)?,
+            frequency_divisors: None,
+            decoder: family.decoder(fields)?,
+            quantization: Quantization::read(fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
         };
-        config.check(&fields)?;
+        config.check(fields)?;
         Ok(config)
     }
 
@@ -178,9 +204,17 @@ impl Config {
     /// The rotary frequencies of the `head_dim / 2` pairs, in radians a position.
     pub fn rotary_frequencies(&self) -> Vec<f64> {
         let half = self.head_dim / 2;
+        let divisor = |i: usize| {
+            self.frequency_divisors
+                .as_ref()
+                .and_then(|all| all.get(i))
+                .map_or(1.0, |divisor| f64::from(*divisor))
+        };
         (0..half)
             .map(|i| self.rope.theta.powf(-(i as f64) / half as f64))
             .map(|frequency| self.rope.scaling.apply(frequency))
+            .enumerate()
+            .map(|(i, frequency)| frequency / divisor(i))
             .collect()
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
-use crate::model::fields::{FILE, Fields};
+use crate::error::Result;
+use crate::model::fields::Fields;
 
 /// The `quantization` object of an MLX-layout checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +36,13 @@ impl Quantization {
         let Some(map) = fields.object("quantization")? else { return Ok(None) };
         if let Some(mode) = map.get("mode").filter(|mode| mode.as_str() != Some("affine") && !mode.is_null())
         {
-            return Err(Error::unsupported(FILE, format!("quantization.mode {mode}"), "Only affine is"));
+            return Err(fields.unsupported(format!("quantization.mode {mode}"), "Only affine is"));
         }
         let mut overrides = BTreeMap::new();
         for (module, entry) in map {
             match entry {
                 Value::Object(entry) => {
-                    overrides.insert(module.clone(), Some(BitsAndGroup::read(module, entry)?));
+                    overrides.insert(module.clone(), Some(BitsAndGroup::read(fields, module, entry)?));
                 }
                 Value::Bool(false) => {
                     overrides.insert(module.clone(), None);
@@ -50,16 +50,15 @@ impl Quantization {
                 _ => {}
             }
         }
-        Ok(Some(Self { default: BitsAndGroup::read("quantization", map)?, overrides }))
+        Ok(Some(Self { default: BitsAndGroup::read(fields, "quantization", map)?, overrides }))
     }
 }
 
 impl BitsAndGroup {
-    fn read(name: &str, map: &Map<String, Value>) -> Result<Self> {
+    fn read(fields: &Fields, name: &str, map: &Map<String, Value>) -> Result<Self> {
         let get = |field: &str, allowed: &[u64]| match map.get(field).and_then(Value::as_u64) {
             Some(value) if allowed.contains(&value) => Ok(value as u32),
-            other => Err(Error::unsupported(
-                FILE,
+            other => Err(fields.unsupported(
                 format!("{name}: {field} {}", other.map_or("(missing)".to_owned(), |v| v.to_string())),
                 format!("Supported are {allowed:?}"),
             )),

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
-use crate::model::fields::{FILE, Fields, number};
+use crate::error::Result;
+use crate::model::fields::Fields;
 
 /// Rotary position embedding: base frequency and its scaling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +67,7 @@ struct Parameters<'a> {
 
 impl Parameters<'_> {
     fn number(&self, field: &str) -> Result<Option<f64>> {
-        number(self.object, field, &format!("{}.{field}", self.name))
+        self.fields.number(self.object, field, &format!("{}.{field}", self.name))
     }
 
     fn positive(&self, field: &str) -> Result<f64> {
@@ -84,11 +84,10 @@ impl Parameters<'_> {
         };
         if partial != 1.0 {
             let what = format!("partial_rotary_factor {partial}");
-            return Err(Error::unsupported(FILE, what, "Only whole heads are rotated"));
+            return Err(self.fields.unsupported(what, "Only whole heads are rotated"));
         }
         match self.object.iter().find(|(_, value)| value.is_object()) {
-            Some((kind, _)) => Err(Error::unsupported(
-                FILE,
+            Some((kind, _)) => Err(self.fields.unsupported(
                 format!("{}.{kind}", self.name),
                 "All layers must have the same rotary embedding",
             )),
@@ -110,8 +109,7 @@ impl Parameters<'_> {
             "default" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear { factor: self.positive("factor")? }),
             "llama3" => self.llama3(),
-            other => Err(Error::unsupported(
-                FILE,
+            other => Err(self.fields.unsupported(
                 format!("{} type {other}", self.name),
                 "Supported are default, linear and llama3",
             )),

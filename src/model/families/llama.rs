@@ -2,7 +2,8 @@
 //! makers publish it.
 
 use super::tensors::LLAMA;
-use super::{Family, mobilellm};
+use super::{Family, gguf, mobilellm};
+use crate::model::decoder::RotaryPairs;
 
 pub(super) const FAMILY: Family = Family {
     name: "Llama",
@@ -14,4 +15,9 @@ pub(super) const FAMILY: Family = Family {
     neutral: &[],
     decoder: mobilellm::decoder,
     tensors: LLAMA,
+    gguf: &[gguf::Architecture {
+        // llama.cpp turns neighbours, and its converter reorders the rows of queries and keys for that.
+        rotary_pairs: Some(RotaryPairs::Neighbours),
+        ..gguf::Architecture::new("llama", "llama")
+    }],
 };

@@ -19,6 +19,8 @@ pub(super) const FAMILY: Family = Family {
     neutral: &[],
     decoder,
     tensors: LLAMA,
+    // Its makers publish none; converted, its files say `llama`.
+    gguf: &[],
 };
 
 /// Section 3.4 of the paper for layer sharing. Released configurations say `share_embedding` beside
@@ -33,5 +35,6 @@ pub(super) fn decoder(fields: &Fields) -> Result<DecoderSpec> {
     Ok(DecoderSpec {
         tied_embeddings: plain.tied_embeddings || fields.flag("share_embedding", false)?,
         block: BlockSpec { runs: if layer_sharing { 2 } else { 1 }, shared_kv, ..plain.block },
+        ..plain
     })
 }

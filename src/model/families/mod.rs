@@ -5,8 +5,10 @@
 //! with which it does nothing: a new kind of model must not run silently wrong. [`Family::check`] refuses the others by name.
 
 mod fields;
+pub(crate) mod gguf;
 mod llama;
 mod mobilellm;
+mod qwen2;
 mod tensors;
 
 pub(crate) use tensors::TensorNames;
@@ -14,11 +16,11 @@ pub(crate) use tensors::TensorNames;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::model::decoder::{BlockSpec, DecoderSpec};
-use crate::model::fields::{FILE, Fields};
+use crate::model::decoder::{BlockSpec, DecoderSpec, RotaryPairs};
+use crate::model::fields::Fields;
 
 /// All families. A configuration without a `model_type` is Llama's.
-const ALL: &[&Family] = &[&llama::FAMILY, &mobilellm::FAMILY];
+const ALL: &[&Family] = &[&llama::FAMILY, &mobilellm::FAMILY, &qwen2::FAMILY];
 
 /// A family of decoders.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Family {
     decoder: fn(&Fields) -> Result<DecoderSpec>,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
+    /// How files of llama.cpp name it and what they say of it; several names where it has several there.
+    gguf: &'static [gguf::Architecture],
 }
 
 /// The value with which a field does nothing; null and false always do.
@@ -83,7 +87,7 @@ impl Family {
         ALL.iter()
             .copied()
             .find(|family| family.model_types.contains(&model_type))
-            .ok_or_else(|| Error::unsupported(FILE, format!("model_type {model_type}"), supported()))
+            .ok_or_else(|| fields.unsupported(format!("model_type {model_type}"), supported()))
     }
 
     /// The `model_type` of a configuration that has none.
@@ -101,7 +105,7 @@ impl Family {
             && !self.activations.contains(&activation)
         {
             let remedy = format!("The activation of {} must be {}", self.name, self.activations.join(" or "));
-            return Err(Error::unsupported(FILE, format!("hidden_act {activation}"), remedy));
+            return Err(fields.unsupported(format!("hidden_act {activation}"), remedy));
         }
         fields::refuse_foreign_quantization(fields)?;
         let windows_off = fields::windows_are_off(fields)?;
@@ -116,7 +120,7 @@ impl Family {
         });
         match unknown {
             None => Ok(()),
-            Some((field, value)) => Err(self.refused(field, value)),
+            Some((field, value)) => Err(self.refused(fields, field, value)),
         }
     }
 
@@ -142,7 +146,7 @@ impl Family {
         neutral.find(|(name, _)| *name == field).map(|(_, neutral)| *neutral)
     }
 
-    fn refused(&self, field: &str, value: &Value) -> Error {
+    fn refused(&self, fields: &Fields, field: &str, value: &Value) -> Error {
         let only = self
             .neutral_value(field)
             .map_or_else(String::new, |value| format!("; only {} is", value.words()));
@@ -152,7 +156,7 @@ impl Family {
             self.name,
             supported()
         );
-        Error::unsupported(FILE, format!("{field} {}", fields::shown(field, value)), remedy)
+        fields.unsupported(format!("{} {}", fields.name(field), fields::shown(field, value)), remedy)
     }
 }
 
@@ -163,12 +167,14 @@ impl Family {
 fn plain_decoder(fields: &Fields) -> Result<DecoderSpec> {
     Ok(DecoderSpec {
         block: BlockSpec {
-            attention_bias: fields.flag("attention_bias", false)?,
+            qkv_bias: fields.flag("attention_bias", false)?,
+            output_bias: fields.flag("attention_bias", false)?,
             mlp_bias: fields.flag("mlp_bias", false)?,
             runs: 1,
             shared_kv: false,
         },
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
+        rotary_pairs: RotaryPairs::Halves,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
+pub(crate) mod blocks;
 pub mod header;
 pub mod metadata;
 pub mod types;
