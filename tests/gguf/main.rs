@@ -4,4 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/engines.rs"]
+mod engines;
 mod header;
+mod models;

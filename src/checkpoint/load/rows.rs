@@ -177,16 +177,12 @@ fn out_of_memory(rows: usize, row_words: usize) -> Error {
     )
 }
 
-/// The same matrix with scales and biases in half precision, where each fits it: exactly, or rounded within its normal range.
+/// The same matrix with scales and biases in half precision, where all of them are halves.
 pub(crate) fn with_half_scales(matrix: Matrix) -> Matrix {
     let Format::Affine(affine @ Affine { scales: ScaleFormat::F32, .. }) = matrix.format else {
         return matrix;
     };
-    let fits = |bits: &u32| {
-        let value = f32::from_bits(*bits);
-        let half = f16::from_f32(value);
-        half.to_f32() == value || half.is_normal()
-    };
+    let fits = |bits: &u32| f16::from_f32(f32::from_bits(*bits)).to_f32().to_bits() == *bits;
     if !matrix.scales.iter().all(fits) {
         return matrix;
     }

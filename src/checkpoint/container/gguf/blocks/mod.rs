@@ -107,3 +107,54 @@ fn nibbles(bytes: &[u8], integers: &mut [u8]) {
         (*low, *high) = (byte & 15, byte >> 4);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    /// The values that the package `gguf` unpacks; see `tests/reference/make_gguf.py`.
+    #[test]
+    fn blocks_are_unpacked_as_by_independent_software() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures/gguf/blocks.safetensors");
+        let file = std::fs::read(path).unwrap();
+        let tensors = SafeTensors::deserialize(&file).unwrap();
+        let kinds = TensorType::ALL.into_iter().filter(|kind| affine(*kind).is_some());
+        for kind in kinds {
+            let expected = tensors.tensor(&format!("{kind}.values")).unwrap();
+            let cols = expected.shape()[1];
+            let mut expected =
+                expected.data().as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
+            let matrix = rows(kind, cols, tensors.tensor(&format!("{kind}.bytes")).unwrap().data()).unwrap();
+            assert_eq!((matrix.rows, matrix.words.len()), (2, 2 * matrix.format.row_words(cols)), "{kind}");
+            let mut values = vec![0.0; cols];
+            for row in 0..matrix.rows {
+                matrix.dequantize_row(row, &mut values);
+                let largest = values.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+                for (col, value) in values.iter().enumerate() {
+                    let expected = expected.next().unwrap();
+                    // Six bits times a scale of nineteen are one bit more than f32 has.
+                    let off = (value - expected).abs();
+                    assert!(
+                        off <= largest * f32::EPSILON,
+                        "{kind}, row {row}, column {col}: {value}, not {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn types_have_the_sizes_of_the_format() {
+        for kind in TensorType::ALL {
+            if let Some(affine) = affine(kind) {
+                assert_eq!(kind.block_cols() % u64::from(affine.group_size), 0, "{kind}");
+                assert!(rows(kind, 256, &[]).unwrap().words.is_empty());
+            }
+        }
+    }
+}
