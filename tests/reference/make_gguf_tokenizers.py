@@ -130,6 +130,7 @@ def make_bpe() -> dict[str, Any]:
     trainer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     lines = [*STRINGS * 2, *texts() * 2, *words(TEXT.splitlines()[:60], "(?<=[.,]) ")]
+    lines = words(lines, r"<\|.*?\|>|<tool>")
     trainer.train_from_iterator(
         lines, trainers.BpeTrainer(vocab_size=900, initial_alphabet=alphabet, max_token_length=12, show_progress=False)
     )
