@@ -185,7 +185,8 @@ fn files_of_other_software() {
 /// A sound file of the kind, and wrong values for its keys: the error names the file and the key, and says what is wrong.
 #[test]
 fn wrong_metadata_are_typed_errors() {
-    let texts = |texts: &[&str]| Some(Stored::List(List::Texts(texts.iter().map(|t| (*t).to_owned()).collect())));
+    let texts =
+        |texts: &[&str]| Some(Stored::List(List::Texts(texts.iter().map(|t| (*t).to_owned()).collect())));
     let bpe = "bpe.gguf";
     let llama = "llama.gguf";
     let id = |id: u64| Some(Stored::Unsigned(id));
@@ -270,14 +271,21 @@ fn wrong_lists_are_typed_errors() {
         (sound(&tokens, &kinds, &[0.0, 0.0, 0.0, -1.0, f32::NAN, 0.0]), "scores", "token 4"),
         (sound(&tokens, &kinds, &[0.0, 0.0, f32::INFINITY, -1.0, 0.0, 0.0]), "scores", "token 2"),
         (sound(&["<unk>", "<s>", "</s>", "a", "a", "ab"], &kinds, &scores), "tokens", "tokens 3 and 4"),
-        (sound(&["?", "<s>", "</s>", "a", "b", "ab"], &[3, 3, 3, 1, 1, 1], &scores), "unknown_token_id", "missing"),
+        (
+            sound(&["?", "<s>", "</s>", "a", "b", "ab"], &[3, 3, 3, 1, 1, 1], &scores),
+            "unknown_token_id",
+            "missing",
+        ),
         (sound(&["<unk>", "<s>", "</s>", "", "b", "ab"], &kinds, &scores), "tokens", "empty"),
         (sound(&["<unk>", "<s>", &huge, "a", "b", "ab"], &kinds, &scores), "tokens", "bytes"),
         (sound(&tokens.repeat(2), &kinds.repeat(2), &scores.repeat(2)), "tokens", "12 tokens"),
     ];
     for (got, key, problem) in errors {
         let said = got.unwrap_err().to_string();
-        assert!(said.contains(&format!("tiny.gguf: tokenizer.ggml.{key}")) && said.contains(problem), "{said}");
+        assert!(
+            said.contains(&format!("tiny.gguf: tokenizer.ggml.{key}")) && said.contains(problem),
+            "{said}"
+        );
     }
 }
 
@@ -362,7 +370,8 @@ fn wrong_value() -> impl Strategy<Value = Option<Stored>> {
         any::<i64>().prop_map(|value| Some(Stored::Signed(value))),
         any::<bool>().prop_map(|value| Some(Stored::Flag(value))),
         ".{0,12}".prop_map(|value| Some(Stored::Text(value))),
-        proptest::collection::vec("[a-c ]{0,4}", 0..40).prop_map(|texts| Some(Stored::List(List::Texts(texts)))),
+        proptest::collection::vec("[a-c ]{0,4}", 0..40)
+            .prop_map(|texts| Some(Stored::List(List::Texts(texts)))),
     ]
 }
 
