@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::generate::options::{self, Range, RequestOption};
 use crate::generate::sampler::SamplerOptions;
 use crate::model::config::{Config, token_ids};
+use crate::options::{OptionSpec, Range, request};
 
 /// The name that errors give to the file.
 pub const FILE: &str = "generation_config.json";
@@ -51,7 +51,7 @@ impl GenerationConfig {
                 _ => Err(Error::invalid(FILE, field, format!("{value} is not from {low} to {high}"), REMEDY)),
             },
         };
-        let usual = |option: &RequestOption| number(option.name, option.range());
+        let usual = |option: &OptionSpec| number(option.name, option.range());
         let eos_token_ids = match fields.get("eos_token_id").filter(|value| !value.is_null()) {
             None => config.eos_token_ids.clone(),
             Some(value) => token_ids(value).ok_or_else(|| {
@@ -61,11 +61,11 @@ impl GenerationConfig {
         Ok(Self {
             eos_token_ids,
             do_sample: fields.get("do_sample").and_then(Value::as_bool).unwrap_or(false),
-            temperature: usual(&options::TEMPERATURE)?,
+            temperature: usual(&request::TEMPERATURE)?,
             top_k: number("top_k", Range { low: 0.0, high: 1e9 })?.map(|k| k as usize),
-            top_p: usual(&options::TOP_P)?,
-            min_p: usual(&options::MIN_P)?,
-            repetition_penalty: usual(&options::REPETITION_PENALTY)?,
+            top_p: usual(&request::TOP_P)?,
+            min_p: usual(&request::MIN_P)?,
+            repetition_penalty: usual(&request::REPETITION_PENALTY)?,
         })
     }
 }

@@ -52,7 +52,7 @@ enum Task {
     /// Print a kernel's finished WGSL, as a device gets it; without a name, list the kernels
     #[command(disable_help_flag = true)]
     Shader(shader::ShaderOptions),
-    /// Write the request options for JavaScript and TypeScript, from the table in src/generate/options.rs
+    /// Write the options for JavaScript and TypeScript, from the tables in src/options/
     Options,
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::TestOptions),
