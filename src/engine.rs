@@ -161,9 +161,13 @@ impl Engine {
         let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
         let target = target?;
         let Opened { checkpoint, max_context, generation, tokenizer } = opened;
-        let network = Network::new(checkpoint.config.clone());
+        let mut network = Network::new(checkpoint.config.clone());
         let mut sink = target.weights(&network);
         let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
+        if report.head_is_embedding {
+            network.config.decoder.tied_embeddings = true;
+            network = Network::new(network.config);
+        }
         if let Target::Gpu(gpu) = &target {
             gpu.compiled().await;
         }

@@ -12,6 +12,7 @@
 //! grouped-query attention and immediate block-wise layer sharing.
 
 use crate::model::config::Config;
+use crate::model::decoder::Biases;
 
 /// Names a weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,28 @@ pub enum Projection {
     GateUp,
     /// `[hidden_size, intermediate_size]`.
     Down,
+}
+
+impl Projection {
+    /// Which of its parts have biases, in the order of its rows.
+    pub fn biases(self, biases: &Biases) -> &[bool] {
+        match self {
+            Self::Qkv => &biases.qkv,
+            Self::Output => &biases.output,
+            Self::GateUp => &biases.gate_up,
+            Self::Down => &biases.down,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn biases_mut(self, biases: &mut Biases) -> &mut [bool] {
+        match self {
+            Self::Qkv => &mut biases.qkv,
+            Self::Output => &mut biases.output,
+            Self::GateUp => &mut biases.gate_up,
+            Self::Down => &mut biases.down,
+        }
+    }
 }
 
 /// Names a weight vector, f32.
@@ -189,34 +212,27 @@ impl Network {
 
 /// Attention and feed-forward of one run of a block: five calls.
 fn block(config: &Config, index: usize, cache: usize, attention_epilogue: Epilogue) -> [Op; 5] {
-    let project = |norm, part, biased: bool, input, epilogue| Op::Project {
+    let biased = |part: Projection| part.biases(&config.decoder.block.biases).contains(&true);
+    let project = |norm, part, input, epilogue| Op::Project {
         norm,
         weight: MatrixId::Block(index, part),
-        bias: biased.then_some(VectorId::Bias(index, part)),
+        bias: biased(part).then_some(VectorId::Bias(index, part)),
         input,
         epilogue,
         rows: Rows::All,
     };
-    let attention_bias = config.decoder.block.attention_bias;
-    let mlp_bias = config.decoder.block.mlp_bias;
+    let norm = VectorId::AttentionNorm(index);
     [
-        project(
-            Some(VectorId::AttentionNorm(index)),
-            Projection::Qkv,
-            attention_bias,
-            Slot::Hidden,
-            attention_epilogue,
-        ),
+        project(Some(norm), Projection::Qkv, Slot::Hidden, attention_epilogue),
         Op::Attend { cache },
-        project(None, Projection::Output, attention_bias, Slot::Context, Epilogue::Add(Slot::Hidden)),
+        project(None, Projection::Output, Slot::Context, Epilogue::Add(Slot::Hidden)),
         project(
             Some(VectorId::FeedForwardNorm(index)),
             Projection::GateUp,
-            mlp_bias,
             Slot::Hidden,
             Epilogue::SwiGlu(Slot::Gated),
         ),
-        project(None, Projection::Down, mlp_bias, Slot::Gated, Epilogue::Add(Slot::Hidden)),
+        project(None, Projection::Down, Slot::Gated, Epilogue::Add(Slot::Hidden)),
     ]
 }
 

@@ -39,23 +39,66 @@ pub enum RopeScaling {
 
 impl Rope {
     /// Reads `rope_theta` and `rope_scaling`, or the newer `rope_parameters` that holds both.
+    ///
+    /// A file may have both forms. Where they differ, nobody can say which one the weights were trained with: that is an
+    /// error. (transformers takes `rope_scaling` without a word.)
     pub(super) fn read(fields: &Fields) -> Result<Self> {
-        let empty = Map::new();
-        let (object, name) = match fields.object("rope_parameters")? {
-            Some(parameters) => (parameters, "rope_parameters"),
-            None => (fields.object("rope_scaling")?.unwrap_or(&empty), "rope_scaling"),
-        };
-        let parameters = Parameters { fields, object, name };
-        parameters.refuse_foreign()?;
-        let theta = match parameters.number("rope_theta")? {
-            Some(theta) => theta,
-            None => fields.number_or("rope_theta", 10_000.0)?,
-        };
-        if !(theta.is_finite() && theta > 0.0) {
-            return Err(fields.invalid("rope_theta", format!("{theta} is not a positive number")));
+        let forms = Parameters::all(fields)?;
+        refuse_foreign(fields, &forms)?;
+        let theta = agreed(fields, "rope_theta", &forms)?.unwrap_or((10_000.0, "rope_theta".to_owned()));
+        if !(theta.0.is_finite() && theta.0 > 0.0) {
+            return Err(fields.invalid(&theta.1, format!("{} is not a positive number", theta.0)));
         }
-        Ok(Self { theta, scaling: parameters.scaling()? })
+        let scalings = forms.iter().map(Parameters::scaling).collect::<Result<Vec<_>>>()?;
+        let scaling = scalings.first().copied().unwrap_or(RopeScaling::None);
+        match scalings.iter().zip(&forms).find(|(other, _)| **other != scaling) {
+            None => Ok(Self { theta: theta.0, scaling }),
+            Some((other, form)) => {
+                let first = forms.first().map_or("", |form| form.name);
+                Err(contradiction((first, &scaling.words()), (form.name, &other.words())))
+            }
+        }
     }
+}
+
+/// Rotation of a part of each head, and parameters that differ from layer to layer.
+fn refuse_foreign(fields: &Fields, forms: &[Parameters<'_>]) -> Result<()> {
+    for form in forms {
+        if let Some((kind, _)) = form.object.iter().find(|(_, value)| value.is_object()) {
+            let what = format!("{}.{kind}", form.name);
+            return Err(Error::unsupported(FILE, what, "All layers must have the same rotary embedding"));
+        }
+    }
+    match agreed(fields, "partial_rotary_factor", forms)? {
+        Some((partial, _)) if partial != 1.0 => {
+            let what = format!("partial_rotary_factor {partial}");
+            Err(Error::unsupported(FILE, what, "Only whole heads are rotated"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A number that may stand at the top of the file and in each of `forms`, with the name of the field that says it.
+fn agreed(fields: &Fields, field: &str, forms: &[Parameters<'_>]) -> Result<Option<(f64, String)>> {
+    let mut said: Option<(f64, String)> = fields.number(field)?.map(|number| (number, field.to_owned()));
+    for form in forms {
+        let Some(number) = form.number(field)? else { continue };
+        let name = format!("{}.{field}", form.name);
+        match &said {
+            None => said = Some((number, name)),
+            Some((other, _)) if *other == number => {}
+            Some((other, first)) => {
+                return Err(contradiction((first, &other.to_string()), (&name, &number.to_string())));
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// The error for two fields that say the same thing in different ways.
+fn contradiction((one, said): (&str, &str), (other, says): (&str, &str)) -> Error {
+    let problem = format!("it says {said}, but {other} says {says}");
+    Error::invalid(FILE, one, problem, "They must agree: remove the one that is wrong from the file")
 }
 
 /// `rope_parameters` or `rope_scaling`.
@@ -65,7 +108,18 @@ struct Parameters<'a> {
     name: &'static str,
 }
 
-impl Parameters<'_> {
+impl<'a> Parameters<'a> {
+    /// Those that the file has; an empty object says nothing.
+    fn all(fields: &'a Fields) -> Result<Vec<Self>> {
+        let mut forms = Vec::new();
+        for name in ["rope_parameters", "rope_scaling"] {
+            if let Some(object) = fields.object(name)?.filter(|object| !object.is_empty()) {
+                forms.push(Self { fields, object, name });
+            }
+        }
+        Ok(forms)
+    }
+
     fn number(&self, field: &str) -> Result<Option<f64>> {
         number(self.object, field, &format!("{}.{field}", self.name))
     }
@@ -76,37 +130,8 @@ impl Parameters<'_> {
         })
     }
 
-    /// Rotation of a part of each head, and parameters that differ from layer to layer.
-    fn refuse_foreign(&self) -> Result<()> {
-        let partial = match self.number("partial_rotary_factor")? {
-            Some(factor) => factor,
-            None => self.fields.number_or("partial_rotary_factor", 1.0)?,
-        };
-        if partial != 1.0 {
-            let what = format!("partial_rotary_factor {partial}");
-            return Err(Error::unsupported(FILE, what, "Only whole heads are rotated"));
-        }
-        match self.object.iter().find(|(_, value)| value.is_object()) {
-            Some((kind, _)) => Err(Error::unsupported(
-                FILE,
-                format!("{}.{kind}", self.name),
-                "All layers must have the same rotary embedding",
-            )),
-            None => Ok(()),
-        }
-    }
-
     fn scaling(&self) -> Result<RopeScaling> {
-        let kind = ["rope_type", "type"].into_iter().find_map(|field| {
-            self.object.get(field).filter(|value| !value.is_null()).map(|value| (field, value))
-        });
-        let kind = match kind {
-            None => "default",
-            Some((field, value)) => value.as_str().ok_or_else(|| {
-                self.fields.invalid(&format!("{}.{field}", self.name), "it must be a string")
-            })?,
-        };
-        match kind {
+        match self.kind()? {
             "default" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear { factor: self.positive("factor")? }),
             "llama3" => self.llama3(),
@@ -115,6 +140,24 @@ impl Parameters<'_> {
                 format!("{} type {other}", self.name),
                 "Supported are default, linear and llama3",
             )),
+        }
+    }
+
+    /// Its type: `rope_type`, in older files `type`.
+    fn kind(&self) -> Result<&str> {
+        let text = |field: &str| match self.object.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value
+                .as_str()
+                .map(Some)
+                .ok_or_else(|| self.fields.invalid(&format!("{}.{field}", self.name), "it must be a string")),
+        };
+        match (text("rope_type")?, text("type")?) {
+            (Some(new), Some(old)) if new != old => {
+                let name = |field: &str| format!("{}.{field}", self.name);
+                Err(contradiction((&name("rope_type"), new), (&name("type"), old)))
+            }
+            (new, old) => Ok(new.or(old).unwrap_or("default")),
         }
     }
 
@@ -133,18 +176,30 @@ impl Parameters<'_> {
         })
     }
 
-    /// Beside the object, in it, or the same as the context of today, in this order, as transformers looks for it.
+    /// Beside the object or in it; where neither says, the context of today, as transformers has it.
     fn original_max_position(&self) -> Result<f64> {
         const FIELD: &str = "original_max_position_embeddings";
-        if self.fields.get(FIELD).is_none() && self.number(FIELD)?.is_some() {
-            return self.positive(FIELD);
+        match agreed(self.fields, FIELD, std::slice::from_ref(self))? {
+            Some((positions, _)) if positions.is_finite() && positions > 0.0 => Ok(positions),
+            Some((_, name)) => Err(self.fields.invalid(&name, "it must be a positive number")),
+            None => Ok(self.fields.size("max_position_embeddings", 1 << 24)? as f64),
         }
-        let field = if self.fields.get(FIELD).is_some() { FIELD } else { "max_position_embeddings" };
-        Ok(self.fields.size(field, 1 << 24)? as f64)
     }
 }
 
 impl RopeScaling {
+    /// As a person would say it.
+    fn words(self) -> String {
+        match self {
+            Self::None => "that nothing is stretched".to_owned(),
+            Self::Linear { factor } => format!("linear by {factor}"),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => format!(
+                "llama3 by {factor} (low_freq_factor {low_freq_factor}, high_freq_factor {high_freq_factor}, \
+                 original_max_position_embeddings {original_max_position})"
+            ),
+        }
+    }
+
     /// The stretched frequency; the formula of transformers' `_compute_llama3_parameters`.
     pub(super) fn apply(self, frequency: f64) -> f64 {
         match self {

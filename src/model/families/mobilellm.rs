@@ -30,8 +30,11 @@ pub(super) fn decoder(fields: &Fields) -> Result<DecoderSpec> {
     if shared_kv && !layer_sharing {
         return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
     }
+    // The paper's models share the embedding; its own configurations do not always say so.
+    let is_silent = fields.get("tie_word_embeddings").is_none() && fields.get("share_embedding").is_none();
+    let shares_silently = is_silent && fields.text("model_type")? == FAMILY.model_types.first().copied();
     Ok(DecoderSpec {
-        tied_embeddings: plain.tied_embeddings || fields.flag("share_embedding", false)?,
+        tied_embeddings: plain.tied_embeddings || fields.flag("share_embedding", false)? || shares_silently,
         block: BlockSpec { runs: if layer_sharing { 2 } else { 1 }, shared_kv, ..plain.block },
     })
 }

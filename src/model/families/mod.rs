@@ -14,7 +14,7 @@ pub(crate) use tensors::TensorNames;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::model::decoder::{BlockSpec, DecoderSpec};
+use crate::model::decoder::{Biases, BlockSpec, DecoderSpec};
 use crate::model::fields::{FILE, Fields};
 
 /// All families. A configuration without a `model_type` is Llama's.
@@ -163,8 +163,7 @@ impl Family {
 fn plain_decoder(fields: &Fields) -> Result<DecoderSpec> {
     Ok(DecoderSpec {
         block: BlockSpec {
-            attention_bias: fields.flag("attention_bias", false)?,
-            mlp_bias: fields.flag("mlp_bias", false)?,
+            biases: Biases::new(fields.flag("attention_bias", false)?, fields.flag("mlp_bias", false)?),
             runs: 1,
             shared_kv: false,
         },
