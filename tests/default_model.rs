@@ -1,6 +1,6 @@
-//! The model that comes with the page: it is what its card says, it fits, and it answers.
+//! The model that comes with the page: it matches its card, it is small enough, and it answers.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+#![allow(clippy::unwrap_used, reason = "an error in a test should make it fail")]
 
 #[path = "common/engines.rs"]
 mod engines;
@@ -15,17 +15,18 @@ use mobilellm::generate::session::{Event, FinishReason, GenerateOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Bytes that the folder may have.
+/// Maximum bytes in the folder.
 const LARGEST: u64 = 32_000_000;
 
-/// Bytes that one file may have: some hosts take no larger ones.
+/// Maximum bytes in one file: some hosts accept no larger files.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// How far a logit may be from the unquantised checkpoint's, in standard deviations of its row: what 4 bits cost.
+/// Maximum difference of a logit to that of the unquantised checkpoint, in standard deviations of its row: the cost of
+/// 4 bits.
 const QUANTISATION_TOLERANCE: f64 = 0.75;
 
-/// How far a logit may be from what PyTorch computes with the same rounded weights, in the same unit: the CPU and
-/// tiles of integers round activations to 8 bits, other GPU kernels only keys and values to f16.
+/// Maximum difference of a logit to the result of PyTorch with the same rounded weights, in the same unit. The CPU and
+/// integer tiles round activations to 8 bits, other GPU kernels round only keys and values to f16.
 fn tolerance(backend: Backend) -> f64 {
     match backend {
         Backend::Cpu | Backend::GpuInt8(_) => 0.2,
@@ -95,7 +96,7 @@ fn its_logits_are_those_of_the_checkpoint_but_for_rounding() {
     }
 }
 
-/// A greedy answer, its tokens, and why it ended.
+/// A greedy answer, its tokens, and its finish reason.
 fn answer(engine: &Engine, question: &str, tools: &[Value]) -> (String, Vec<u32>, FinishReason) {
     let messages = [json!({"role": "user", "content": question})];
     let prompt = engine.chat_prompt(&messages, tools, false).unwrap();
@@ -111,7 +112,7 @@ fn answer(engine: &Engine, question: &str, tools: &[Value]) -> (String, Vec<u32>
             }
             Some(Event::Done { finish_reason, .. }) => return (text, tokens, finish_reason),
             Some(Event::Prefill { .. }) => {}
-            None => panic!("it ended without saying so"),
+            None => panic!("the generation ended without a finish reason"),
         }
     }
 }
@@ -138,7 +139,7 @@ fn greedy_answers_end_by_themselves_and_do_not_go_in_circles() {
     }
 }
 
-/// A tool in OpenAI's form, with string parameters.
+/// A tool in the format of OpenAI's API, with string parameters.
 fn tool(name: &str, description: &str, parameters: &[&str]) -> Value {
     let properties: serde_json::Map<String, Value> =
         parameters.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();

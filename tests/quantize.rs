@@ -1,4 +1,4 @@
-//! Quantising: bit for bit what mlx makes of the same weights, and folders that load again unchanged.
+//! Quantising: the result has the same bits as that of mlx, and a quantised folder loads again unchanged.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -114,7 +114,7 @@ fn a_quantised_folder_loads_bit_for_bit() {
             assert_eq!(values.len(), weights.len());
             let largest_step = scales.iter().fold(0f32, |max, scale| max.max(scale.abs()));
             for (value, weight) in values.iter().zip(weights) {
-                // Half a step, and what rounding scale and bias to bf16 may add over the whole range.
+                // Half a step, plus the error of rounding scale and bias to bf16, over the whole range.
                 let tolerance = largest_step * (0.5 + (1 << bits) as f32 / 128.0);
                 assert!((value - weight).abs() <= tolerance, "{name} {tensor}: {value} for {weight}");
             }
@@ -167,7 +167,7 @@ fn small_shards_hold_the_same() {
         quantize(&Tiny::new().source(), &many, &QuantizeOptions { max_shard_size: 16 << 10, ..whole })
             .unwrap();
     assert!(report.files.len() > 2, "{:?}", report.files);
-    // As bits, because packed words are no numbers.
+    // Compared as bits, because packed words are not numbers.
     let bits = |folder: &Path| {
         let tensors = raw_tensors_of(folder).into_iter();
         let bits = tensors.map(|(name, values)| (name, values.iter().map(|v| v.to_bits()).collect()));
