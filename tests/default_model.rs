@@ -45,7 +45,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn it_is_small_and_lists_its_files() {
+fn the_folder_is_small_and_its_files_are_listed() {
     let sums = std::fs::read_to_string(folder().join("SHA256SUMS")).unwrap();
     let listed: Vec<&str> = sums.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let mut bytes = 0;
@@ -68,7 +68,7 @@ fn it_is_small_and_lists_its_files() {
 }
 
 #[test]
-fn its_logits_are_those_of_the_checkpoint_but_for_rounding() {
+fn its_logits_differ_from_the_checkpoint_only_by_rounding() {
     let expected =
         json_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/default_model.json"));
     let tokens: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
@@ -118,7 +118,7 @@ fn answer(engine: &Engine, question: &str, tools: &[Value]) -> (String, Vec<u32>
 }
 
 #[test]
-fn greedy_answers_end_by_themselves_and_do_not_go_in_circles() {
+fn greedy_answers_end_and_do_not_repeat_themselves() {
     let questions = [
         "Hello",
         "Who are you?",
@@ -148,7 +148,7 @@ fn tool(name: &str, description: &str, parameters: &[&str]) -> Value {
 }
 
 #[test]
-fn a_question_for_a_tool_becomes_a_call_of_an_offered_one() {
+fn a_question_for_a_tool_becomes_a_call_of_an_offered_tool() {
     let tools = [
         tool("get_weather", "Get the weather in a city", &["city"]),
         tool("set_timer", "Start a timer", &["minutes"]),

@@ -63,7 +63,7 @@ fn prompts(vocab: u32) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn the_way_tokens_are_chosen_changes_none() {
+fn every_way_to_choose_gives_the_same_tokens() {
     for backend in backends() {
         let engine = engine(backend);
         let vocab = engine.session().unwrap().vocab_size() as u32;
@@ -107,7 +107,7 @@ fn guesses_under_penalties_change_nothing() {
 }
 
 #[test]
-fn a_session_goes_on_as_if_it_had_never_been_ahead() {
+fn an_abandoned_session_continues_as_if_it_had_never_computed_ahead() {
     for backend in backends() {
         let engine = engine(backend);
         for speculation in [Speculation::Off, Speculation::On] {
@@ -194,7 +194,7 @@ fn continued(folder: &Path, backend: Backend, options: GenerateOptions) -> (Stri
 
 /// The reference generates 45, 195, five times 283 ("as"), 319 ("ot").
 #[test]
-fn any_of_several_ends_ends_a_text_and_is_no_part_of_it() {
+fn each_end_token_ends_a_text_and_is_not_part_of_it() {
     for backend in backends() {
         for (ends, tokens, text) in [
             (json!([2, 0, 319]), &[45, 195, 283, 283, 283, 283, 283, 319][..], "K\u{4}asasasasas"),
@@ -210,7 +210,7 @@ fn any_of_several_ends_ends_a_text_and_is_no_part_of_it() {
 }
 
 #[test]
-fn stop_strings_end_a_text_wherever_its_tokens_end() {
+fn stop_strings_end_a_text_also_inside_tokens() {
     let folder = fixtures().join("checkpoints/chat");
     for backend in backends() {
         for (stop, text, reason) in [
@@ -229,7 +229,7 @@ fn stop_strings_end_a_text_wherever_its_tokens_end() {
 
 /// This holds also if each block has two caches.
 #[test]
-fn a_session_runs_only_what_it_has_not_cached() {
+fn a_session_runs_only_tokens_that_are_not_cached() {
     for layer_sharing in [false, true] {
         let folder = changed("mobilellm", "config.json", "layer_sharing", json!(layer_sharing));
         for backend in backends() {

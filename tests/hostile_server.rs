@@ -165,7 +165,7 @@ fn expected() -> RecordingSink {
 }
 
 #[test]
-fn patient_servers_are_read_to_the_end() {
+fn slow_servers_are_read_to_the_end() {
     let expected = expected();
     for fault in [Fault::None, Fault::Redirect, Fault::Chunked, Fault::Drip] {
         let (_, sink, _) = load(&serve(fault), WeightFormat::Auto).unwrap();

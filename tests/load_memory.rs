@@ -19,11 +19,11 @@ use serde_json::json;
 
 /// A backend with memory of its own, like a GPU. It drops the weights that it gets.
 #[derive(Default)]
-struct Elsewhere {
+struct DroppingSink {
     largest: usize,
 }
 
-impl WeightSink for Elsewhere {
+impl WeightSink for DroppingSink {
     fn put_matrix(&mut self, _: MatrixId, matrix: Matrix) -> Result<()> {
         self.largest = self.largest.max(matrix.bytes());
         Ok(())
@@ -78,7 +78,7 @@ fn a_load_needs_a_few_tensors() {
     for format in WeightFormat::ALL {
         let before = counting::in_use();
         counting::start_peak();
-        let mut sink = Elsewhere::default();
+        let mut sink = DroppingSink::default();
         let source = DirectorySource::new(folder.path()).unwrap();
         let (mut seen, mut total) = (0, None);
         let report = pollster::block_on(async {

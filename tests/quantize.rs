@@ -141,7 +141,7 @@ fn a_quantised_folder_loads_bit_for_bit() {
 }
 
 #[test]
-fn overrides_say_otherwise_for_a_module() {
+fn overrides_change_the_bits_of_a_module() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("out");
     let overrides = ["model.embed_tokens=8", "model.layers.0=none", "model.layers.0.self_attn.v_proj=8:32"];
@@ -158,7 +158,7 @@ fn overrides_say_otherwise_for_a_module() {
 }
 
 #[test]
-fn small_shards_hold_the_same() {
+fn small_shards_have_the_same_tensors() {
     let temporary = tempfile::tempdir().unwrap();
     let (one, many) = (temporary.path().join("one"), temporary.path().join("many"));
     let whole = options(4, 32, &[]);
@@ -179,7 +179,7 @@ fn small_shards_hold_the_same() {
 }
 
 #[test]
-fn what_cannot_be_done_leaves_nothing_behind() {
+fn a_failed_quantisation_leaves_no_files() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("out");
     let refused = |name: &str, options: &QuantizeOptions, field: &str| {

@@ -146,7 +146,7 @@ fn every_shader_is_valid_and_within_the_limits_of_every_device() {
 }
 
 #[test]
-fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
+fn only_prefill_of_tier_f16_uses_half_precision_and_never_for_f32_weights() {
     let halves = |calls: &[Call]| -> Vec<_> {
         let shaders = calls.iter().map(|call| &call.shader);
         shaders
@@ -171,7 +171,7 @@ fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
 }
 
 #[test]
-fn integers_are_multiplied_in_prompts_of_affine_weights_where_they_were_chosen() {
+fn integers_are_multiplied_only_in_prefill_of_affine_weights_if_chosen() {
     for config in configs() {
         for format in formats() {
             for (tier, chosen) in Tier::ALL.iter().flat_map(|tier| [(*tier, false), (*tier, true)]) {

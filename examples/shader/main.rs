@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_is_printed_whole_for_the_flags() {
+    fn a_complete_kernel_is_printed_for_the_flags() {
         let printed = shader(&["matmul/vector", "--tier", "subgroups", "--epilogue", "add"]).unwrap();
         for needed in
             ["const SUBGROUP: u32 = 32u;", "const GROUP_SIZE: u32 = 64u;", "subgroupShuffleXor", "fn main("]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_fits_is_listed_and_can_be_had() {
+    fn other_variants_are_listed_and_can_be_chosen() {
         let first = shader(&["matmul/vector"]).unwrap();
         assert!(first.note.contains("epilogue/swiglu"), "{}", first.note);
         let second = shader(&["matmul/vector", "--nth", "2"]).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_there_is() {
+    fn an_error_names_the_possible_values() {
         let refusal = |flags: &[&str]| shader(flags).err().unwrap();
         assert!(refusal(&["nothing"]).contains("attention/split"));
         assert!(refusal(&["matmul/tiled_int8"]).contains("--tier portable --int8-tiles"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kernel_is_in_the_list_and_is_printed_with_the_flags_that_stand_there() {
+    fn every_kernel_is_listed_and_printed_with_the_listed_flags() {
         let list = shader(&[]).unwrap().text;
         for line in list.lines() {
             let (name, uses) = line.split_once(' ').unwrap();

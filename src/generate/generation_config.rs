@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_overrides_the_config_and_does_without() {
+    fn the_file_overrides_the_config_and_may_be_absent() {
         assert_eq!(GenerationConfig::parse(None, &config()).unwrap().eos_token_ids, [2]);
         let json = br#"{"eos_token_id":[3,4],"do_sample":true,"temperature":0.7,"top_k":40,"top_p":null}"#;
         let parsed = GenerationConfig::parse(Some(json), &config()).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_values_are_named() {
+    fn invalid_values_are_named() {
         for (json, field) in [
             (&br#"{"temperature":-1}"#[..], "temperature"),
             (br#"{"top_p":"much"}"#, "top_p"),

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_required_and_not_had_fails_the_run() {
+    fn an_unmet_requirement_fails_the_run() {
         let outcome = Outcome::skipped("browser: no Chromium".to_owned());
         let rows = vec![Row { name: "browser", duration: Duration::ZERO, outcome }];
         let mut summary = Summary { rows, ..Summary::default() };
