@@ -120,7 +120,7 @@ fn a_quantised_folder_loads_bit_for_bit() {
             }
         }
         assert_eq!(report.quantized, quantized, "{name}");
-        assert_eq!(quantized > 0, name == "untied-mha", "the rows of 40 and 48 are not divided by any group");
+        assert_eq!(quantized > 0, name == "untied-mha", "no group size divides the rows of 40 and 48");
         assert!(quantized > 0 || !report.indivisible.is_empty(), "{name}");
 
         let source = DirectorySource::new(&folder).unwrap();
