@@ -491,14 +491,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizer_is_asked_for_while_the_configuration_is_on_its_way() {
+    fn the_tokenizer_is_requested_while_the_configuration_arrives() {
         let source = Slow::new(1000, false);
         load_error(&source, BackendChoice::Cpu);
         assert!(source.texts_asked.get());
     }
 
     #[test]
-    fn a_broken_configuration_is_said_at_once_and_before_anything_else() {
+    fn a_broken_configuration_is_reported_at_once_and_before_other_errors() {
         let silent_texts = Slow::new(0, true);
         // With a GPU or without one, and although the GPU answers first.
         let slow_files = Slow::new(1000, false);

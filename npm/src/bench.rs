@@ -36,7 +36,7 @@ struct Settings {
 /// The choices that a page can offer.
 #[derive(Serialize)]
 struct Choices {
-    shapes: Vec<Counted>,
+    shapes: Vec<ShapeWithSize>,
     studies: Vec<Study>,
     /// Tiers of GPU kernels, the highest first.
     tiers: Vec<Tier>,
@@ -44,7 +44,7 @@ struct Choices {
 
 /// A shape and its number of parameters.
 #[derive(Serialize)]
-struct Counted {
+struct ShapeWithSize {
     #[serde(flatten)]
     shape: Shape,
     parameters: u64,
@@ -54,7 +54,7 @@ struct Counted {
 #[wasm_bindgen(js_name = benchmarkChoices)]
 pub fn benchmark_choices() -> Result<JsValue, JsValue> {
     let shapes = Shape::family().into_iter();
-    let shapes = shapes.map(|shape| Counted { parameters: shape.num_parameters(), shape }).collect();
+    let shapes = shapes.map(|shape| ShapeWithSize { parameters: shape.num_parameters(), shape }).collect();
     let tiers = Tier::ALL.iter().copied().rev().collect();
     into_js(&Choices { shapes, studies: studies(), tiers })
 }

@@ -102,7 +102,8 @@ impl WebEngine {
         text.map_err(|error| to_js(&error))
     }
 
-    /// Answers a request. `report` is called with an event for every piece; the promise resolves to the finish reason and the usage.
+    /// Answers a request. `report` is called with an event for every piece. The promise resolves to the finish reason, the
+    /// usage and the timings.
     pub async fn generate(
         &self,
         request: JsValue,

@@ -14,7 +14,7 @@ pub const FILE: &str = "generation_config.json";
 
 const REMEDY: &str = "Download the file again, or delete it";
 
-/// A wrong value is a mistake of the authors: another download would bring it again.
+/// The remedy for a wrong value: another download would have the same value.
 const VALUE_REMEDY: &str = "Correct the value in the file, or remove the field";
 
 /// Tokens that end a generation, and the sampling options that the authors of the checkpoint recommend.
@@ -57,7 +57,7 @@ impl GenerationConfig {
         };
         let usual = |option: &OptionSpec, off: &[f64]| fields.number(option.name, option.range(), off);
         Ok(Self {
-            // No token at all means that the file says nothing of it.
+            // An empty list means that the file does not name the tokens.
             eos_token_ids: if eos_token_ids.is_empty() {
                 config.eos_token_ids.clone()
             } else {
@@ -82,7 +82,7 @@ impl GenerationConfig {
 struct Recommended(Map<String, Value>);
 
 impl Recommended {
-    /// A number, where the file has one; those of `off` are how people write that it is off.
+    /// A number, if the file has one. `off` has the values with which authors switch the option off.
     fn number(&self, field: &str, Range { low, high }: Range, off: &[f64]) -> Result<Option<f64>> {
         match self.0.get(field) {
             None | Some(Value::Null) => Ok(None),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_overrides_the_config_and_does_without() {
+    fn the_file_overrides_the_config_and_may_be_absent() {
         assert_eq!(GenerationConfig::parse(None, &config()).unwrap().eos_token_ids, [2]);
         let json = br#"{"eos_token_id":[3,4],"do_sample":true,"temperature":0.7,"top_k":40,"top_p":null}"#;
         let parsed = GenerationConfig::parse(Some(json), &config()).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_values_are_named() {
+    fn invalid_values_are_named() {
         for (json, field) in [
             (&br#"{"temperature":-1}"#[..], "temperature"),
             (br#"{"top_p":"much"}"#, "top_p"),

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_rest_does_not_make_later_pieces_short() {
+    fn a_short_last_piece_does_not_make_later_pieces_short() {
         let mut pace = PrefillPace::default();
         for (rows, seconds) in [(64, 0.008), (416, 0.013), (96, 0.009)] {
             pace.learn(rows, seconds);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn no_piece_of_a_prompt_is_so_small_that_it_would_be_computed_otherwise() {
+    fn no_piece_of_a_prompt_is_so_small_that_other_kernels_compute_it() {
         for s_per_token in [None, Some(1e-6), Some(1e-3), Some(1.0)] {
             for prompt in 17..400 {
                 let pieces = pieces(s_per_token, prompt, 512);

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_and_another_differs() {
+    fn equal_seeds_give_equal_draws_and_other_seeds_other_draws() {
         let logits: Vec<f32> = (0..50).map(|i| (i % 7) as f32 * 0.1).collect();
         let with = |seed| {
             draws(&SamplerOptions { temperature: 1.0, seed, ..SamplerOptions::default() }, &logits, 20)
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn penalties_turn_the_choice() {
+    fn penalties_change_the_choice() {
         let logits = [2.0, 1.9, -1.0];
         let repetition = SamplerOptions { repetition_penalty: 1.5, ..SamplerOptions::default() };
         let mut sampler = Sampler::new(&repetition, &[0], 3).unwrap();

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_followed_before_is_proposed() {
+    fn the_tokens_that_followed_before_are_proposed() {
         let lookup = Lookup::new(Speculation::On, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3]);
         assert_eq!(lookup.propose(3), [4, 5, 6]);
         assert_eq!(lookup.propose(8), [4, 5, 6, 7, 8, 1, 2, 3]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_that_lose_are_paused_longer_and_longer() {
+    fn guesses_that_cost_time_are_paused_longer_and_longer() {
         let mut lookup = Lookup::new(Speculation::Auto, &[7; 8]);
         lookup.plain(10, 1.0);
         lookup.guessed(8, 0.3);

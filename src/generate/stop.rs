@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn across_pieces() {
+    fn stop_strings_are_found_across_pieces() {
         let (emitted, stopped, rest) = watch(&["\nUser:"], &["Hi.", "\n", "Us", "er", ": no"]);
         assert_eq!(emitted, ["Hi.", "", "", "", ""]);
         assert_eq!((stopped.as_deref(), rest.as_str()), (Some("\nUser:"), ""));
     }
 
     #[test]
-    fn what_was_held_in_vain_comes_out() {
+    fn held_text_is_emitted_if_no_stop_string_follows() {
         let (emitted, stopped, rest) = watch(&["abab"], &["xab", "ac", "ab"]);
         assert_eq!(emitted, ["x", "abac", ""]);
         assert_eq!((stopped, rest.as_str()), (None, "ab"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_after_the_stop() {
+    fn nothing_is_emitted_after_a_stop() {
         let (emitted, stopped, rest) = watch(&["b", "abc"], &["abc", "more"]);
         assert_eq!(emitted.concat(), "a");
         assert_eq!((stopped.as_deref(), rest.as_str()), (Some("b"), ""));

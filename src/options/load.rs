@@ -68,14 +68,14 @@ mod tests {
     use crate::engine::BackendChoice;
 
     #[test]
-    fn the_words_are_those_that_the_engine_knows() {
+    fn the_words_are_those_of_the_engine() {
         assert_eq!(BACKEND.words(), BackendChoice::ALL.map(BackendChoice::name));
         assert_eq!(WEIGHTS.words(), WeightFormat::ALL.map(WeightFormat::name));
         assert!(TIER.words().iter().copied().eq(Tier::ALL.iter().map(|tier| tier.name())));
     }
 
     #[test]
-    fn the_words_for_a_default_say_the_default() {
+    fn the_words_for_a_default_match_the_default() {
         assert_eq!(BACKEND.default.package, BackendChoice::default().name());
         assert_eq!(WEIGHTS.default.package, WeightFormat::default().name());
     }

@@ -162,13 +162,13 @@ mod tests {
     use crate::generate::speculate::Speculation;
 
     #[test]
-    fn the_words_are_those_that_the_engine_knows() {
+    fn the_words_are_those_of_the_engine() {
         assert!(SPECULATION.words().iter().all(|word| word.parse::<Speculation>().is_ok()));
         assert_eq!(SPECULATION.default.package.parse::<Speculation>().unwrap(), Speculation::default());
     }
 
     #[test]
-    fn the_words_for_a_default_say_the_default() {
+    fn the_words_for_a_default_match_the_default() {
         assert_eq!(IN_FLIGHT_MS.default.package, IN_FLIGHT.as_millis().to_string());
     }
 }

@@ -30,7 +30,7 @@ mod tests {
     use super::exp;
 
     #[test]
-    fn is_the_exponential() {
+    fn exp_is_accurate() {
         for i in -860_000..=880_000 {
             let x = i as f32 / 10_000.0;
             let expected = f64::from(x).exp();
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_stay_ends() {
+    fn values_outside_the_range_stay_extreme() {
         assert!(exp(f32::NEG_INFINITY) < 1e-37);
         assert!(exp(f32::INFINITY) > 1e38);
         assert!(exp(f32::NAN).is_nan());

@@ -82,7 +82,7 @@ mod tests {
     use super::kind;
 
     #[test]
-    fn kernels_of_all_blocks_are_of_a_kind() {
+    fn kernels_of_all_blocks_have_the_same_kind() {
         assert_eq!(kind("matmul Block(17, Qkv)"), "matmul Qkv");
         assert_eq!(kind("attention 3"), "attention");
         assert_eq!(kind("rms_norm FeedForwardNorm(2)"), "rms_norm FeedForwardNorm");

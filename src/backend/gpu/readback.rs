@@ -102,11 +102,11 @@ pub(super) async fn read(gpu: &Gpu, buffer: &Buffer, values: usize) -> Result<Ve
 /// Small buffers that are used in turn, so that results are read while the device computes the next ones.
 pub(super) struct Readbacks {
     free: Vec<Buffer>,
-    flying: VecDeque<Flight>,
+    pending: VecDeque<PendingRead>,
 }
 
 /// A submit whose results were not read yet.
-struct Flight {
+struct PendingRead {
     // The first field is dropped first: a buffer must be unmapped before it is destroyed.
     mapped: Mapped,
     buffer: Buffer,
@@ -120,22 +120,22 @@ impl Readbacks {
     /// `count` buffers of `bytes` bytes each.
     pub(super) fn new(gpu: &Gpu, count: usize, bytes: u64) -> Result<Self> {
         let free = (0..count).map(|_| gpu.staging("tokens for reading", bytes)).collect::<Result<_>>()?;
-        Ok(Self { free, flying: VecDeque::new() })
+        Ok(Self { free, pending: VecDeque::new() })
     }
 
     /// Number of submits that were not read yet.
     pub(super) fn len(&self) -> usize {
-        self.flying.len()
+        self.pending.len()
     }
 
     /// Number of words that were not read yet.
     pub(super) fn words(&self) -> usize {
-        self.flying.iter().map(|flight| flight.count).sum()
+        self.pending.iter().map(|read| read.count).sum()
     }
 
     /// Number of positions that those submits fill.
     pub(super) fn positions(&self) -> usize {
-        self.flying.iter().map(|flight| flight.positions).sum()
+        self.pending.iter().map(|read| read.positions).sum()
     }
 
     /// Takes a buffer for results. [`Readbacks::push`] returns it.
@@ -154,16 +154,16 @@ impl Readbacks {
         submission: wgpu::SubmissionIndex,
     ) {
         let mapped = Mapped::new(gpu, &buffer, 4 * count.max(1) as u64, Some(submission));
-        self.flying.push_back(Flight { mapped, buffer, count, positions });
+        self.pending.push_back(PendingRead { mapped, buffer, count, positions });
     }
 
     /// The words of the oldest submit, and the number of positions that it filled. If the future is dropped early, a
     /// new call gives the same words.
     pub(super) async fn next(&mut self) -> Result<(Vec<u32>, usize)> {
-        let Some(flight) = self.flying.front_mut() else { return Ok((Vec::new(), 0)) };
-        let result = (&mut flight.mapped).await.and_then(|()| flight.mapped.values());
-        let (count, positions) = (flight.count, flight.positions);
-        if let Some(Flight { buffer, mapped, .. }) = self.flying.pop_front() {
+        let Some(read) = self.pending.front_mut() else { return Ok((Vec::new(), 0)) };
+        let result = (&mut read.mapped).await.and_then(|()| read.mapped.values());
+        let (count, positions) = (read.count, read.positions);
+        if let Some(PendingRead { buffer, mapped, .. }) = self.pending.pop_front() {
             drop(mapped);
             self.free.push(buffer);
         }
@@ -174,6 +174,6 @@ impl Readbacks {
 
     /// Ignores the results of all submits. The device still computes them.
     pub(super) fn discard(&mut self) {
-        self.free.extend(self.flying.drain(..).map(|flight| flight.buffer));
+        self.free.extend(self.pending.drain(..).map(|read| read.buffer));
     }
 }

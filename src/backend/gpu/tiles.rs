@@ -142,7 +142,7 @@ impl Gpu {
     /// The speed of `some` tiles, divided by that of `others`.
     async fn gain(&self, some: Tiles, others: Tiles) -> Result<f64> {
         let stopwatch = Stopwatch::new(self).await?;
-        let tiles = [Timed::new(self, some)?, Timed::new(self, others)?];
+        let tiles = [TimedMatmul::new(self, some)?, TimedMatmul::new(self, others)?];
         let mut repeats = [1; 2];
         for (tile, repeats) in tiles.iter().zip(&mut repeats) {
             // A warm-up: the first time includes compilation and waking the device.
@@ -175,7 +175,7 @@ fn impossible(gpu: &Gpu) -> Error {
 }
 
 /// A tiled matmul that is ready to be recorded.
-struct Timed {
+struct TimedMatmul {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     /// The bound buffers, which must live as long as the bind groups.
@@ -183,7 +183,7 @@ struct Timed {
     workgroups: (u32, u32),
 }
 
-impl Timed {
+impl TimedMatmul {
     fn new(gpu: &Gpu, tiles: Tiles) -> Result<Self> {
         let (call, layout) = call(gpu, tiles)?;
         let buffers = buffers(gpu, &call, &layout)?;

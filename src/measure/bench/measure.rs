@@ -17,15 +17,15 @@ use crate::generate::speculate::Speculation;
 use crate::model::network::{MatrixId, Op};
 
 /// Tokens of a short prompt.
-const SHORT: usize = 16;
+const SHORT_PROMPT: usize = 16;
 
 /// Minimum number of tokens to decode, so that the time per token can be computed.
 const MIN_DECODE: usize = 4;
 
-/// Seconds. The clock of a browser ticks every 0.1 ms. A run shorter than `TICKS_S` cannot be timed alone; runs that
-/// together take `ENOUGH_S` can.
-const TICKS_S: f64 = 1e-3;
-const ENOUGH_S: f64 = 2e-2;
+/// Seconds. The clock of a browser ticks every 0.1 ms. A run shorter than `MIN_RUN_S` cannot be timed alone; runs that
+/// together take `MIN_TOTAL_S` can.
+const MIN_RUN_S: f64 = 1e-3;
+const MIN_TOTAL_S: f64 = 2e-2;
 
 /// Maximum number of runs of a short measurement.
 const MAX_REPEATS: f64 = 100.0;
@@ -112,7 +112,7 @@ pub async fn run(
     let session = engine.session()?;
     let prepare_ms = elapsed_ms(start) - loaded;
     let mut bench = Bench { engine: &engine, session, options, observe, left_out: Vec::new() };
-    let first = bench.turn(SHORT, 1).await?;
+    let first = bench.turn(SHORT_PROMPT, 1).await?;
     let load =
         Load { init_ms, load_ms: loaded - init_ms, prepare_ms, first_token_ms: first.first_token_s * 1e3 };
 
@@ -222,7 +222,7 @@ impl Bench<'_> {
         let mut lengths = self.options.prefill.clone();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut s_per_token = self.turn(SHORT, 1).await?.first_token_s / SHORT as f64;
+        let mut s_per_token = self.turn(SHORT_PROMPT, 1).await?.first_token_s / SHORT_PROMPT as f64;
         let mut measured = Vec::new();
         for (index, tokens) in lengths.iter().copied().enumerate() {
             self.stage("prefill", tokens, 0.2 + 0.35 * index as f64 / lengths.len() as f64);
@@ -244,12 +244,12 @@ impl Bench<'_> {
     /// Measures decode at the short context and at the long one.
     async fn decode(&mut self, prefill: &[Prefill]) -> Result<Vec<Decode>> {
         // A warm-up: the first run after a change of kernels is slower.
-        let mut s_per_token = self.turn(SHORT, MIN_DECODE).await?.s_per_token();
+        let mut s_per_token = self.turn(SHORT_PROMPT, MIN_DECODE).await?.s_per_token();
         let s_per_prompt_token = prefill.last().map_or(s_per_token, |prefill| 1.0 / prefill.tokens_per_s);
         let mut measured = Vec::new();
-        for (index, context) in [SHORT, self.options.context].into_iter().enumerate() {
+        for (index, context) in [SHORT_PROMPT, self.options.context].into_iter().enumerate() {
             self.stage("decode", context, 0.55 + 0.15 * index as f64);
-            if (index > 0 && context <= SHORT)
+            if (index > 0 && context <= SHORT_PROMPT)
                 || !self.fits("decode", context, context + MIN_DECODE, s_per_prompt_token)
             {
                 continue;
@@ -306,7 +306,7 @@ impl Bench<'_> {
     /// Number of runs of a measurement that takes `seconds` once: the requested number, more if a run is too short for
     /// the clock, fewer if the runs would exceed the time limit.
     fn repeats(&self, seconds: f64) -> usize {
-        let for_the_clock = (ENOUGH_S / seconds.max(1e-9)).ceil().min(MAX_REPEATS) as usize;
+        let for_the_clock = (MIN_TOTAL_S / seconds.max(1e-9)).ceil().min(MAX_REPEATS) as usize;
         let within_limit = (self.options.limit_s / seconds.max(1e-9)) as usize;
         within_limit.clamp(1, self.options.repeats.max(for_the_clock).max(1))
     }
@@ -383,7 +383,7 @@ fn steps(tokens: usize) -> f64 {
 fn typical(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
-    if median < TICKS_S { seconds.iter().sum::<f64>() / seconds.len() as f64 } else { median }
+    if median < MIN_RUN_S { seconds.iter().sum::<f64>() / seconds.len() as f64 } else { median }
 }
 
 fn elapsed_ms(start: Instant) -> f64 {
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_has_what_was_asked_for() {
+    fn a_report_has_the_requested_measurements() {
         let (report, stages) = measure(BackendChoice::Cpu, BenchOptions::default());
         assert_eq!(report.prefill.iter().map(|prefill| prefill.tokens).collect::<Vec<_>>(), [8, 40]);
         assert_eq!(report.decode.iter().map(|decode| decode.context).collect::<Vec<_>>(), [16, 24]);
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_or_does_not_fit_is_left_out_and_named() {
+    fn measurements_that_are_too_long_are_left_out_and_named() {
         let (report, _) =
             measure(BackendChoice::Cpu, BenchOptions { limit_s: 1e-9, ..BenchOptions::default() });
         assert!(report.prefill.is_empty() && report.decode.len() < 2);
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_is_asked_for_as_many_kernels_as_are_timed() {
+    fn all_kernels_of_a_pass_are_timed() {
         let available =
             gpu::Gpu::open(gpu::GpuOptions { skip_self_test: true, ..gpu::GpuOptions::default() });
         if let Err(error) = pollster::block_on(available) {

@@ -232,7 +232,7 @@ mod tests {
     use crate::checkpoint::load::inspect::Parameters;
 
     #[test]
-    fn the_family_has_its_published_sizes() {
+    fn the_family_has_the_published_sizes() {
         let parameters = |name| Shape::parse(name).unwrap().num_parameters();
         // From the model cards of MobileLLM. The card of the 1.5B model counts the same shape in another way.
         assert_eq!(parameters("mobilellm-125m"), 124_635_456);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_shape_is_parsed_and_anything_else_is_refused() {
+    fn a_custom_shape_is_parsed_and_other_texts_are_refused() {
         let shape = Shape::parse("12x768").unwrap();
         assert_eq!((shape.num_hidden_layers, shape.hidden_size), (12, 768));
         assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_depth_study_compares_equals() {
+    fn shapes_of_the_depth_study_have_equal_size() {
         let study = studies().into_iter().find(|study| study.name == "depth").unwrap();
         for shape in study.shapes {
             let off = shape.num_parameters() as f64 / 124_635_456.0 - 1.0;

@@ -79,8 +79,8 @@ impl Source for Synthetic {
         _: &'a Cancel,
     ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
         let stream: Option<Box<dyn ByteStream>> = match file {
-            config::FILE => Some(Box::new(Whole(Some(self.config.clone())))),
-            "tokenizer.json" => Some(Box::new(Whole(Some(TOKENIZER.into())))),
+            config::FILE => Some(Box::new(SmallFile(Some(self.config.clone())))),
+            "tokenizer.json" => Some(Box::new(SmallFile(Some(TOKENIZER.into())))),
             WEIGHTS_FILE => Some(Box::new(RandomBytes::new(self))),
             _ => None,
         };
@@ -164,9 +164,9 @@ fn header(tensors: &[Tensor], config: &Config) -> Vec<u8> {
 }
 
 /// A small file, read as one piece.
-struct Whole(Option<Vec<u8>>);
+struct SmallFile(Option<Vec<u8>>);
 
-impl ByteStream for Whole {
+impl ByteStream for SmallFile {
     fn len_hint(&self) -> Option<u64> {
         self.0.as_ref().map(|bytes| bytes.len() as u64)
     }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_loads_as_itself_and_computes_ordinary_numbers() {
+    fn every_format_keeps_its_bits_and_computes_normal_numbers() {
         // No group size divides 100 columns.
         for shape in [Shape::of(2, 64), Shape::of(2, 96), Shape::of(1, 100)] {
             for (format, bits) in [(WeightFormat::Q4, 4), (WeightFormat::Q8, 8), (WeightFormat::F16, 16)] {

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_divergence_is_that_of_the_definition() {
+    fn the_divergence_follows_its_definition() {
         // The run has the probabilities 3/4 and 1/4, the reference 1/2 and 1/2.
         let position = Position::compare(&[0.75f32.ln(), 0.25f32.ln()], &[0.0, 0.0], Some(0)).unwrap();
         let expected = 0.5 * (0.5f64 / 0.75).ln() + 0.5 * (0.5f64 / 0.25).ln();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_seen() {
+    fn rows_that_are_not_finite_give_none() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert_eq!(Position::compare(&[0.0, bad], &[0.0, 0.0], None), None);
             assert_eq!(Position::compare(&[0.0, 0.0], &[bad, 0.0], None), None);

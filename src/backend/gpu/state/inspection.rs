@@ -105,7 +105,10 @@ impl GpuState {
 
 fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
     if bytes > buffer.size() {
-        return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
+        return Err(Error::request(
+            "rows",
+            format!("they need {bytes} bytes, but the buffer has {}", buffer.size()),
+        ));
     }
     Ok(())
 }
