@@ -11,7 +11,12 @@ pub(crate) fn num_parts(id: MatrixId) -> usize {
     match id {
         MatrixId::Block(_, Projection::Qkv) => 3,
         MatrixId::Block(_, Projection::GateUp) => 2,
-        MatrixId::Embedding | MatrixId::Head | MatrixId::Block(_, Projection::Output | Projection::Down) => 1,
+        MatrixId::Embedding
+        | MatrixId::Head
+        | MatrixId::Block(
+            _,
+            Projection::Output | Projection::Down | Projection::ConvolutionIn | Projection::ConvolutionOut,
+        ) => 1,
     }
 }
 

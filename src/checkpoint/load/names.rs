@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::decoder::{AttentionSpec, BlockSpec};
 use crate::model::families::TensorNames;
 use crate::model::network::{MatrixId, Projection, VectorId};
 
@@ -101,10 +102,12 @@ impl Linear {
         }
     }
 
-    fn has_bias(self, config: &Config) -> bool {
+    fn has_bias(self, block: &BlockSpec) -> bool {
+        let attention = |wanted: fn(&AttentionSpec) -> bool| block.attention().is_some_and(wanted);
         match self {
-            Self::Query | Self::Key | Self::Value | Self::Output => config.decoder.block.attention_bias,
-            Self::Gate | Self::Up | Self::Down => config.decoder.block.mlp_bias,
+            Self::Query | Self::Key | Self::Value => attention(|attention| attention.qkv_bias),
+            Self::Output => attention(|attention| attention.output_bias),
+            Self::Gate | Self::Up | Self::Down => block.feed_forward.bias,
         }
     }
 }
@@ -164,7 +167,12 @@ impl Module {
 
     /// Whether the configuration gives it a bias.
     pub fn has_bias(self, config: &Config) -> bool {
-        matches!(self, Self::Linear(_, linear) if linear.has_bias(config))
+        match self {
+            Self::Linear(block, linear) => {
+                config.decoder.blocks.get(block).is_some_and(|block| linear.has_bias(block))
+            }
+            _ => false,
+        }
     }
 
     fn parse(path: &str, names: &TensorNames) -> Option<Self> {

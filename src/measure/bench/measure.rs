@@ -317,11 +317,11 @@ impl Bench<'_> {
         let stored = network.matrices();
         let runs = network.ops.iter().filter_map(|op| match op {
             Op::Project { weight, .. } => stored.iter().find(|(id, ..)| id == weight),
-            Op::Embed | Op::Attend { .. } => None,
+            _ => None,
         });
         let share = runs.map(size).sum::<f64>() / stored.iter().map(size).sum::<f64>();
         let weight_bytes = self.engine.info().weight_bytes as f64 * share;
-        let values = 2 * network.config.kv_width() * network.num_caches() * context;
+        let values = 2 * network.config.kv_width() * network.caches().len() * context;
         let exact = self.engine.gpu().is_none() || self.options.weights == WeightFormat::F32;
         (weight_bytes as u64, (values * if exact { 4 } else { 2 }) as u64)
     }

@@ -2,10 +2,11 @@
 //! twice in a row.
 
 use super::tensors::LLAMA;
-use super::{Family, plain_decoder};
+use super::{Family, Sizes, plain_decoder};
 use crate::error::Result;
-use crate::model::decoder::{BlockSpec, DecoderSpec};
+use crate::model::decoder::DecoderSpec;
 use crate::model::fields::Fields;
+use crate::model::rope::Rope;
 
 /// What it has beside Llama's fields.
 pub(super) const FIELDS: &[&str] = &["layer_sharing", "layer_sharing_shared_kv", "share_embedding"];
@@ -23,15 +24,17 @@ pub(super) const FAMILY: Family = Family {
 
 /// Section 3.4 of the paper for layer sharing. Released configurations say `share_embedding` beside
 /// `tie_word_embeddings: false`; the first is what holds.
-pub(super) fn decoder(fields: &Fields) -> Result<DecoderSpec> {
-    let plain = plain_decoder(fields)?;
+pub(super) fn decoder(fields: &Fields, sizes: Sizes, rope: &Rope) -> Result<DecoderSpec> {
+    let mut decoder = plain_decoder(fields, sizes, rope)?;
     let shared_kv = fields.flag("layer_sharing_shared_kv", false)?;
     let layer_sharing = fields.flag("layer_sharing", false)?;
     if shared_kv && !layer_sharing {
         return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
     }
-    Ok(DecoderSpec {
-        tied_embeddings: plain.tied_embeddings || fields.flag("share_embedding", false)?,
-        block: BlockSpec { runs: if layer_sharing { 2 } else { 1 }, shared_kv, ..plain.block },
-    })
+    decoder.tied_embeddings |= fields.flag("share_embedding", false)?;
+    for block in &mut decoder.blocks {
+        block.runs = if layer_sharing { 2 } else { 1 };
+        block.shared_kv = shared_kv;
+    }
+    Ok(decoder)
 }

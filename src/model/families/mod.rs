@@ -14,8 +14,11 @@ pub(crate) use tensors::TensorNames;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::model::decoder::{BlockSpec, DecoderSpec};
+use crate::model::decoder::{
+    ActivationFunction, AttentionSpec, BlockSpec, DecoderSpec, FeedForwardSpec, Mixer, Norms, Window,
+};
 use crate::model::fields::{FILE, Fields};
+use crate::model::rope::Rope;
 
 /// All families. A configuration without a `model_type` is Llama's.
 const ALL: &[&Family] = &[&llama::FAMILY, &mobilellm::FAMILY];
@@ -36,9 +39,20 @@ pub(crate) struct Family {
     /// Fields that do nothing with one value and are not computed with another.
     neutral: &'static [(&'static str, Neutral)],
     /// What its decoder computes, by its configuration.
-    decoder: fn(&Fields) -> Result<DecoderSpec>,
+    decoder: fn(&Fields, Sizes, &Rope) -> Result<DecoderSpec>,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
+}
+
+/// Sizes of a decoder that what it computes depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// Width of the residual stream.
+    pub(super) hidden_size: usize,
+    /// Blocks that are stored.
+    pub(super) num_hidden_layers: usize,
+    /// Width of a head.
+    pub(super) head_dim: usize,
 }
 
 /// The value with which a field does nothing; null and false always do.
@@ -124,8 +138,17 @@ impl Family {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the configuration contradicts itself.
-    pub(super) fn decoder(&self, fields: &Fields) -> Result<DecoderSpec> {
-        (self.decoder)(fields)
+    pub(super) fn decoder(&self, fields: &Fields, sizes: Sizes, rope: &Rope) -> Result<DecoderSpec> {
+        (self.decoder)(fields, sizes, rope)
+    }
+
+    /// Its rotary embedding.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], or [`Error::Unsupported`] for a kind that is not computed.
+    #[expect(clippy::unused_self, reason = "families will have bases of their own")]
+    pub(super) fn rope(&self, fields: &Fields) -> Result<Rope> {
+        Rope::read(fields, 10_000.0)
     }
 
     fn knows(&self, field: &str) -> bool {
@@ -156,19 +179,40 @@ impl Family {
     }
 }
 
-/// The decoder of a configuration that has no fields of its family's own.
+/// The decoder of a configuration that has no fields of its family's own: all blocks are Llama's.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a flag that is neither true nor false.
-fn plain_decoder(fields: &Fields) -> Result<DecoderSpec> {
+fn plain_decoder(fields: &Fields, sizes: Sizes, rope: &Rope) -> Result<DecoderSpec> {
+    let attention_bias = fields.flag("attention_bias", false)?;
+    let attention = AttentionSpec {
+        qkv_bias: attention_bias,
+        output_bias: attention_bias,
+        window: Window::Full,
+        rotary: Some(0),
+        query_key_norm: None,
+        scale: 1.0 / (sizes.head_dim as f32).sqrt(),
+        temperature: None,
+    };
+    let feed_forward =
+        FeedForwardSpec { activation: ActivationFunction::Silu, bias: fields.flag("mlp_bias", false)? };
+    let block = BlockSpec {
+        mixer: Mixer::Attention(attention),
+        feed_forward,
+        norms: Norms::Before,
+        residual_scale: 1.0,
+        runs: 1,
+        shared_kv: false,
+    };
     Ok(DecoderSpec {
-        block: BlockSpec {
-            attention_bias: fields.flag("attention_bias", false)?,
-            mlp_bias: fields.flag("mlp_bias", false)?,
-            runs: 1,
-            shared_kv: false,
-        },
+        blocks: vec![block; sizes.num_hidden_layers],
         tied_embeddings: fields.flag("tie_word_embeddings", false)?,
+        embedding_scale: 1.0,
+        logit_scale: 1.0,
+        logit_softcap: None,
+        norm_offset: 0.0,
+        rotary: vec![rope.rotary(sizes.head_dim)],
+        rotary_pairs: rope.halves(sizes.head_dim),
     })
 }
 
