@@ -52,17 +52,37 @@ pub enum RopeScaling {
 }
 
 impl Rope {
-    /// Reads `rope_theta` and `rope_scaling`, or the newer `rope_parameters` that holds both. A configuration without a base has
-    /// `default_theta`.
-    pub(super) fn read(fields: &Fields, default_theta: f64) -> Result<Self> {
+    /// Reads `rope_theta` and `rope_scaling`, or the newer `rope_parameters` that holds both.
+    pub(super) fn read(fields: &Fields, rules: RopeRules) -> Result<Self> {
         let empty = Map::new();
-        let (object, name) = match fields.object("rope_parameters")? {
-            Some(parameters) => (parameters, "rope_parameters"),
-            None => (fields.object("rope_scaling")?.unwrap_or(&empty), "rope_scaling"),
-        };
-        let parameters = Parameters { fields, object, name: name.to_owned() };
+        let parameters = Parameters::of(fields, rules, &empty)?;
         parameters.refuse_kinds_of_layers()?;
-        parameters.read(default_theta)
+        parameters.read("rope_theta")
+    }
+
+    /// The same for a family whose kinds of layers have their own: `rope_parameters` holds an object for each `kind`. In the
+    /// older form `theta_field` is the base, and only layers that are `scaled` have the object `rope_scaling`.
+    pub(super) fn of_kind(
+        fields: &Fields,
+        kind: &str,
+        theta_field: &str,
+        scaled: bool,
+        rules: RopeRules,
+    ) -> Result<Self> {
+        let empty = Map::new();
+        if fields.object("rope_parameters")?.is_none() && !scaled {
+            let parameters = Parameters { fields, object: &empty, name: "rope_scaling".to_owned(), rules };
+            return parameters.read(theta_field);
+        }
+        let mut parameters = Parameters::of(fields, rules, &empty)?;
+        if let Some(own) = parameters.object.get(kind).filter(|own| !own.is_null()) {
+            parameters.name = format!("{}.{kind}", parameters.name);
+            parameters.object =
+                own.as_object().ok_or_else(|| fields.invalid(&parameters.name, "it must be an object"))?;
+        } else if fields.object("rope_parameters")?.is_some() {
+            parameters.object = &empty;
+        }
+        parameters.read(theta_field)
     }
 
     /// Width of the part of a head that is turned.
@@ -73,6 +93,27 @@ impl Rope {
     /// Which values of a head such checkpoints turn together.
     pub fn halves(&self, head_dim: usize) -> RotaryPairs {
         RotaryPairs::Halves { width: self.width(head_dim) }
+    }
+
+    /// Checks it against the width of a head.
+    pub(super) fn check(&self, fields: &Fields, head_dim: usize) -> Result<()> {
+        let pairs = self.width(head_dim) / 2;
+        if let RopeScaling::Long { short, long, .. } = &self.scaling
+            && (short.len() != pairs || long.len() != pairs)
+        {
+            return Err(fields.invalid(
+                "short_factor",
+                format!(
+                    "longrope has {} short and {} long factors, {pairs} pairs of a head are turned",
+                    short.len(),
+                    long.len()
+                ),
+            ));
+        }
+        if pairs == 0 || !self.width(head_dim).is_multiple_of(2) {
+            return Err(fields.invalid("partial_rotary_factor", "it leaves no whole pairs of a head to turn"));
+        }
+        Ok(())
     }
 
     /// The frequencies of the pairs of a head.
@@ -105,14 +146,32 @@ fn padded(frequencies: impl Iterator<Item = f64>, head_dim: usize) -> Vec<f64> {
     frequencies.chain(std::iter::repeat(0.0)).take(head_dim / 2).collect()
 }
 
-/// `rope_parameters` or `rope_scaling`.
+/// What holds for a family's rotary embedding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RopeRules {
+    /// The base of a configuration that gives none.
+    pub(super) theta: f64,
+    /// It may turn only a part of each head, and have longrope's factors (Phi 3).
+    pub(super) partial_and_long: bool,
+}
+
+/// `rope_parameters` or `rope_scaling`, or what one of them says of a kind of layers.
 struct Parameters<'a> {
     fields: &'a Fields,
     object: &'a Map<String, Value>,
     name: String,
+    rules: RopeRules,
 }
 
-impl Parameters<'_> {
+impl<'a> Parameters<'a> {
+    fn of(fields: &'a Fields, rules: RopeRules, empty: &'a Map<String, Value>) -> Result<Self> {
+        let (object, name) = match fields.object("rope_parameters")? {
+            Some(parameters) => (parameters, "rope_parameters"),
+            None => (fields.object("rope_scaling")?.unwrap_or(empty), "rope_scaling"),
+        };
+        Ok(Self { fields, object, name: name.to_owned(), rules })
+    }
+
     fn number(&self, field: &str) -> Result<Option<f64>> {
         number(self.object, field, &format!("{}.{field}", self.name))
     }
@@ -135,13 +194,13 @@ impl Parameters<'_> {
         }
     }
 
-    fn read(&self, default_theta: f64) -> Result<Rope> {
+    fn read(&self, theta_field: &str) -> Result<Rope> {
         let theta = match self.number("rope_theta")? {
             Some(theta) => theta,
-            None => self.fields.number_or("rope_theta", default_theta)?,
+            None => self.fields.number_or(theta_field, self.rules.theta)?,
         };
         if !(theta.is_finite() && theta > 0.0) {
-            return Err(self.fields.invalid("rope_theta", format!("{theta} is not a positive number")));
+            return Err(self.fields.invalid(theta_field, format!("{theta} is not a positive number")));
         }
         Ok(Rope { theta, scaling: self.scaling()?, part: self.part()? })
     }
@@ -152,7 +211,8 @@ impl Parameters<'_> {
             Some(part) => part,
             None => self.fields.number_or(FIELD, 1.0)?,
         };
-        if part == 1.0 {
+        let possible = if self.rules.partial_and_long { part > 0.0 && part <= 1.0 } else { part == 1.0 };
+        if possible {
             Ok(part)
         } else {
             Err(Error::unsupported(FILE, format!("{FIELD} {part}"), "Only whole heads are rotated"))
@@ -173,12 +233,59 @@ impl Parameters<'_> {
             "default" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear { factor: self.positive("factor")? }),
             "llama3" => self.llama3(),
+            // Phi 3's first names for it.
+            "longrope" | "su" | "yarn" if self.rules.partial_and_long => self.long(),
             other => Err(Error::unsupported(
                 FILE,
                 format!("{} type {other}", self.name),
-                "Supported are default, linear and llama3",
+                "Supported are default, linear and llama3, and longrope for Phi 3",
             )),
         }
+    }
+
+    /// The formulas of transformers' `_compute_longrope_parameters`.
+    fn long(&self) -> Result<RopeScaling> {
+        for field in ["short_mscale", "long_mscale"] {
+            if self.number(field)?.is_some() {
+                return Err(Error::unsupported(
+                    FILE,
+                    format!("{}.{field}", self.name),
+                    "The attention factor of longrope must follow from the lengths of the context",
+                ));
+            }
+        }
+        const FIELD: &str = "original_max_position_embeddings";
+        let original_max_position = match self.number(FIELD)? {
+            Some(_) if self.fields.get(FIELD).is_none() => self.positive(FIELD)? as usize,
+            _ => self.fields.size_or(FIELD, 1 << 24, 4096)?,
+        };
+        let original = original_max_position as f64;
+        let factor = match self.number("factor")? {
+            Some(_) => self.positive("factor")?,
+            None => self.fields.size_or("max_position_embeddings", 1 << 24, 4096)? as f64 / original,
+        };
+        let attention_factor = match self.number("attention_factor")? {
+            Some(_) => self.positive("attention_factor")?,
+            None if factor <= 1.0 => 1.0,
+            None => (1.0 + factor.ln() / original.ln()).sqrt(),
+        };
+        Ok(RopeScaling::Long {
+            short: self.divisors("short_factor")?,
+            long: self.divisors("long_factor")?,
+            original_max_position,
+            attention_factor,
+        })
+    }
+
+    fn divisors(&self, field: &str) -> Result<Vec<f64>> {
+        let list = self.object.get(field).and_then(Value::as_array);
+        let numbers = list.and_then(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+        numbers.filter(|list| list.iter().all(|divisor| divisor.is_finite() && *divisor > 0.0)).ok_or_else(
+            || {
+                self.fields
+                    .invalid(&format!("{}.{field}", self.name), "it must be a list of positive numbers")
+            },
+        )
     }
 
     fn llama3(&self) -> Result<RopeScaling> {

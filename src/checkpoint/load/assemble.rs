@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::BAND;
-use super::fuse::{fuse_matrices, fuse_vectors, num_parts};
-use super::names::{Field, Module, Name};
+use super::fuse::{fuse_matrices, fuse_vectors, num_parts, pair_values};
+use super::names::{Field, Module, Name, Norm};
 use super::rows::{RowWriter, convert, reserved};
 use super::spec::Spec;
 use super::weight_format::WeightFormat;
@@ -178,14 +178,28 @@ impl<'a> Assembly<'a> {
                 let (projection, index) = linear.part_of();
                 let id = MatrixId::Block(block, projection);
                 let waiting = self.biases.entry((block, projection)).or_default();
-                let Some(parts) = complete(waiting, num_parts(id), index, values) else { return Ok(()) };
+                let Some(parts) = complete(waiting, num_parts(id, self.config), index, values) else {
+                    return Ok(());
+                };
                 self.biases.remove(&(block, projection));
                 self.sink.put_vector(VectorId::Bias(block, projection), fuse_vectors(id, &parts, self.config))
             }
-            _ => match module.norm() {
-                Some(id) => self.sink.put_vector(id, values),
+            _ => match module.vector() {
+                Some(id) => self.sink.put_vector(id, self.finished(module, values)),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// A vector as kernels read it.
+    fn finished(&self, module: Module, mut values: Vec<f32>) -> Vec<f32> {
+        let offset = self.config.decoder.norm_offset;
+        if offset != 0.0 && !matches!(module, Module::Convolution(_)) {
+            values.iter_mut().for_each(|value| *value += offset);
+        }
+        match module {
+            Module::Norm(_, Norm::Query | Norm::Key) => pair_values(&values, self.config),
+            _ => values,
         }
     }
 
@@ -213,7 +227,7 @@ impl<'a> Assembly<'a> {
     fn put_part(&mut self, module: Module, part: Matrix) -> Result<()> {
         let Some((id, index)) = module.matrix() else { return Ok(()) };
         let waiting = self.matrices.entry(id).or_default();
-        let Some(parts) = complete(waiting, num_parts(id), index, part) else { return Ok(()) };
+        let Some(parts) = complete(waiting, num_parts(id, self.config), index, part) else { return Ok(()) };
         self.matrices.remove(&id);
         match fuse_matrices(id, parts, self.config)? {
             Some(matrix) => {

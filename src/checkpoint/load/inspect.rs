@@ -136,7 +136,7 @@ impl Inspection {
             bytes: headers.iter().map(|(_, header)| header.file_len).sum(),
             files: headers.into_iter().map(|(file, _)| file).collect(),
             // Keys and values, two bytes each.
-            kv_bytes_per_token: config.decoder.caches().len() * 2 * config.kv_width() * 2,
+            kv_bytes_per_token: config.num_kv_caches() * 2 * config.kv_width() * 2,
             tokenizer: tokenizer(source, cancel).await?,
             chat_template: chat_template(source, cancel).await?,
             surplus: checkpoint.surplus().to_vec(),
@@ -156,9 +156,7 @@ impl Parameters {
         Self {
             total: sum(&|_| true),
             embedding: sum(&|module| matches!(module, Module::Embedding | Module::Head)),
-            per_layer: sum(&|module| {
-                matches!(module, Module::AttentionNorm(0) | Module::FeedForwardNorm(0) | Module::Linear(0, _))
-            }),
+            per_layer: sum(&|module| module.block() == Some(0)),
         }
     }
 }

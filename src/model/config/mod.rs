@@ -8,7 +8,7 @@ pub use super::rope::{Rope, RopeScaling};
 pub use quantization::{BitsAndGroup, Quantization};
 
 use crate::error::Result;
-use crate::model::decoder::DecoderSpec;
+use crate::model::decoder::{CacheSpec, DecoderSpec};
 use crate::model::families::{Family, Sizes};
 use crate::model::fields::Fields;
 
@@ -73,7 +73,7 @@ impl Config {
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
         let num_hidden_layers = fields.size("num_hidden_layers", 1 << 10)?;
-        let head_dim = match fields.optional_size("head_dim", 1 << 10)? {
+        let head_dim = match family.head_dim(&fields)? {
             Some(head_dim) => head_dim,
             None if hidden_size.is_multiple_of(num_heads) => hidden_size / num_heads,
             None => {
@@ -90,14 +90,14 @@ impl Config {
             model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
             family,
             hidden_size,
-            intermediate_size: fields.size("intermediate_size", 1 << 20)?,
+            intermediate_size: family.feed_forward_width(&fields)?,
             num_hidden_layers,
             num_heads,
             num_kv_heads: fields.size_or("num_key_value_heads", 1 << 10, num_heads)?,
             head_dim,
             vocab_size: fields.size("vocab_size", 1 << 21)?,
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
-            rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
+            rms_norm_eps: family.epsilon(&fields)? as f32,
             rope,
             decoder,
             quantization: Quantization::read(&fields)?,
@@ -157,6 +157,12 @@ impl Config {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Key/value caches of a sequence.
+    pub fn num_kv_caches(&self) -> usize {
+        let caches = self.decoder.caches();
+        caches.iter().filter(|cache| matches!(cache, CacheSpec::KeyValue { .. })).count()
     }
 
     /// Width of all query heads.

@@ -1,31 +1,20 @@
 //! MobileLLM and MobileLLM-LS (arXiv 2402.14905): Llama with one matrix for input and output, and, in LS, blocks that run
 //! twice in a row.
 
-use super::tensors::LLAMA;
-use super::{Family, Sizes, plain_decoder};
+use super::{Family, Sizes, llama};
 use crate::error::Result;
 use crate::model::decoder::DecoderSpec;
 use crate::model::fields::Fields;
-use crate::model::rope::Rope;
 
 /// What it has beside Llama's fields.
 pub(super) const FIELDS: &[&str] = &["layer_sharing", "layer_sharing_shared_kv", "share_embedding"];
 
-pub(super) const FAMILY: Family = Family {
-    name: "MobileLLM",
-    model_types: &["mobilellm"],
-    activations: &["silu", "swish"],
-    reads: FIELDS,
-    harmless: &[],
-    neutral: &[],
-    decoder,
-    tensors: LLAMA,
-};
+pub(super) const FAMILY: Family =
+    Family { name: "MobileLLM", model_types: &["mobilellm"], harmless: &[], ..llama::FAMILY };
 
 /// Section 3.4 of the paper for layer sharing. Released configurations say `share_embedding` beside
 /// `tie_word_embeddings: false`; the first is what holds.
-pub(super) fn decoder(fields: &Fields, sizes: Sizes, rope: &Rope) -> Result<DecoderSpec> {
-    let mut decoder = plain_decoder(fields, sizes, rope)?;
+pub(super) fn decoder(fields: &Fields, _: Sizes, mut decoder: DecoderSpec) -> Result<DecoderSpec> {
     let shared_kv = fields.flag("layer_sharing_shared_kv", false)?;
     let layer_sharing = fields.flag("layer_sharing", false)?;
     if shared_kv && !layer_sharing {
