@@ -1,6 +1,7 @@
 //! A checkpoint made ready: weights on a backend, a tokenizer, and what to say of them.
 
 use std::rc::Rc;
+use std::str::FromStr;
 
 use futures_util::FutureExt;
 use futures_util::future::{try_join, try_join_all};
@@ -21,6 +22,7 @@ use crate::generate::generation_config::GenerationConfig;
 use crate::generate::session::Session;
 use crate::model::config::Config;
 use crate::model::network::Network;
+use crate::options::load;
 use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};
 
 /// Positions of a context when the caller names none and the model allows more: caches grow with it.
@@ -39,6 +41,29 @@ pub enum BackendChoice {
     Cpu,
     /// A GPU, even one that is emulated; an error where there is none.
     Gpu,
+}
+
+impl BackendChoice {
+    /// All, in the order in which help texts list them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Gpu, Self::Cpu];
+
+    /// The name on the command line and in JavaScript.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+impl FromStr for BackendChoice {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|backend| backend.name() == name);
+        found.ok_or_else(|| load::BACKEND.not_a_word(name))
+    }
 }
 
 /// How to load.
@@ -136,9 +161,13 @@ impl Engine {
         let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
         let target = target?;
         let Opened { checkpoint, max_context, generation, tokenizer } = opened;
-        let network = Network::new(checkpoint.config.clone());
+        let mut network = Network::new(checkpoint.config.clone());
         let mut sink = target.weights(&network);
         let report = checkpoint.load(weights, &mut sink, progress.unwrap_or(&mut |_| ())).await?;
+        if report.head_is_embedding {
+            network.config.decoder.tied_embeddings = true;
+            network = Network::new(network.config);
+        }
         if let Target::Gpu(gpu) = &target {
             gpu.compiled().await;
         }

@@ -115,6 +115,8 @@ pub mod measure;
 #[doc(hidden)]
 pub mod model;
 #[doc(hidden)]
+pub mod options;
+#[doc(hidden)]
 pub mod tokenizer;
 
 pub use backend::gpu::{GpuInfo, GpuOptions, Tier};

@@ -31,6 +31,8 @@ impl WeightSink for Elsewhere {
     fn put_vector(&mut self, _: VectorId, _: Vec<f32>) -> Result<()> {
         Ok(())
     }
+
+    fn remove_matrix(&mut self, _: MatrixId) {}
 }
 
 #[test]

@@ -32,7 +32,7 @@ struct Flags {
     format: Weights,
     /// Which kernels the device may use: software, portable, subgroups or f16. Without it, the first of these that uses
     /// the kernel
-    #[arg(long, value_parser = tier)]
+    #[arg(long)]
     tier: Option<Tier>,
     /// Prompts are multiplied in 8-bit integers
     #[arg(long)]
@@ -54,14 +54,6 @@ impl Flags {
     fn dialect(&self) -> Dialect {
         if self.browser { Dialect::Browser } else { Dialect::Naga }
     }
-}
-
-/// The tier of a name.
-fn tier(name: &str) -> Result<Tier, String> {
-    Tier::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = Tier::ALL.iter().map(|tier| tier.name()).collect();
-        format!("it is one of {}", names.join(", "))
-    })
 }
 
 fn main() -> ExitCode {

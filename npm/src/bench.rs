@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
-use super::engine::{from_js, gpu_options, into_js, parse_backend};
+use super::engine::{from_js, gpu_options, into_js};
 use super::errors::to_js;
 use super::log;
 use mobilellm::backend::gpu::Tier;
@@ -75,7 +75,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
         sizes => serde_json::from_value(sizes).map_err(|error| Error::request("shape", error))?,
     };
     let options = BenchOptions {
-        backend: parse_backend(&settings.backend)?,
+        backend: settings.backend.parse()?,
         gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
         weights,
         prefill: settings.prefill,

@@ -22,7 +22,7 @@ use mobilellm::backend::gpu;
 use mobilellm::checkpoint::load::Progress;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
-use mobilellm::engine::{BackendChoice, Engine, Info, LoadOptions};
+use mobilellm::engine::{Engine, Info, LoadOptions};
 use mobilellm::generate::sampler::Logprob;
 use mobilellm::generate::session::{Event, FinishReason, Generation, Session, Timings, TokenEvent, Usage};
 use mobilellm::measure::fidelity::{self, Comparison, Fidelity};
@@ -265,7 +265,7 @@ async fn load(
 ) -> Result<WebEngine> {
     let mut progress = throttled(report);
     let options = LoadOptions {
-        backend: parse_backend(&settings.backend)?,
+        backend: settings.backend.parse()?,
         gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
         weights: settings.weights.parse()?,
         max_context: settings.max_context,
@@ -279,30 +279,14 @@ async fn load(
     Ok(WebEngine { engine, name, session: RefCell::new(None) })
 }
 
-pub(super) fn parse_backend(name: &str) -> Result<BackendChoice> {
-    match name {
-        "auto" => Ok(BackendChoice::Auto),
-        "cpu" => Ok(BackendChoice::Cpu),
-        "gpu" => Ok(BackendChoice::Gpu),
-        other => Err(Error::request("backend", format!("it must be one of auto, gpu, cpu, not {other:?}"))),
-    }
-}
-
 /// The kernels that were asked for, and what a browser needs besides.
 pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::GpuOptions> {
     Ok(gpu::GpuOptions {
-        tier: tier.map(parse_tier).transpose()?,
+        tier: tier.map(str::parse).transpose()?,
         int8_tiles,
         ask_host: Some(webgpu::ask),
         compile_ahead: Some(webgpu::compile_ahead),
         ..gpu::GpuOptions::default()
-    })
-}
-
-fn parse_tier(name: &str) -> Result<gpu::Tier> {
-    gpu::Tier::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = gpu::Tier::ALL.iter().map(|tier| tier.name()).collect();
-        Error::request("tier", format!("it must be one of {}, not {name:?}", names.join(", ")))
     })
 }
 

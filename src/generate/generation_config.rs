@@ -4,14 +4,17 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::generate::options::{self, Range, RequestOption};
 use crate::generate::sampler::SamplerOptions;
 use crate::model::config::{Config, token_ids};
+use crate::options::{OptionSpec, Range, request};
 
 /// The name that errors give to the file.
 pub const FILE: &str = "generation_config.json";
 
 const REMEDY: &str = "Download it again from where the checkpoint comes from, or delete it";
+
+/// A wrong value is the makers' mistake: another download would bring it again.
+const VALUE_REMEDY: &str = "Correct the value in the file, or take the field out";
 
 /// Tokens that end a generation, and the sampling that the checkpoint's makers recommend.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -44,30 +47,64 @@ impl GenerationConfig {
             Ok(Some(_)) => return Err(Error::invalid(FILE, "top level", "it is not a JSON object", REMEDY)),
             Err(error) => return Err(Error::invalid(FILE, "JSON", error, REMEDY)),
         };
-        let number = |field: &str, Range { low, high }: Range| match fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_f64() {
-                Some(number) if (low..=high).contains(&number) => Ok(Some(number)),
-                _ => Err(Error::invalid(FILE, field, format!("{value} is not from {low} to {high}"), REMEDY)),
-            },
-        };
-        let usual = |option: &RequestOption| number(option.name, option.range());
-        let eos_token_ids = match fields.get("eos_token_id").filter(|value| !value.is_null()) {
-            None => config.eos_token_ids.clone(),
+        let fields = Recommended(fields);
+        let eos_token_ids = match fields.0.get("eos_token_id") {
+            None => Vec::new(),
             Some(value) => token_ids(value).ok_or_else(|| {
-                Error::invalid(FILE, "eos_token_id", "it must be a token id or a list of them", REMEDY)
+                wrong("eos_token_id", format!("{value} is not a token id or a list of them"))
             })?,
         };
+        let usual = |option: &OptionSpec, off: &[f64]| fields.number(option.name, option.range(), off);
         Ok(Self {
-            eos_token_ids,
-            do_sample: fields.get("do_sample").and_then(Value::as_bool).unwrap_or(false),
-            temperature: usual(&options::TEMPERATURE)?,
-            top_k: number("top_k", Range { low: 0.0, high: 1e9 })?.map(|k| k as usize),
-            top_p: usual(&options::TOP_P)?,
-            min_p: usual(&options::MIN_P)?,
-            repetition_penalty: usual(&options::REPETITION_PENALTY)?,
+            // No token at all means that the file says nothing of it.
+            eos_token_ids: if eos_token_ids.is_empty() {
+                config.eos_token_ids.clone()
+            } else {
+                eos_token_ids
+            },
+            do_sample: fields.flag("do_sample")?,
+            temperature: usual(&request::TEMPERATURE, &[])?,
+            top_k: match fields.number("top_k", Range { low: -1.0, high: 1e9 }, &[])? {
+                Some(k) if k.fract() != 0.0 => {
+                    return Err(wrong("top_k", format!("{k} is not a whole number")));
+                }
+                k => k.map(|k| k.max(0.0) as usize),
+            },
+            top_p: usual(&request::TOP_P, &[-1.0])?,
+            min_p: usual(&request::MIN_P, &[-1.0])?,
+            repetition_penalty: usual(&request::REPETITION_PENALTY, &[-1.0, 0.0])?,
         })
     }
+}
+
+/// The fields of the file.
+struct Recommended(Map<String, Value>);
+
+impl Recommended {
+    /// A number, where the file has one; those of `off` are how people write that it is off.
+    fn number(&self, field: &str, Range { low, high }: Range, off: &[f64]) -> Result<Option<f64>> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_f64() {
+                Some(number) if off.contains(&number) => Ok(None),
+                Some(number) if (low..=high).contains(&number) => Ok(Some(number)),
+                _ => Err(wrong(field, format!("{value} is not from {low} to {high}"))),
+            },
+        }
+    }
+
+    fn flag(&self, field: &str) -> Result<bool> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(false),
+            Some(value) => {
+                value.as_bool().ok_or_else(|| wrong(field, format!("{value} is not true or false")))
+            }
+        }
+    }
+}
+
+fn wrong(field: &str, problem: String) -> Error {
+    Error::invalid(FILE, field, problem, VALUE_REMEDY)
 }
 
 impl GenerationConfig {
@@ -132,11 +169,38 @@ mod tests {
     }
 
     #[test]
+    fn minus_one_and_zero_are_none_as_people_write_them() {
+        let parse = |json: &str| GenerationConfig::parse(Some(json.as_bytes()), &config()).unwrap();
+        for (json, ends) in [
+            (r#"{"eos_token_id":-1}"#, &[2][..]),
+            (r#"{"eos_token_id":[-1]}"#, &[2]),
+            (r#"{"eos_token_id":null}"#, &[2]),
+            (r#"{"eos_token_id":[]}"#, &[2]),
+            (r#"{"eos_token_id":[4,-1]}"#, &[4]),
+            (r#"{"eos_token_id":0,"bos_token_id":-1,"pad_token_id":-1}"#, &[0]),
+        ] {
+            assert_eq!(parse(json).eos_token_ids, ends, "{json}");
+        }
+        let off = parse(r#"{"top_k":-1,"top_p":-1,"min_p":-1,"repetition_penalty":0}"#);
+        assert_eq!((off.top_k, off.top_p, off.min_p, off.repetition_penalty), (Some(0), None, None, None));
+        assert_eq!(off.sampler(SamplerOptions::default()).top_k, 0);
+        assert_eq!(parse(r#"{"repetition_penalty":-1}"#).repetition_penalty, None);
+        assert_eq!(parse(r#"{"top_k":0,"temperature":0}"#).temperature, Some(0.0));
+    }
+
+    #[test]
     fn absurd_values_are_named() {
         for (json, field) in [
             (&br#"{"temperature":-1}"#[..], "temperature"),
             (br#"{"top_p":"much"}"#, "top_p"),
+            (br#"{"top_p":1.5}"#, "top_p"),
+            (br#"{"top_k":2.5}"#, "top_k"),
+            (br#"{"top_k":-2}"#, "top_k"),
+            (br#"{"top_k":"fifty"}"#, "top_k"),
+            (br#"{"do_sample":"yes"}"#, "do_sample"),
             (br#"{"eos_token_id":"</s>"}"#, "eos_token_id"),
+            (br#"{"eos_token_id":-2}"#, "eos_token_id"),
+            (br#"{"eos_token_id":[2.5]}"#, "eos_token_id"),
             (b"[]", "top level"),
             (b"{", "JSON"),
         ] {

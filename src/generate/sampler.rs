@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use crate::backend::cpu::sample::{Adjustment, IN_PROMPT, LAST_STEP, STEPS, Sampling, mix_seed, sample};
 use crate::error::{Error, Result};
-use crate::generate::options;
+use crate::options::request;
 
 /// How to choose. The default is greedy and unpenalised.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,14 +64,14 @@ impl SamplerOptions {
     /// # Errors
     /// [`Error::Request`] that names the option and the range it must lie in.
     pub fn check(&self) -> Result<()> {
-        options::TEMPERATURE.check(self.temperature)?;
-        options::TOP_P.check(self.top_p)?;
-        options::MIN_P.check(self.min_p)?;
-        options::REPETITION_PENALTY.check(self.repetition_penalty)?;
-        options::FREQUENCY_PENALTY.check(self.frequency_penalty)?;
-        options::PRESENCE_PENALTY.check(self.presence_penalty)?;
+        request::TEMPERATURE.check(self.temperature)?;
+        request::TOP_P.check(self.top_p)?;
+        request::MIN_P.check(self.min_p)?;
+        request::REPETITION_PENALTY.check(self.repetition_penalty)?;
+        request::FREQUENCY_PENALTY.check(self.frequency_penalty)?;
+        request::PRESENCE_PENALTY.check(self.presence_penalty)?;
         for (token, bias) in &self.logit_bias {
-            options::LOGIT_BIAS.range().check(&format!("logit_bias.{token}"), *bias)?;
+            request::LOGIT_BIAS.range().check(&format!("logit_bias.{token}"), *bias)?;
         }
         match self.logprobs {
             Some(count) if count > MAX_LOGPROBS => {

@@ -6,6 +6,10 @@
 //! what it brought so far.
 
 use std::collections::HashMap;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::options::request::SPECULATION;
 
 /// Whether to guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,14 +23,15 @@ pub enum Speculation {
     Off,
 }
 
-impl Speculation {
-    /// The one of this name: `auto`, `on` or `off`.
-    pub fn from_name(name: &str) -> Option<Self> {
+impl FromStr for Speculation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
         match name {
-            "auto" => Some(Self::Auto),
-            "on" => Some(Self::On),
-            "off" => Some(Self::Off),
-            _ => None,
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            other => Err(SPECULATION.not_a_word(other)),
         }
     }
 }

@@ -70,7 +70,11 @@ impl Fields {
     }
 
     pub(super) fn number_or(&self, field: &str, default: f64) -> Result<f64> {
-        number(&self.0, field, field)?.map_or(Ok(default), Ok)
+        Ok(self.number(field)?.unwrap_or(default))
+    }
+
+    pub(super) fn number(&self, field: &str) -> Result<Option<f64>> {
+        number(&self.0, field, field)
     }
 
     /// A number above zero.
@@ -106,7 +110,8 @@ impl Fields {
     /// One token id or a list of them.
     pub(super) fn tokens(&self, field: &str) -> Result<Vec<u32>> {
         self.get(field).map_or(Ok(Vec::new()), |value| {
-            token_ids(value).ok_or_else(|| self.invalid(field, "it must be a token id or a list of them"))
+            token_ids(value)
+                .ok_or_else(|| self.invalid(field, format!("{value} is not a token id or a list of them")))
         })
     }
 }
@@ -122,12 +127,13 @@ pub(super) fn number(fields: &Map<String, Value>, field: &str, name: &str) -> Re
     }
 }
 
-/// A token id or a list of them; `None` where the value is neither.
+/// A token id or a list of them; `None` where the value is neither. Null and -1 are how people write "no token".
 pub(crate) fn token_ids(value: &Value) -> Option<Vec<u32>> {
+    let is_none = |value: &Value| value.is_null() || value.as_i64() == Some(-1);
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    match value {
-        Value::Null => Some(Vec::new()),
-        Value::Array(list) => list.iter().map(id).collect(),
-        one => id(one).map(|id| vec![id]),
-    }
+    let list = match value {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    list.iter().filter(|value| !is_none(value)).map(id).collect()
 }

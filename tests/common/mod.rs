@@ -51,6 +51,10 @@ impl WeightSink for RecordingSink {
         assert!(self.vectors.insert(id, values).is_none(), "{id:?} came twice");
         Ok(())
     }
+
+    fn remove_matrix(&mut self, id: MatrixId) {
+        assert!(self.matrices.remove(&id).is_some(), "{id:?} is not there");
+    }
 }
 
 /// Loads everything.

@@ -6,8 +6,12 @@
 //! shader cannot drift apart.
 
 use std::fmt::{Display, Formatter, Write};
+use std::str::FromStr;
 
 use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::options::load::TIER;
 
 /// A file under `shaders/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,10 +156,14 @@ impl Tier {
     pub fn lower(self) -> Option<Self> {
         Self::ALL.iter().copied().take_while(|tier| *tier < self).last()
     }
+}
 
-    /// The tier with this [`Tier::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|tier| tier.name() == name)
+impl FromStr for Tier {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().copied().find(|tier| tier.name() == name);
+        found.ok_or_else(|| TIER.not_a_word(name))
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) const READ: &[&str] = &[
     "original_max_position_embeddings",
     "partial_rotary_factor",
     "quantization",
+    // Another method than MLX's is refused before.
+    "quantization_config",
     "rms_norm_eps",
     "rope_parameters",
     "rope_scaling",
@@ -87,8 +89,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "pretraining_tp",
     "problem_type",
     "pruned_heads",
-    // Beside `quantization` MLX writes the same once more; another method is refused before.
-    "quantization_config",
     "remove_invalid_values",
     "repetition_penalty",
     "resid_pdrop",

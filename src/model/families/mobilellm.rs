@@ -20,7 +20,10 @@ pub(super) fn decoder(fields: &Fields, _: Sizes, mut decoder: DecoderSpec) -> Re
     if shared_kv && !layer_sharing {
         return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
     }
-    decoder.tied_embeddings |= fields.flag("share_embedding", false)?;
+    // The paper's models share the embedding; its own configurations do not always say so.
+    let is_silent = fields.get("tie_word_embeddings").is_none() && fields.get("share_embedding").is_none();
+    let shares_silently = is_silent && fields.text("model_type")? == FAMILY.model_types.first().copied();
+    decoder.tied_embeddings |= fields.flag("share_embedding", false)? || shares_silently;
     for block in &mut decoder.blocks {
         block.runs = if layer_sharing { 2 } else { 1 };
         block.shared_kv = shared_kv;

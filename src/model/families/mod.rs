@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::decoder::{
-    ActivationFunction, AttentionSpec, BlockSpec, DecoderSpec, FeedForwardSpec, Mixer, Norms, Window,
+    ActivationFunction, AttentionSpec, Biases, BlockSpec, DecoderSpec, Mixer, Norms, Window,
 };
 use crate::model::fields::{FILE, Fields};
 use crate::model::rope::{Rope, RopeRules};
@@ -208,10 +208,7 @@ impl Family {
 
     /// The decoder of a configuration that has no fields of its family's own: all blocks are Llama's.
     fn plain_decoder(&self, fields: &Fields, sizes: Sizes, rope: &Rope) -> Result<DecoderSpec> {
-        let attention_bias = fields.flag("attention_bias", false)?;
         let attention = AttentionSpec {
-            qkv_bias: attention_bias,
-            output_bias: attention_bias,
             window: Window::Full,
             rotary: Some(0),
             query_key_norm: None,
@@ -220,11 +217,9 @@ impl Family {
         };
         let block = BlockSpec {
             mixer: Mixer::Attention(attention),
-            feed_forward: FeedForwardSpec {
-                activation: self.activation(fields)?,
-                bias: fields.flag("mlp_bias", false)?,
-            },
+            activation: self.activation(fields)?,
             norms: Norms::Before,
+            biases: Biases::new(fields.flag("attention_bias", false)?, fields.flag("mlp_bias", false)?),
             residual_scale: 1.0,
             runs: 1,
             shared_kv: false,

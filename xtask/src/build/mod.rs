@@ -4,10 +4,12 @@ mod node;
 mod package;
 mod wasm;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Result;
 
 pub(crate) use node::install_packages;
-pub(crate) use package::site;
+pub(crate) use package::copy_folder;
 
 /// How to build.
 #[derive(clap::Args, Clone, Default)]
@@ -21,11 +23,26 @@ pub(crate) struct BuildOptions {
     pub(crate) no_build: bool,
 }
 
+/// Whether a build writes to the terminal now.
+static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a build writes to the terminal now; whoever else does should keep to whole lines.
+pub(crate) fn is_running() -> bool {
+    IS_RUNNING.load(Ordering::Relaxed)
+}
+
 /// Builds the package and returns what it weighs.
 pub(crate) fn build(options: &BuildOptions) -> Result<Sizes> {
     if options.no_build {
         return package::measure();
     }
+    IS_RUNNING.store(true, Ordering::Relaxed);
+    let sizes = build_package(options);
+    IS_RUNNING.store(false, Ordering::Relaxed);
+    sizes
+}
+
+fn build_package(options: &BuildOptions) -> Result<Sizes> {
     let compiled = wasm::compile(options)?;
     package::assemble(&compiled)?;
     if !options.quick {

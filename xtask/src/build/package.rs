@@ -1,4 +1,4 @@
-//! Lays out the npm package, and the folder that a static web server can host.
+//! Lays out the npm package.
 
 use std::fs;
 use std::io::Write;
@@ -58,20 +58,8 @@ pub(super) fn measure() -> Result<Sizes> {
     Ok(Sizes { wasm: bytes.len() as u64, wasm_gzipped: encoder.finish()?.len() as u64 })
 }
 
-/// Copies page, package and models to a folder for any static web server.
-pub(crate) fn site(out: &Path) -> Result<()> {
-    let out = workspace::root().join(out);
-    copy_folder(&workspace::path("www"), &out)?;
-    copy_folder(&workspace::package(), &out.join("pkg"))?;
-    let models = workspace::path("models");
-    if models.exists() {
-        copy_folder(&models, &out.join("models"))?;
-    }
-    println!("{} is ready to be hosted", out.display());
-    Ok(())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder with all that is in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
