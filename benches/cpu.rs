@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mobilellm::backend::cpu::attention::{Heads, attention};
+use mobilellm::backend::cpu::attention::{Heads, Span, attention};
+use mobilellm::backend::cpu::gated::gated;
 use mobilellm::backend::cpu::int8::{self, Activations, Panels};
-use mobilellm::backend::cpu::swiglu::swiglu;
 use mobilellm::backend::cpu::{matmul, rms_norm};
+use mobilellm::model::decoder::{ActivationFunction, Window};
 use mobilellm::model::matrix::{Affine, Format, Matrix, ScaleFormat};
 
 /// Name, width, heads, key/value heads, feed-forward width.
@@ -83,8 +84,10 @@ fn attend(c: &mut Criterion) {
             let cache = vec![0.1; positions * num_kv_heads * HEAD_DIM];
             let query = vec![0.2; batch * num_heads * HEAD_DIM];
             let mut out = vec![0.0; query.len()];
+            let span =
+                Span { start: positions - batch, window: Window::Full, capacity: positions, scale: 0.125 };
             group.bench_function(BenchmarkId::new(format!("{model}/{batch}"), positions), |b| {
-                b.iter(|| attention(heads, positions - batch, &query, &cache, &cache, &mut out));
+                b.iter(|| attention(heads, span, &query, &cache, &cache, &mut out));
             });
         }
     }
@@ -101,7 +104,9 @@ fn rows(c: &mut Criterion) {
         });
         let pairs = vec![0.5; 2 * ffn];
         let mut out = vec![0.0; ffn];
-        group.bench_function(BenchmarkId::new("swiglu", model), |b| b.iter(|| swiglu(&pairs, &mut out)));
+        group.bench_function(BenchmarkId::new("gated", model), |b| {
+            b.iter(|| gated(ActivationFunction::Silu, &pairs, &mut out))
+        });
     }
     group.finish();
 }

@@ -85,7 +85,7 @@ fn write_weights(path: &Path, config: &Config) {
     let mut end = 0;
     for module in Module::all(config) {
         let (rows, cols) = module.shape(config);
-        let shape = if module.norm().is_some() { json!([cols]) } else { json!([rows, cols]) };
+        let shape = if module.vector().is_some() { json!([cols]) } else { json!([rows, cols]) };
         let begin = end;
         end += rows * cols * 2;
         let name = Name { module, field: Field::Weight }.path(config);

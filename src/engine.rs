@@ -405,7 +405,7 @@ impl Target {
             model_type: config.model_type.clone(),
             parameters: Parameters::of(config).total,
             num_hidden_layers: config.num_hidden_layers,
-            layer_sharing: config.decoder.block.runs > 1,
+            layer_sharing: config.decoder.shares_layers(),
             hidden_size: config.hidden_size,
             vocab_size: config.vocab_size,
             max_context,

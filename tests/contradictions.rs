@@ -36,8 +36,8 @@ fn loaded(tiny: &Tiny) -> (Config, RecordingSink) {
 
 #[test]
 fn rotary_settings_in_both_forms_must_agree() {
-    let linear = |theta, factor| Rope { theta, scaling: RopeScaling::Linear { factor } };
-    let plain = |theta| Rope { theta, scaling: RopeScaling::None };
+    let linear = |theta, factor| Rope { theta, scaling: RopeScaling::Linear { factor }, part: 1.0 };
+    let plain = |theta| Rope { theta, scaling: RopeScaling::None, part: 1.0 };
     for (fields, rope) in [
         (
             json!({"rope_scaling": {"type": "linear", "factor": 2}, "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5e5}}),

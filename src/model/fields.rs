@@ -36,6 +36,11 @@ impl Fields {
         self.0.get(field).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there and says null: not the same as being absent, where a family has a default.
+    pub(super) fn is_null(&self, field: &str) -> bool {
+        self.0.get(field).is_some_and(Value::is_null)
+    }
+
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
         self.get(field)
             .map(|value| value.as_str().ok_or_else(|| self.invalid(field, "it must be a string")))
@@ -70,6 +75,29 @@ impl Fields {
 
     pub(super) fn number(&self, field: &str) -> Result<Option<f64>> {
         number(&self.0, field, field)
+    }
+
+    /// A number above zero.
+    pub(super) fn positive_or(&self, field: &str, default: f64) -> Result<f64> {
+        let number = self.number_or(field, default)?;
+        if number.is_finite() && number > 0.0 {
+            Ok(number)
+        } else {
+            Err(self.invalid(field, format!("{number} is not a number above 0")))
+        }
+    }
+
+    /// A list with an entry for each of `len` layers; `None` where there is no such field, or an empty list.
+    pub(super) fn each_layer(&self, field: &str, len: usize) -> Result<Option<&[Value]>> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        match value.as_array() {
+            Some(list) if list.is_empty() => Ok(None),
+            Some(list) if list.len() == len => Ok(Some(list)),
+            Some(list) => {
+                Err(self.invalid(field, format!("it has {} entries, there are {len} layers", list.len())))
+            }
+            None => Err(self.invalid(field, "it must be a list with an entry for each layer")),
+        }
     }
 
     /// An object, such as `rope_parameters`.

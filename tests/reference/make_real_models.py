@@ -32,7 +32,7 @@ def main() -> None:
     models = json.loads(OUT.read_text()) if OUT.exists() else {}
     for path in map(Path, sys.argv[1:]):
         models[path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "prompts": expected(path)}
-        OUT.write_text(json.dumps(models, ensure_ascii=False, indent=1) + "\n")
+        OUT.write_text(json.dumps(models, ensure_ascii=False) + "\n")
 
 
 def expected(path: Path) -> list[dict]:
@@ -47,7 +47,7 @@ def run(tokenizer: AutoTokenizer, model: AutoModelForCausalLM, prompt: str) -> d
     ids = tokenizer(prompt)["input_ids"]
     output = model(torch.tensor([ids]), use_cache=True)
     logits = output.logits[0, -1]
-    row = {"prompt": prompt, "ids": ids, "max_logit": float(logits.abs().max()), "logits": logits[::STRIDE].tolist(), "greedy": [], "leads": []}
+    row = {"prompt": prompt, "ids": ids, "max_logit": round(float(logits.abs().max()), 4), "logits": [round(x, 4) for x in logits[::STRIDE].tolist()], "greedy": [], "leads": []}
     for _ in range(NUM_TOKENS):
         best = output.logits[0, -1].topk(2)
         row["greedy"].append(int(best.indices[0]))

@@ -13,8 +13,10 @@ use super::layout::Layout;
 use super::shader::Shader;
 pub use super::target::Target;
 use super::target::{Context, Lowering};
-use crate::error::Result;
-use crate::model::network::{MatrixId, Network, Op, Rows, Slot};
+use crate::error::{Error, Result};
+use crate::model::config::FILE;
+use crate::model::decoder::{ActivationFunction, Window};
+use crate::model::network::{Epilogue, MatrixId, Network, Op, Rows, Slot};
 
 /// The dispatches of a network.
 #[derive(Debug, Clone)]
@@ -43,6 +45,7 @@ impl Plan {
     /// # Errors
     /// [`crate::Error::Missing`] for a matrix without a layout.
     pub fn new(network: &Network, layouts: &HashMap<MatrixId, Layout>, target: Target) -> Result<Self> {
+        check(network)?;
         let context = Context { network, layouts, target };
         let is_head = |op: &&Op| matches!(op, Op::Project { rows: Rows::Wanted, .. });
         let body = |lowering| lower_all(&context, network.ops.iter().filter(|op| !is_head(op)), lowering);
@@ -92,11 +95,13 @@ pub(super) fn shaders_of(
     let mut calls = Vec::new();
     for op in &network.ops {
         let lowerings: &[_] = match *op {
-            Op::Embed if id == MatrixId::Embedding => &[Lowering::Decode],
+            Op::Embed { .. } if id == MatrixId::Embedding => &[Lowering::Decode],
             Op::Project { weight, rows: Rows::Wanted, .. } if weight == id => &[Lowering::LastRow],
             Op::Project { weight, .. } if weight == id => &[Lowering::Decode, Lowering::Prefill],
             // What has no weights goes with what is there for certain.
-            Op::Attend { cache: 0 } if id == MatrixId::Embedding => &[Lowering::Decode, Lowering::Prefill],
+            Op::Attend { cache: 0, .. } if id == MatrixId::Embedding => {
+                &[Lowering::Decode, Lowering::Prefill]
+            }
             _ => &[],
         };
         for lowering in lowerings {
@@ -123,8 +128,8 @@ fn lower_all<'a>(
 
 fn lower(context: &Context, op: &Op, lowering: Lowering, calls: &mut Vec<Call>) -> Result<()> {
     match *op {
-        Op::Embed => embed::calls(context, calls),
-        Op::Attend { cache } => {
+        Op::Embed { .. } => embed::calls(context, calls),
+        Op::Attend { cache, .. } => {
             calls.push(attention::call(context, lowering, cache));
             Ok(())
         }
@@ -158,5 +163,32 @@ fn lower(context: &Context, op: &Op, lowering: Lowering, calls: &mut Vec<Call>) 
             };
             projection.calls(context, calls)
         }
+        Op::RotateAndCache { .. } | Op::AddNormed { .. } | Op::Convolve { .. } => Err(not_yet()),
     }
+}
+
+/// Refuses what these kernels do not compute.
+fn check(network: &Network) -> Result<()> {
+    let decoder = &network.config.decoder;
+    let plain = |op: &Op| match *op {
+        Op::Embed { scale } => scale == 1.0,
+        Op::Attend { cache, scale } => {
+            let window = network.caches().get(cache).map(|cache| cache.window());
+            scale == 1.0 / (network.config.head_dim as f32).sqrt() && window == Some(Window::Full)
+        }
+        Op::Project { epilogue, .. } => match epilogue {
+            Epilogue::Write(_) => true,
+            Epilogue::Logits { .. } => false,
+            Epilogue::Add { scale, .. } => scale == 1.0,
+            Epilogue::Gated { activation, .. } => activation == ActivationFunction::Silu,
+            Epilogue::RotateAndCache { rotary, .. } | Epilogue::Rotate { rotary } => rotary == Some(0),
+        },
+        Op::RotateAndCache { .. } | Op::AddNormed { .. } | Op::Convolve { .. } => false,
+    };
+    let one_rotation = decoder.rotary.len() == 1 && decoder.max_short_positions().is_none();
+    if network.ops.iter().all(plain) && one_rotation { Ok(()) } else { Err(not_yet()) }
+}
+
+fn not_yet() -> Error {
+    Error::unsupported(FILE, "this family on a GPU", "Use the CPU backend")
 }

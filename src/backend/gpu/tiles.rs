@@ -18,6 +18,7 @@ use super::target::Target;
 use super::weights::PartUniform;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::decoder::ActivationFunction;
 use crate::model::matrix::{Affine, Format, ScaleFormat};
 use crate::model::network::{Epilogue, MatrixId, Network, Op, Projection, Rows, Slot};
 
@@ -221,7 +222,7 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
             weight,
             bias: None,
             input: Slot::Hidden,
-            epilogue: Epilogue::SwiGlu(Slot::Gated),
+            epilogue: Epilogue::Gated { slot: Slot::Gated, activation: ActivationFunction::Silu },
             rows: Rows::All,
         }],
     };

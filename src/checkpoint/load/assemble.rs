@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 
 use super::BAND;
-use super::fuse::{fuse_matrices, fuse_vectors, num_parts};
-use super::names::{Field, Linear, Module, Name};
+use super::fuse::{fuse_matrices, fuse_vectors, num_parts, pair_values};
+use super::names::{Field, Linear, Module, Name, Norm};
 use super::rows::{RowWriter, convert, reserved};
 use super::spec::Spec;
 use super::weight_format::WeightFormat;
@@ -222,16 +222,32 @@ impl<'a> Assembly<'a> {
             (Module::Linear(block, linear), Field::Bias) => {
                 let (projection, index) = linear.part_of();
                 let id = MatrixId::Block(block, projection);
-                let waiting =
-                    self.biases.entry((block, projection)).or_insert_with(|| zeros(projection, self.config));
-                let Some(parts) = complete(waiting, num_parts(id), index, values) else { return Ok(()) };
+                let waiting = self
+                    .biases
+                    .entry((block, projection))
+                    .or_insert_with(|| zeros(block, projection, self.config));
+                let Some(parts) = complete(waiting, num_parts(id, self.config), index, values) else {
+                    return Ok(());
+                };
                 self.biases.remove(&(block, projection));
                 self.sink.put_vector(VectorId::Bias(block, projection), fuse_vectors(id, &parts, self.config))
             }
-            _ => match module.norm() {
-                Some(id) => self.sink.put_vector(id, values),
+            _ => match module.vector() {
+                Some(id) => self.sink.put_vector(id, self.finished(module, values)),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// A vector as kernels read it.
+    fn finished(&self, module: Module, mut values: Vec<f32>) -> Vec<f32> {
+        let offset = self.config.decoder.norm_offset;
+        if offset != 0.0 && !matches!(module, Module::Convolution(_)) {
+            values.iter_mut().for_each(|value| *value += offset);
+        }
+        match module {
+            Module::Norm(_, Norm::Query | Norm::Key) => pair_values(&values, self.config),
+            _ => values,
         }
     }
 
@@ -259,7 +275,7 @@ impl<'a> Assembly<'a> {
     fn put_part(&mut self, module: Module, part: Matrix) -> Result<()> {
         let Some((id, index)) = module.matrix() else { return Ok(()) };
         let waiting = self.matrices.entry(id).or_default();
-        let Some(parts) = complete(waiting, num_parts(id), index, part) else { return Ok(()) };
+        let Some(parts) = complete(waiting, num_parts(id, self.config), index, part) else { return Ok(()) };
         self.matrices.remove(&id);
         match fuse_matrices(id, parts, self.config)? {
             Some(matrix) => {
@@ -275,11 +291,12 @@ impl<'a> Assembly<'a> {
 }
 
 /// The biases of the parts of a projection that have none.
-fn zeros(projection: Projection, config: &Config) -> Vec<Option<Vec<f32>>> {
-    let has_bias = projection.biases(&config.decoder.block.biases).iter().enumerate();
-    has_bias
-        .map(|(part, has_bias)| match Linear::of_part(projection, part) {
-            Some(linear) if !has_bias => Some(vec![0.0; Module::Linear(0, linear).shape(config).0]),
+fn zeros(block: usize, projection: Projection, config: &Config) -> Vec<Option<Vec<f32>>> {
+    (0..num_parts(MatrixId::Block(block, projection), config))
+        .map(|part| match Linear::of_part(projection, part, config) {
+            Some(linear) if !Module::Linear(block, linear).has_bias(config) => {
+                Some(vec![0.0; Module::Linear(block, linear).shape(config).0])
+            }
             _ => None,
         })
         .collect()

@@ -17,11 +17,13 @@ pub(super) fn settle(
 ) -> Result<Option<String>> {
     let num_blocks = config.num_hidden_layers;
     let found = |linear: &Linear| (0..num_blocks).any(|block| is_there(*linear, block));
-    let announced = |linear: &Linear| Module::Linear(0, *linear).has_bias(config);
+    let all = Linear::all_of(config);
+    let announced =
+        |linear: &Linear| (0..num_blocks).any(|block| Module::Linear(block, *linear).has_bias(config));
     let path = |linear: Linear, block: usize| {
         Name { module: Module::Linear(block, linear), field: Field::Bias }.path(config)
     };
-    for linear in Linear::ALL.iter().filter(|linear| found(linear)) {
+    for linear in all.iter().filter(|linear| found(linear)) {
         if let Some(block) = (0..num_blocks).find(|block| !is_there(*linear, *block)) {
             let problem = "the tensor is missing, although other blocks have theirs";
             let remedy = "The weights are incomplete, or belong to another config.json";
@@ -37,7 +39,7 @@ pub(super) fn settle(
         }
     }
     for field in ["attention_bias", "mlp_bias"] {
-        let mut meant = Linear::ALL.iter().filter(|linear| linear.bias_field() == field && announced(linear));
+        let mut meant = all.iter().filter(|linear| linear.bias_field() == field && announced(linear));
         let Some(first) = meant.clone().next() else { continue };
         if !meant.any(found) {
             let (_, not) = listed(field, config, found);
@@ -49,18 +51,17 @@ pub(super) fn settle(
             return Err(Error::invalid(file, path(*first, 0), problem, remedy));
         }
     }
-    let absent: Vec<_> =
-        Linear::ALL.into_iter().filter(|linear| announced(linear) && !found(linear)).collect();
+    let absent: Vec<_> = all.iter().copied().filter(|linear| announced(linear) && !found(linear)).collect();
     let names = config.family.tensors;
-    let mut biases = config.decoder.block.biases;
-    for linear in &absent {
-        let (projection, part) = linear.part_of();
-        if let Some(flag) = projection.biases_mut(&mut biases).get_mut(part) {
-            *flag = false;
+    for block in &mut config.decoder.blocks {
+        for linear in &absent {
+            let (projection, part) = linear.part_of();
+            if let Some(flag) = projection.biases_mut(&mut block.biases).get_mut(part) {
+                *flag = false;
+            }
         }
     }
-    config.decoder.block.biases = biases;
-    let absent: Vec<_> = absent.into_iter().map(|linear| linear.path(&names)).collect();
+    let absent: Vec<_> = absent.into_iter().filter_map(|linear| linear.path(&names)).collect();
     Ok((!absent.is_empty()).then(|| {
         format!(
             "config.json announces biases of {}, but there are none: they count as zero",
@@ -71,10 +72,11 @@ pub(super) fn settle(
 
 /// Those of a field that are there, and those that are not, in words.
 fn listed(field: &str, config: &Config, found: impl Fn(&Linear) -> bool) -> (String, String) {
-    let of_field = Linear::ALL.into_iter().filter(|linear| linear.bias_field() == field);
+    let of_field = Linear::all_of(config).into_iter().filter(|linear| linear.bias_field() == field);
     let (there, not): (Vec<_>, Vec<_>) = of_field.partition(found);
     let paths = |linears: Vec<Linear>| {
-        let paths: Vec<_> = linears.into_iter().map(|linear| linear.path(&config.family.tensors)).collect();
+        let paths: Vec<_> =
+            linears.into_iter().filter_map(|linear| linear.path(&config.family.tensors)).collect();
         paths.join(", ")
     };
     let none_of = if not.is_empty() { String::new() } else { format!(", none of {}", paths(not)) };

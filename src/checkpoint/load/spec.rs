@@ -155,6 +155,11 @@ impl Spec {
         let (rows, cols) = name.module.shape(config);
         let is_matrix = name.module.matrix().is_some();
         let (spec, shape) = match name.field {
+            // A kernel over one channel each, or as MLX stores it.
+            Field::Weight if matches!(name.module, Module::Convolution(_)) => {
+                let one_last = info.shape.last() == Some(&1) && cols != 1;
+                (Self::Vector, if one_last { vec![rows, cols, 1] } else { vec![rows, 1, cols] })
+            }
             Field::Weight if !is_matrix => (Self::Vector, vec![cols]),
             Field::Bias => (Self::Vector, vec![rows]),
             Field::Weight if contents.is_quantized(name.module) => {

@@ -14,6 +14,7 @@ impl Decoder {
         &mut self,
         device: &mut gpu::GpuState,
         pace: &mut PrefillPace,
+        ahead: usize,
     ) -> Result<usize> {
         while device.in_flight() < 2 {
             let first = self.submitted.iter().sum();
@@ -21,7 +22,7 @@ impl Decoder {
             let count = pace.rows(left.len(), device.max_batch());
             if left.is_empty() {
                 // The device continues while the first token is read back.
-                self.pace.fill(device, self.left)?;
+                self.pace.fill(device, ahead)?;
                 break;
             } else if count < left.len() {
                 device.prefill(&left[..count])?;
@@ -53,14 +54,12 @@ impl Decoder {
     pub(super) async fn next_on_device(
         &mut self,
         device: &mut gpu::GpuState,
-        cached: usize,
-        last: u32,
+        (cached, last): (usize, u32),
         proposed: &[u32],
+        ahead: usize,
     ) -> Result<()> {
         if device.in_flight() == 0 && !proposed.is_empty() {
             let start = Instant::now();
-            // After an error the caches may have positions of tokens that the caller never got.
-            device.truncate(cached);
             device.choose(&[&[last], proposed].concat(), self.sampler.step(), true)?;
             let tokens = device.chosen().await?;
             let count = tokens.iter().zip(proposed).take_while(|(a, b)| a == b).count() + 1;
@@ -72,7 +71,6 @@ impl Decoder {
             return Ok(());
         }
         if device.in_flight() == 0 {
-            device.truncate(cached);
             if !self.sampler.adjustments().is_empty() {
                 // The device may have counted tokens that the caller never got.
                 device.set_sampling(self.sampler.sampling(), self.sampler.adjustments())?;
@@ -81,7 +79,7 @@ impl Decoder {
         }
         // Before a guess, wait for the tokens in flight: they decide whether the guess is still valid.
         if proposed.is_empty() {
-            self.pace.fill(device, self.left)?;
+            self.pace.fill(device, ahead)?;
         }
         let tokens = device.chosen().await?;
         if let Some(each) = self.pace.collected(tokens.len()) {

@@ -28,7 +28,6 @@ impl Decoder {
         proposed: &[u32],
     ) -> Result<()> {
         let start = Instant::now();
-        state.truncate(cached);
         if proposed.is_empty() {
             let logits = state.forward(&[last], Wanted::Last).await?;
             self.lookup.plain(1, start.elapsed().as_secs_f64());

@@ -67,6 +67,11 @@ impl Decoder {
         !self.prompt.is_empty()
     }
 
+    /// Tokens of the prompt that have not run yet.
+    pub(crate) fn prompt_len(&self) -> usize {
+        self.prompt.len()
+    }
+
     /// Runs a piece of the prompt. The last piece also chooses the first token.
     ///
     /// # Errors
@@ -77,8 +82,9 @@ impl Decoder {
         cached: &mut Vec<u32>,
         pace: &mut PrefillPace,
     ) -> Result<()> {
+        let ahead = self.ahead(state, cached.len() + self.prompt.len());
         let result = match state.device() {
-            Some(device) => self.prefill_on_device(device, pace).await,
+            Some(device) => self.prefill_on_device(device, pace, ahead).await,
             None => self.prefill_here(state, pace).await,
         };
         match result {
@@ -88,36 +94,50 @@ impl Decoder {
             }
             Err(error) => {
                 self.submitted.clear();
-                state.truncate(cached.len());
+                let kept = state.truncate(cached.len());
+                self.prompt.splice(0..0, cached.drain(kept..));
                 Err(error)
             }
         }
     }
 
-    /// Returns the next token and appends the previous token to `cached`.
+    /// Returns the next token and appends the previous token to `cached`. Returns `None` if a part of the text must run again
+    /// first: `cached` is then shorter, and the rest of the text is the new prompt.
     ///
     /// # Errors
     /// All errors of the backend; after an error the call can be repeated.
-    pub(crate) async fn next(&mut self, state: &mut State, cached: &mut Vec<u32>) -> Result<Sampled> {
+    pub(crate) async fn next(&mut self, state: &mut State, cached: &mut Vec<u32>) -> Result<Option<Sampled>> {
         if self.ready.is_empty() {
             let last = self.last.ok_or_else(nothing_to_choose)?;
+            let kept = kept(state, cached.len());
+            if kept < cached.len() {
+                self.prompt = cached.drain(kept..).chain(self.last.take()).collect();
+                return Ok(None);
+            }
             let proposed = self.propose(state, cached.len());
+            let ahead = self.ahead(state, cached.len());
             match state.device() {
                 Some(device) if !self.sampler.needs_logits() => {
-                    self.next_on_device(device, cached.len(), last, &proposed).await?;
+                    self.next_on_device(device, (cached.len(), last), &proposed, ahead).await?;
                 }
                 _ => self.next_here(state, cached.len(), last, &proposed).await?,
             }
         }
         let sampled = self.ready.pop_front().ok_or_else(nothing_to_choose)?;
         cached.extend(self.last.replace(sampled.token));
-        Ok(sampled)
+        Ok(Some(sampled))
+    }
+
+    /// Tokens that may be chosen ahead of a text of `len`: no pass may run at a length whose rotary embedding is another.
+    fn ahead(&self, state: &State, len: usize) -> usize {
+        state.next_change(len).map_or(self.left, |max| self.left.min(max - len))
     }
 
     /// The next guess. Empty if a device chooses with penalties, because it cannot undo the counts of a wrong guess.
     fn propose(&self, state: &mut State, cached: usize) -> Vec<u32> {
         let counted = state.device().is_some() && !self.sampler.adjustments().is_empty();
-        let room = state.max_positions().saturating_sub(cached + 1);
+        let end = state.next_change(cached).unwrap_or(usize::MAX).min(state.max_positions());
+        let room = end.saturating_sub(cached + 1);
         let max = room.min(self.left.saturating_sub(1)).min(state.exact_rows().saturating_sub(1));
         if counted { Vec::new() } else { self.lookup.propose(max) }
     }
@@ -127,4 +147,16 @@ impl Decoder {
         self.left = self.left.saturating_sub(1);
         self.ready.push_back(sampled);
     }
+}
+
+/// Takes the state back to the `len` tokens that were handed out - after a guess, or an error, it may be ahead of them - and makes
+/// ready for one more; how many positions it still holds. While a device works ahead, it holds all.
+fn kept(state: &mut State, len: usize) -> usize {
+    if state.device().is_some_and(|device| device.in_flight() > 0) {
+        return len;
+    }
+    if state.next_change(len) == Some(len) {
+        state.expect(len + 1);
+    }
+    state.truncate(len)
 }

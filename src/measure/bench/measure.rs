@@ -14,7 +14,7 @@ use crate::engine::{BackendChoice, Engine, LoadOptions};
 use crate::error::{Error, Result};
 use crate::generate::session::{Event, GenerateOptions, Session};
 use crate::generate::speculate::Speculation;
-use crate::model::network::{MatrixId, Op};
+use crate::model::network::{CacheSpec, MatrixId, Op};
 
 /// Tokens of a short prompt.
 const SHORT_PROMPT: usize = 16;
@@ -318,11 +318,17 @@ impl Bench<'_> {
         let stored = network.matrices();
         let runs = network.ops.iter().filter_map(|op| match op {
             Op::Project { weight, .. } => stored.iter().find(|(id, ..)| id == weight),
-            Op::Embed | Op::Attend { .. } => None,
+            _ => None,
         });
         let share = runs.map(size).sum::<f64>() / stored.iter().map(size).sum::<f64>();
         let weight_bytes = self.engine.info().weight_bytes as f64 * share;
-        let values = 2 * network.config.kv_width() * network.num_caches() * context;
+        let seen = |cache: &CacheSpec| match cache {
+            CacheSpec::KeyValue { window } => {
+                2 * network.config.kv_width() * window.len().map_or(context, |len| len.min(context))
+            }
+            CacheSpec::Convolution { kernel_size } => kernel_size * network.config.hidden_size,
+        };
+        let values: usize = network.caches().iter().map(seen).sum();
         let exact = self.engine.gpu().is_none() || self.options.weights == WeightFormat::F32;
         (weight_bytes as u64, (values * if exact { 4 } else { 2 }) as u64)
     }
@@ -352,6 +358,7 @@ impl Bench<'_> {
     /// Fills a state with `context` tokens.
     async fn fill(&self, state: &mut State, context: usize) -> Result<()> {
         state.truncate(context);
+        state.expect(context);
         let tokens = self.tokens(context);
         while state.len() < context {
             let end = context.min(state.len() + state.max_batch());

@@ -124,7 +124,7 @@ impl Shape {
             num_key_value_heads: config.num_kv_heads,
             intermediate_size: config.intermediate_size,
             vocab_size: config.vocab_size,
-            layer_sharing: config.decoder.block.runs > 1,
+            layer_sharing: config.decoder.shares_layers(),
         }
     }
 

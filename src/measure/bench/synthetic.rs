@@ -52,7 +52,7 @@ impl Synthetic {
         for module in Module::all(&config) {
             let (rows, cols) = module.shape(&config);
             match quantization {
-                _ if module.norm().is_some() => tensors.push(Tensor::ones(module, cols)),
+                _ if module.vector().is_some() => tensors.push(Tensor::ones(module, rows, cols)),
                 Some(bits) if cols.is_multiple_of(group_size) => {
                     tensors.extend(Tensor::quantized(module, rows, cols, bits, group_size));
                 }
@@ -106,9 +106,10 @@ impl Tensor {
         Self { name, dtype, shape, bytes, mask, bits }
     }
 
-    /// The weight of a norm.
-    fn ones(module: Module, cols: usize) -> Self {
-        Self::new(Name { module, field: Field::Weight }, "F16", vec![cols], (0, twice(half(1.0))))
+    /// The weight of a norm, or the taps of a convolution.
+    fn ones(module: Module, rows: usize, cols: usize) -> Self {
+        let shape = if matches!(module, Module::Convolution(_)) { vec![rows, 1, cols] } else { vec![cols] };
+        Self::new(Name { module, field: Field::Weight }, "F16", shape, (0, twice(half(1.0))))
     }
 
     /// Floats of random sign whose magnitudes differ by less than a factor of two. The squares of a row sum to about

@@ -99,6 +99,10 @@ impl Comparison {
     pub async fn next(&mut self) -> Result<Option<Progress>> {
         let Some(chunk) = self.chunks.get(self.chunk) else { return Ok(None) };
         let first = self.run.len();
+        if first == 0 {
+            self.run.expect(chunk.len());
+            self.reference.expect(chunk.len());
+        }
         let most = self.run.max_logit_rows().min(self.reference.max_logit_rows());
         let batch = &chunk[first..chunk.len().min(first + most)];
         let ours = self.run.forward(batch, Wanted::All).await?;

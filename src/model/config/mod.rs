@@ -1,16 +1,15 @@
 //! What a checkpoint's `config.json` says, checked before any weight is read.
 
 mod quantization;
-mod rope;
 
 pub use super::fields::FILE;
 pub(crate) use super::fields::token_ids;
+pub use super::rope::{Rope, RopeScaling};
 pub use quantization::{BitsAndGroup, Quantization};
-pub use rope::{Rope, RopeScaling};
 
 use crate::error::Result;
-use crate::model::decoder::DecoderSpec;
-use crate::model::families::Family;
+use crate::model::decoder::{CacheSpec, DecoderSpec};
+use crate::model::families::{Family, Sizes};
 use crate::model::fields::Fields;
 
 /// Far beyond what any machine runs this engine with; a configuration that claims more is a mistake or an attack.
@@ -41,7 +40,7 @@ pub struct Config {
     pub max_position_embeddings: usize,
     /// Epsilon of every RMSNorm.
     pub rms_norm_eps: f32,
-    /// Rotary embedding.
+    /// Rotary embedding; that of the blocks that see all positions, where others have another.
     pub rope: Rope,
     /// What the network computes.
     pub decoder: DecoderSpec,
@@ -73,29 +72,34 @@ impl Config {
         family.check(&fields, ignored)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
+        let num_hidden_layers = fields.size("num_hidden_layers", 1 << 10)?;
+        let head_dim = match family.head_dim(&fields)? {
+            Some(head_dim) => head_dim,
+            None if hidden_size.is_multiple_of(num_heads) => hidden_size / num_heads,
+            None => {
+                return Err(fields.invalid(
+                    "hidden_size",
+                    format!("{hidden_size} is not a multiple of num_attention_heads ({num_heads}) and head_dim is not given"),
+                ));
+            }
+        };
+        let rope = family.rope(&fields)?;
+        let sizes = Sizes { hidden_size, num_hidden_layers, head_dim };
+        let decoder = family.decoder(&fields, sizes, &rope)?;
         let config = Self {
             model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
             family,
             hidden_size,
-            intermediate_size: fields.size("intermediate_size", 1 << 20)?,
-            num_hidden_layers: fields.size("num_hidden_layers", 1 << 10)?,
+            intermediate_size: family.feed_forward_width(&fields)?,
+            num_hidden_layers,
             num_heads,
             num_kv_heads: fields.size_or("num_key_value_heads", 1 << 10, num_heads)?,
-            head_dim: match fields.optional_size("head_dim", 1 << 10)? {
-                Some(head_dim) => head_dim,
-                None if hidden_size.is_multiple_of(num_heads) => hidden_size / num_heads,
-                None => {
-                    return Err(fields.invalid(
-                        "hidden_size",
-                        format!("{hidden_size} is not a multiple of num_attention_heads ({num_heads}) and head_dim is not given"),
-                    ));
-                }
-            },
+            head_dim,
             vocab_size: fields.size("vocab_size", 1 << 21)?,
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
-            rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
-            rope: Rope::read(&fields)?,
-            decoder: family.decoder(&fields)?,
+            rms_norm_eps: family.epsilon(&fields)? as f32,
+            rope,
+            decoder,
             quantization: Quantization::read(&fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
@@ -156,8 +160,9 @@ impl Config {
     }
 
     /// Key/value caches of a sequence.
-    pub fn num_caches(&self) -> usize {
-        self.num_hidden_layers * self.decoder.block.num_caches()
+    pub fn num_kv_caches(&self) -> usize {
+        let caches = self.decoder.caches();
+        caches.iter().filter(|cache| matches!(cache, CacheSpec::KeyValue { .. })).count()
     }
 
     /// Width of all query heads.
@@ -173,14 +178,5 @@ impl Config {
     /// Rows of the joint query, key and value projection.
     pub fn qkv_width(&self) -> usize {
         self.query_width() + 2 * self.kv_width()
-    }
-
-    /// The rotary frequencies of the `head_dim / 2` pairs, in radians a position.
-    pub fn rotary_frequencies(&self) -> Vec<f64> {
-        let half = self.head_dim / 2;
-        (0..half)
-            .map(|i| self.rope.theta.powf(-(i as f64) / half as f64))
-            .map(|frequency| self.rope.scaling.apply(frequency))
-            .collect()
     }
 }

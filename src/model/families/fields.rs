@@ -6,7 +6,7 @@ use super::Neutral;
 use crate::error::{Error, Result};
 use crate::model::fields::{FILE, Fields};
 
-/// Those that `Config::parse` reads, and those of [`super::plain_decoder`].
+/// Those that `Config::parse` reads, and those of every decoder.
 pub(super) const READ: &[&str] = &[
     "attention_bias",
     "bos_token_id",

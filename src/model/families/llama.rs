@@ -2,12 +2,19 @@
 //! makers publish it.
 
 use super::tensors::LLAMA;
-use super::{Family, mobilellm};
+use super::{Family, intermediate_size, mobilellm};
+use crate::model::decoder::ActivationFunction;
+use crate::model::rope::RopeRules;
 
 pub(super) const FAMILY: Family = Family {
     name: "Llama",
     model_types: &["llama"],
-    activations: &["silu", "swish"],
+    activation: ("hidden_act", ActivationFunction::Silu),
+    tied: false,
+    epsilon: ("rms_norm_eps", 1e-6),
+    head_dim: None,
+    rope: RopeRules { theta: 10_000.0, partial_and_long: false },
+    feed_forward_width: intermediate_size,
     // MobileLLM's own configurations call themselves llama.
     reads: mobilellm::FIELDS,
     harmless: &["is_llama_config", "rope_interleaved"],

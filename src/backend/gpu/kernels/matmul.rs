@@ -1,5 +1,5 @@
 //! Projections: `shaders/matmul/*.wgsl` finished by `shaders/epilogue/*.wgsl`, twins [`crate::backend::cpu::matmul`],
-//! [`crate::backend::cpu::rotary`] and [`crate::backend::cpu::swiglu`].
+//! [`crate::backend::cpu::rotary`] and [`crate::backend::cpu::gated`].
 
 use super::attention::with_splits;
 use super::{Widths, weight_resources, with_reduction, with_weights};
@@ -77,7 +77,7 @@ impl Matmul {
         let layout = context.layout(self.weight)?;
         // With only the queries asked for, key and value rows are left out.
         let rows = match self.epilogue {
-            Epilogue::Rotate => context.network.config.query_width(),
+            Epilogue::Rotate { .. } => context.network.config.query_width(),
             _ => layout.rows,
         };
         for (part, range) in layout.parts.iter().enumerate().filter(|(_, range)| range.start < rows) {
@@ -178,10 +178,12 @@ impl Matmul {
         let config = &context.network.config;
         let shader = shader.constant("OUTPUT_PAIRS", stride(context.network, self.output) / 2);
         match self.epilogue {
-            Epilogue::Write(_) => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_WRITE),
-            Epilogue::Add(_) => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_ADD),
-            Epilogue::SwiGlu(_) => shader.piece(shader::EPILOGUE_SWIGLU),
-            Epilogue::Rotate => {
+            Epilogue::Write(_) | Epilogue::Logits { .. } => {
+                shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_WRITE)
+            }
+            Epilogue::Add { .. } => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_ADD),
+            Epilogue::Gated { .. } => shader.piece(shader::EPILOGUE_SWIGLU),
+            Epilogue::Rotate { .. } => {
                 resources.push((Binding::Rotary, Resource::Rotary));
                 shader
                     .constant("NUM_ROWS", rows)
@@ -189,7 +191,7 @@ impl Matmul {
                     .piece(shader::ROTARY)
                     .piece(shader::EPILOGUE_ROTATE)
             }
-            Epilogue::RotateAndCache { cache } => {
+            Epilogue::RotateAndCache { cache, .. } => {
                 resources.push((Binding::Rotary, Resource::Rotary));
                 resources.push((Binding::Cache, Resource::Cache(cache)));
                 shader
@@ -226,7 +228,8 @@ fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
 /// The slot that an epilogue fills.
 pub(in crate::backend::gpu) fn output_slot(epilogue: Epilogue) -> Slot {
     match epilogue {
-        Epilogue::Write(slot) | Epilogue::Add(slot) | Epilogue::SwiGlu(slot) => slot,
-        Epilogue::RotateAndCache { .. } | Epilogue::Rotate => Slot::Query,
+        Epilogue::Write(slot) | Epilogue::Add { slot, .. } | Epilogue::Gated { slot, .. } => slot,
+        Epilogue::Logits { .. } => Slot::Logits,
+        Epilogue::RotateAndCache { .. } | Epilogue::Rotate { .. } => Slot::Query,
     }
 }

@@ -38,12 +38,13 @@ impl Buffers {
         let config = &network.config;
         let positions = max_positions as u64;
         let cache_bytes = (4 * target.cache.row_words(config.kv_width()) as u64).saturating_mul(positions);
-        let caches = (0..network.num_caches())
+        let caches = (0..network.caches().len())
             .map(|index| gpu.storage(&format!("cache {index}"), cache_bytes))
             .collect::<Result<_>>()?;
         let rotary = gpu.storage("rotary table", (4 * config.head_dim as u64).saturating_mul(positions))?;
-        let table = rotary_table(&config.rotary_frequencies(), max_positions);
-        gpu.upload(&rotary, bytemuck::cast_slice(&table))?;
+        if let Some(first) = config.decoder.rotary.first() {
+            gpu.upload(&rotary, bytemuck::cast_slice(&rotary_table(first, false, max_positions)))?;
+        }
         let mut activations = HashMap::new();
         for activation in plan.activations() {
             let few = max_decode_rows(target.tier) * SPLITS;

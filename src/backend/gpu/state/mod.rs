@@ -21,6 +21,7 @@ use super::weights::GpuWeights;
 use crate::backend::cpu::sample::{Adjustment, Sampling};
 use crate::backend::{Products, Wanted, check_batch};
 use crate::error::{Error, Result};
+use crate::model::decoder::DecoderSpec;
 use crate::model::network::{Network, Slot};
 use buffers::Buffers;
 use recorder::Recorder;
@@ -145,10 +146,21 @@ impl GpuState {
         &self.plan
     }
 
-    /// Forgets all positions from `len` on, and what was submitted beyond them.
-    pub fn truncate(&mut self, len: usize) {
+    /// Forgets all positions from `len` on, and what was submitted beyond them; see [`crate::backend::State::truncate`].
+    pub fn truncate(&mut self, len: usize) -> usize {
         self.readbacks.discard();
         self.len = self.len.min(len);
+        self.len
+    }
+
+    /// Makes ready for a text of `len` positions; see [`crate::backend::State::expect`].
+    pub fn expect(&mut self, _: usize) -> usize {
+        self.len
+    }
+
+    /// What the network computes.
+    pub fn decoder(&self) -> &DecoderSpec {
+        &self.network.config.decoder
     }
 
     /// Runs the network; see [`crate::backend::State::forward`].
