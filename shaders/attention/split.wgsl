@@ -32,14 +32,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let split = workgroup.x / NUM_HEADS;
     let head = workgroup.x % NUM_HEADS;
     let position = batch.position + token;
-    let from = first_seen(position);
-    let seen = position + 1u - from;
+    let oldest = first_seen(position);
+    let seen = position + 1u - oldest;
     let span = split_span(seen);
     // The grid is made for the longest context, or for a whole window.
     if split * span >= seen {
         return;
     }
-    let start = from + split * span;
+    let start = oldest + split * span;
     let end = min(start + span, position + 1u);
     let q = token * OUTPUT_QUADS + 2u * head * OCTETS;
     // In octets: a position's keys, its values, and where this head's begin.

@@ -55,9 +55,9 @@ fn stage_positions(thread: u32, kv_head: u32, first: u32, end: u32) {
     }
 }
 
-// Whether a query at `position`, which sees what lies between `from` and itself, sees `other`.
-fn is_seen(other: u32, from: u32, position: u32) -> bool {
-    return other >= from && other <= position;
+// Whether a query at `position`, which sees what lies between `oldest` and itself, sees `other`.
+fn is_seen(other: u32, oldest: u32, position: u32) -> bool {
+    return other >= oldest && other <= position;
 }
 
 @compute @workgroup_size(THREADS)
@@ -70,7 +70,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let row = thread / LANES;
     let lane = thread % LANES;
     let position = batch.position + (first_row + row) / HEADS_PER_KV;
-    let from = first_seen(position);
+    let oldest = first_seen(position);
 
     stage_queries(thread, kv_head, first_row);
     // Sums so far, as if the largest score so far were zero.
@@ -95,7 +95,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         for (var e = 0u; e < EACH; e++) {
             let place = lane + e * LANES;
-            scores[row * SCORE_STRIDE + place] = select(HIDDEN, dots[e], is_seen(first + place, from, position));
+            scores[row * SCORE_STRIDE + place] = select(HIDDEN, dots[e], is_seen(first + place, oldest, position));
         }
         workgroupBarrier();
         var tile_largest = largest;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::buffer::Buffer;
 use super::cache_format::CacheFormat;
-use super::call::{Activation as Buffered, Call, Resource};
+use super::call::{Activation, Call, Resource};
 use super::device::{Gpu, GpuOptions};
 use super::layout::Layout;
 use super::plan::Plan;
@@ -18,7 +18,7 @@ use super::target::Target;
 use super::weights::PartUniform;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::decoder::Activation;
+use crate::model::decoder::ActivationFunction;
 use crate::model::matrix::{Affine, Format, ScaleFormat};
 use crate::model::network::{Epilogue, MatrixId, Network, Op, Projection, Rows, Slot};
 
@@ -219,7 +219,7 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
             weight,
             bias: None,
             input: Slot::Hidden,
-            epilogue: Epilogue::Gated { slot: Slot::Gated, activation: Activation::Silu },
+            epilogue: Epilogue::Gated { slot: Slot::Gated, activation: ActivationFunction::Silu },
             rows: Rows::All,
         }],
     };
@@ -244,7 +244,7 @@ fn buffers(gpu: &Gpu, call: &Call, layout: &Layout) -> Result<Vec<(Binding, Buff
             Resource::Scales(..) => {
                 gpu.storage("scales", 4 * (rows * format.row_scale_words(cols)) as u64)?
             }
-            Resource::Activation(Buffered::Slot(Slot::Hidden)) => {
+            Resource::Activation(Activation::Slot(Slot::Hidden)) => {
                 gpu.storage("input", 4 * (TOKENS * cols) as u64)?
             }
             _ => gpu.storage("output", 4 * (TOKENS * rows) as u64)?,

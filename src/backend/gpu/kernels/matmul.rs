@@ -8,7 +8,7 @@ use crate::backend::gpu::layout::Layout;
 use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
 use crate::backend::gpu::target::{Context, Lowering, Target};
 use crate::error::Result;
-use crate::model::decoder::{Activation as Gate, Window};
+use crate::model::decoder::{ActivationFunction, Window};
 use crate::model::matrix::Format;
 use crate::model::network::{Epilogue, MatrixId, Slot, VectorId};
 
@@ -194,8 +194,8 @@ impl Matmul {
                 .piece(shader::EPILOGUE_ADD),
             Epilogue::Gated { activation, .. } => {
                 let activation = match activation {
-                    Gate::Silu => shader::SILU,
-                    Gate::GeluTanh => shader::GELU_TANH,
+                    ActivationFunction::Silu => shader::SILU,
+                    ActivationFunction::GeluTanh => shader::GELU_TANH,
                 };
                 shader.piece(activation).piece(shader::EPILOGUE_GATED)
             }
