@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
+#[path = "../common/decoders.rs"]
+mod decoders;
+mod families;
 mod network;
 mod sample;
 mod support;

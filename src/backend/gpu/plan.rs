@@ -45,7 +45,6 @@ impl Plan {
     /// # Errors
     /// [`crate::Error::Missing`] for a matrix without a layout.
     pub fn new(network: &Network, layouts: &HashMap<MatrixId, Layout>, target: Target) -> Result<Self> {
-        check(network)?;
         let context = Context { network, layouts, target };
         let is_head = |op: &&Op| matches!(op, Op::Project { rows: Rows::Wanted, .. });
         let body = |lowering| lower_all(&context, network.ops.iter().filter(|op| !is_head(op)), lowering);
