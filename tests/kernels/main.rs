@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
+mod beyond_llama;
 #[path = "../common/decoders.rs"]
 mod decoders;
 mod families;
