@@ -36,21 +36,20 @@ fn with_window(block: &mut BlockSpec, window: Window) {
 /// Heads that are shared by 1, 3 and all queries, of widths that quads divide and that they do not, and as wide as Gemma's.
 const HEADS: [(usize, usize, usize); 4] = [(9, 3, 64), (5, 1, 10), (6, 2, 80), (4, 1, 256)];
 
-/// Smaller than a tile, a split and a batch, and larger.
-const WINDOWS: [Window; 6] = [
-    Window::Sliding(1),
-    Window::Sliding(6),
-    Window::Sliding(700),
-    Window::Chunked(8),
-    Window::Chunked(300),
-    Window::Full,
-];
+/// Smaller than a tile, a split and a batch.
+const SMALL_WINDOWS: [Window; 2] = [Window::Sliding(6), Window::Chunked(8)];
+
+/// Smaller still, and larger: for one shape of heads.
+const OTHER_WINDOWS: [Window; 4] =
+    [Window::Sliding(1), Window::Sliding(300), Window::Chunked(300), Window::Full];
 
 #[test]
 fn attention_sees_its_window_in_a_ring() {
     for gpu in devices("attention_sees_its_window_in_a_ring") {
         for (heads, kv_heads, head_dim) in HEADS {
-            for (index, window) in WINDOWS.into_iter().enumerate() {
+            let is_common = head_dim == 64;
+            let others = OTHER_WINDOWS.into_iter().filter(|_| is_common);
+            for (index, window) in SMALL_WINDOWS.into_iter().chain(others).enumerate() {
                 let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
                 let format = if index % 2 == 0 { Format::F32 } else { Format::F16 };
                 let shape = Shape { hidden: width, heads, kv_heads, head_dim, ..Shape::default() };
@@ -64,7 +63,7 @@ fn attention_sees_its_window_in_a_ring() {
                 // Only its format matters: it decides that of the cache.
                 twins.matrix(MatrixId::Embedding, random.matrix(1, 1, format));
                 twins.matrix(MatrixId::Block(0, Projection::Output), identity(width));
-                let mut bench = Bench::new(network, twins.gpu, 3000);
+                let mut bench = Bench::new(network, twins.gpu, 1000);
                 let capacity = bench.state.cache_capacity(0).unwrap();
                 let cached = |v: f32| if format == Format::F16 { f16::from_f32(v).to_f32() } else { v };
                 let mut random_rows = |size: f32| -> Vec<f32> {
@@ -74,11 +73,12 @@ fn attention_sees_its_window_in_a_ring() {
                 let rows = keys.chunks(kv_width).zip(values.chunks(kv_width));
                 let cache: Vec<_> = rows.flat_map(|(k, v)| k.iter().chain(v)).copied().collect();
                 bench.state.write_cache(0, &cache).unwrap();
-                for (start, batch) in [(0, 1), (0, 20), (5, 7), (37, 45), (290, 16), (1500, 1), (1510, 40)] {
+                for (start, batch) in [(0, 1), (5, 7), (0, 20), (37, 45), (290, 16), (850, 1), (860, 40)] {
                     // Of these the software tier refuses what is too long for such an adapter.
                     let seen = window.len().unwrap_or(usize::MAX).min(start + batch);
                     let is_refused = is_cut_short(&gpu) && seen * (2 * head_dim + 4) > 60_000;
-                    let is_slow = start > 500 && window == Window::Full;
+                    // Round the ring, with one shape of heads, because it takes long to get there.
+                    let is_slow = start > 500 && (window == Window::Full || !is_common);
                     if batch > bench.state.max_batch() || is_refused || is_slow {
                         continue;
                     }
