@@ -77,7 +77,9 @@ fn merges(metadata: &Metadata, vocab: &Vocab) -> Result<Merges> {
     let pair = |(index, line): (usize, &String)| {
         let invalid = |problem: &str| metadata.invalid(MERGES, format!("entry {index}, {line:?}, {problem}"));
         let (left, right) = match line.split_once(' ') {
-            Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => (left, right),
+            Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
+                (left, right)
+            }
             _ => return Err(invalid("is not two pieces with a space between")),
         };
         joined.clear();

@@ -102,6 +102,7 @@ fn add_searched_tokens(
 /// Which control tokens take the white space behind them along. GGUF has no field for it; the tokenizer of Phi-3 does it, and
 /// says so in its `tokenizer_config.json` (`rstrip`).
 fn swallows_spaces(metadata: &Metadata) -> Result<impl Fn(&str) -> bool> {
-    let is_phi3 = metadata.text("general.architecture")? == Some("phi3") && metadata.text(MODEL)? == Some("llama");
+    let is_phi3 =
+        metadata.text("general.architecture")? == Some("phi3") && metadata.text(MODEL)? == Some("llama");
     Ok(move |token: &str| is_phi3 && !matches!(token, "<unk>" | "<s>" | "<|endoftext|>"))
 }

@@ -95,7 +95,12 @@ static PRE_TOKENIZERS: [PreTokenizer; 9] = [
     // GPT-4's vocabulary: OLMo 2, Granite 4, Phi-4.
     PreTokenizer { names: &["dbrx"], cuts: &[Cut::Words(GPT4)], ..PLAIN },
     // Qwen from 1.5 to 3; DeepSeek's distillates of it, which renamed some of its control tokens.
-    PreTokenizer { names: &["qwen2", "deepseek-r1-qwen"], composes: true, cuts: &[Cut::Words(QWEN2)], ..PLAIN },
+    PreTokenizer {
+        names: &["qwen2", "deepseek-r1-qwen"],
+        composes: true,
+        cuts: &[Cut::Words(QWEN2)],
+        ..PLAIN
+    },
     // GPT-4o's vocabulary, Phi-4-mini; Llama 4.
     PreTokenizer { names: &["gpt-4o", "llama4"], cuts: &[Cut::Words(GPT4O)], ..PLAIN },
     // Mistral from Nemo on.

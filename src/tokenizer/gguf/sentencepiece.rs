@@ -9,7 +9,9 @@ use crate::error::{Error, Result};
 use crate::tokenizer::Pipeline;
 use crate::tokenizer::model::Vocabulary;
 use crate::tokenizer::piece_decoder::PieceDecoder;
-use crate::tokenizer::sentencepiece::{ModelProto, ModelType, NormalizerSpec, PieceProto, PieceType, SentencePiece, TrainerSpec};
+use crate::tokenizer::sentencepiece::{
+    ModelProto, ModelType, NormalizerSpec, PieceProto, PieceType, SentencePiece, TrainerSpec,
+};
 
 const UNKNOWN: &str = "tokenizer.ggml.unknown_token_id";
 const REMOVE_EXTRA_WHITESPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
@@ -104,9 +106,10 @@ fn scores(metadata: &Metadata, tokens: &TokenList) -> Result<Vec<f32>> {
 
 /// Whether pieces of more than one character have different scores.
 fn tells_apart(scores: &[f32], tokens: &TokenList) -> bool {
-    let merged = tokens.iter().zip(scores).filter(|(token, _)| {
-        token.kind == TokenType::Normal && token.text.chars().nth(1).is_some()
-    });
+    let merged = tokens
+        .iter()
+        .zip(scores)
+        .filter(|(token, _)| token.kind == TokenType::Normal && token.text.chars().nth(1).is_some());
     let mut scores = merged.map(|(_, score)| score).peekable();
     match scores.next() {
         Some(first) => scores.peek().is_none() || scores.any(|score| score != first),

@@ -50,11 +50,7 @@ pub(super) fn read(metadata: &Metadata, tokens: &TokenList, adds_bos: bool) -> R
 }
 
 /// The tokens of the first Llama, which a file of that kind need not name.
-fn llama_default<'a>(
-    metadata: &Metadata,
-    tokens: &TokenList<'a>,
-    name: &str,
-) -> Result<Option<Token<'a>>> {
+fn llama_default<'a>(metadata: &Metadata, tokens: &TokenList<'a>, name: &str) -> Result<Option<Token<'a>>> {
     let id = match name {
         "unk_token" => 0,
         "bos_token" => 1,

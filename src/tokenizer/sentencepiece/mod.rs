@@ -15,7 +15,9 @@ use serde_json::Value;
 use tokenizers::AddedToken;
 
 use self::normalizer::Normalizer;
-pub(super) use self::proto::{ModelProto, ModelType, NormalizerSpec, Piece as PieceProto, PieceType, TrainerSpec};
+pub(super) use self::proto::{
+    ModelProto, ModelType, NormalizerSpec, Piece as PieceProto, PieceType, TrainerSpec,
+};
 use super::piece_decoder::{PieceDecoder, byte_piece};
 use super::settings::{DeclaredToken, Settings};
 use crate::error::{Error, Result};
