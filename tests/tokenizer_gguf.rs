@@ -255,6 +255,9 @@ fn wrong_lists_are_typed_errors() {
         let header = pollster::block_on(Header::of_file(&source, "tiny.gguf", &Cancel::default()));
         Tokenizer::from_gguf(&header.unwrap().unwrap().metadata, 10)
     };
+    let fails = |tokens: &[&str], kinds: &[i32], scores: &[f32]| {
+        sound(tokens, kinds, scores).unwrap_err().to_string()
+    };
     let tokens = ["<unk>", "<s>", "</s>", "a", "b", "ab"];
     let kinds = [2, 3, 3, 1, 1, 1];
     let scores = [0.0, 0.0, 0.0, -1.0, -2.0, 0.0];
@@ -263,25 +266,24 @@ fn wrong_lists_are_typed_errors() {
     assert_eq!((tokenizer.bos_token_id(), tokenizer.eos_token_ids()), (Some(1), &[2][..]));
     let huge = "x".repeat(3 << 20);
     let errors = [
-        (sound(&tokens, &kinds[..5], &scores), "token_type", "5 entries"),
-        (sound(&tokens, &kinds, &scores[..5]), "scores", "5 entries"),
-        (sound(&tokens, &[2, 3, 3, 1, 1, 7], &scores), "token_type", "type 7"),
-        (sound(&tokens, &[2, 3, 3, 1, 1, -1], &scores), "token_type", "type -1"),
-        (sound(&tokens, &[2, 3, 3, 1, 1, 6], &scores), "tokens", "there is no byte <0x00>"),
-        (sound(&tokens, &kinds, &[0.0, 0.0, 0.0, -1.0, f32::NAN, 0.0]), "scores", "token 4"),
-        (sound(&tokens, &kinds, &[0.0, 0.0, f32::INFINITY, -1.0, 0.0, 0.0]), "scores", "token 2"),
-        (sound(&["<unk>", "<s>", "</s>", "a", "a", "ab"], &kinds, &scores), "tokens", "tokens 3 and 4"),
+        (fails(&tokens, &kinds[..5], &scores), "token_type", "5 entries"),
+        (fails(&tokens, &kinds, &scores[..5]), "scores", "5 entries"),
+        (fails(&tokens, &[2, 3, 3, 1, 1, 7], &scores), "token_type", "type 7"),
+        (fails(&tokens, &[2, 3, 3, 1, 1, -1], &scores), "token_type", "type -1"),
+        (fails(&tokens, &[2, 3, 3, 1, 1, 6], &scores), "tokens", "there is no byte <0x00>"),
+        (fails(&tokens, &kinds, &[0.0, 0.0, 0.0, -1.0, f32::NAN, 0.0]), "scores", "token 4"),
+        (fails(&tokens, &kinds, &[0.0, 0.0, f32::INFINITY, -1.0, 0.0, 0.0]), "scores", "token 2"),
+        (fails(&["<unk>", "<s>", "</s>", "a", "a", "ab"], &kinds, &scores), "tokens", "tokens 3 and 4"),
         (
-            sound(&["?", "<s>", "</s>", "a", "b", "ab"], &[3, 3, 3, 1, 1, 1], &scores),
+            fails(&["?", "<s>", "</s>", "a", "b", "ab"], &[3, 3, 3, 1, 1, 1], &scores),
             "unknown_token_id",
             "missing",
         ),
-        (sound(&["<unk>", "<s>", "</s>", "", "b", "ab"], &kinds, &scores), "tokens", "empty"),
-        (sound(&["<unk>", "<s>", &huge, "a", "b", "ab"], &kinds, &scores), "tokens", "bytes"),
-        (sound(&tokens.repeat(2), &kinds.repeat(2), &scores.repeat(2)), "tokens", "12 tokens"),
+        (fails(&["<unk>", "<s>", "</s>", "", "b", "ab"], &kinds, &scores), "tokens", "empty"),
+        (fails(&["<unk>", "<s>", &huge, "a", "b", "ab"], &kinds, &scores), "tokens", "bytes"),
+        (fails(&tokens.repeat(2), &kinds.repeat(2), &scores.repeat(2)), "tokens", "12 tokens"),
     ];
-    for (got, key, problem) in errors {
-        let said = got.unwrap_err().to_string();
+    for (said, key, problem) in errors {
         assert!(
             said.contains(&format!("tiny.gguf: tokenizer.ggml.{key}")) && said.contains(problem),
             "{said}"

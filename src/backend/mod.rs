@@ -7,6 +7,7 @@ mod model;
 pub use model::{Loading, Model, State};
 
 use crate::error::{Error, Result};
+use crate::model::decoder::DecoderSpec;
 use crate::model::matrix::Matrix;
 use crate::model::network::{MatrixId, VectorId};
 
@@ -23,6 +24,9 @@ pub trait WeightSink {
     /// # Errors
     /// [`Error::Limit`] where the device cannot hold it.
     fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()>;
+
+    /// Forgets a matrix that turned out to be a copy of another.
+    fn remove_matrix(&mut self, id: MatrixId);
 }
 
 /// What weights in integers are multiplied with.
@@ -44,6 +48,21 @@ pub enum Wanted {
     Last,
     /// Every row.
     All,
+}
+
+/// Checks that a text of `len` positions, turned by the frequencies of long texts or not, may go on up to `end`.
+pub(crate) fn check_length(decoder: &DecoderSpec, len: usize, end: usize, long: bool) -> Result<()> {
+    if len == 0 || decoder.is_long(end) == long {
+        return Ok(());
+    }
+    Err(Error::request(
+        "tokens",
+        format!(
+            "the text grows to {end} positions, and the rotary embedding of one of more than {} is another: call \
+             State::expect with its length, and run it again from its first token",
+            decoder.max_short_positions().unwrap_or_default()
+        ),
+    ))
 }
 
 /// Checks what every backend demands of a batch before it touches a buffer.

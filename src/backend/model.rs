@@ -33,6 +33,13 @@ impl WeightSink for Loading {
             Self::Gpu(weights) => weights.put_vector(id, values),
         }
     }
+
+    fn remove_matrix(&mut self, id: MatrixId) {
+        match self {
+            Self::Cpu(weights) => weights.remove_matrix(id),
+            Self::Gpu(weights) => weights.remove_matrix(id),
+        }
+    }
 }
 
 /// A network with its weights, shared by any number of states.
@@ -156,12 +163,36 @@ impl State {
         }
     }
 
-    /// Forgets all positions from `len` on; the next batch continues there.
-    pub fn truncate(&mut self, len: usize) {
+    /// Forgets all positions from `len` on, and returns how many remain; the next batch continues there.
+    ///
+    /// They are fewer, in fact none, where `len` lies so far back that the caches, which keep no more of a text than is still
+    /// seen, have lost what its next position would see. The text then has to run again from there.
+    pub fn truncate(&mut self, len: usize) -> usize {
         match self {
             Self::Cpu(state) => state.truncate(len),
             Self::Gpu(state) => state.truncate(len),
         }
+    }
+
+    /// Makes ready for a text that will have `len` positions, before its first batch and again before it grows longer, and returns
+    /// how many remain.
+    ///
+    /// None do where a text of this length is turned by other frequencies than the one before (longrope): it then has to run
+    /// again from its beginning.
+    pub fn expect(&mut self, len: usize) -> usize {
+        match self {
+            Self::Cpu(state) => state.expect(len),
+            Self::Gpu(state) => state.expect(len),
+        }
+    }
+
+    /// Positions up to which a text may grow without [`State::expect`] forgetting it; `None` where there is no such length ahead.
+    pub fn next_change(&self, len: usize) -> Option<usize> {
+        let decoder = match self {
+            Self::Cpu(state) => state.decoder(),
+            Self::Gpu(state) => state.decoder(),
+        };
+        decoder.max_short_positions().filter(|max| len <= *max)
     }
 
     /// Runs the network on the tokens that follow those already in the caches.

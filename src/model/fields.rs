@@ -35,11 +35,6 @@ impl Fields {
         Self { file: file.to_owned(), remedy: "The file is damaged: download it again", map, names }
     }
 
-    /// The file, for error messages.
-    pub(super) fn file(&self) -> &str {
-        &self.file
-    }
-
     /// What the file calls a field.
     pub(super) fn name<'a>(&'a self, field: &'a str) -> &'a str {
         self.names.iter().find(|(ours, _)| ours == field).map_or(field, |(_, name)| name)
@@ -62,6 +57,11 @@ impl Fields {
     /// A present, non-null field.
     pub(super) fn get(&self, field: &str) -> Option<&Value> {
         self.map.get(field).filter(|value| !value.is_null())
+    }
+
+    /// Whether a field is there and says null: not the same as being absent, where a family has a default.
+    pub(super) fn is_null(&self, field: &str) -> bool {
+        self.map.get(field).is_some_and(Value::is_null)
     }
 
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
@@ -93,11 +93,43 @@ impl Fields {
     }
 
     pub(super) fn number_or(&self, field: &str, default: f64) -> Result<f64> {
-        self.number(&self.map, field, field).map(|number| number.unwrap_or(default))
+        Ok(self.number(field)?.unwrap_or(default))
+    }
+
+    pub(super) fn number(&self, field: &str) -> Result<Option<f64>> {
+        self.number_in(&self.map, field, field)
+    }
+
+    /// A number above zero.
+    pub(super) fn positive_or(&self, field: &str, default: f64) -> Result<f64> {
+        let number = self.number_or(field, default)?;
+        if number.is_finite() && number > 0.0 {
+            Ok(number)
+        } else {
+            Err(self.invalid(field, format!("{number} is not a number above 0")))
+        }
+    }
+
+    /// A list with an entry for each of `len` layers; `None` where there is no such field, or an empty list.
+    pub(super) fn each_layer(&self, field: &str, len: usize) -> Result<Option<&[Value]>> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        match value.as_array() {
+            Some(list) if list.is_empty() => Ok(None),
+            Some(list) if list.len() == len => Ok(Some(list)),
+            Some(list) => {
+                Err(self.invalid(field, format!("it has {} entries, there are {len} layers", list.len())))
+            }
+            None => Err(self.invalid(field, "it must be a list with an entry for each layer")),
+        }
     }
 
     /// A number of an object inside the file, whose full name is `name`.
-    pub(super) fn number(&self, object: &Map<String, Value>, field: &str, name: &str) -> Result<Option<f64>> {
+    pub(super) fn number_in(
+        &self,
+        object: &Map<String, Value>,
+        field: &str,
+        name: &str,
+    ) -> Result<Option<f64>> {
         match object.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_f64().map(Some).ok_or_else(|| self.invalid(name, "it must be a number")),
@@ -114,17 +146,19 @@ impl Fields {
     /// One token id or a list of them.
     pub(super) fn tokens(&self, field: &str) -> Result<Vec<u32>> {
         self.get(field).map_or(Ok(Vec::new()), |value| {
-            token_ids(value).ok_or_else(|| self.invalid(field, "it must be a token id or a list of them"))
+            token_ids(value)
+                .ok_or_else(|| self.invalid(field, format!("{value} is not a token id or a list of them")))
         })
     }
 }
 
-/// A token id or a list of them; `None` where the value is neither.
+/// A token id or a list of them; `None` where the value is neither. Null and -1 are how people write "no token".
 pub(crate) fn token_ids(value: &Value) -> Option<Vec<u32>> {
+    let is_none = |value: &Value| value.is_null() || value.as_i64() == Some(-1);
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    match value {
-        Value::Null => Some(Vec::new()),
-        Value::Array(list) => list.iter().map(id).collect(),
-        one => id(one).map(|id| vec![id]),
-    }
+    let list = match value {
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    list.iter().filter(|value| !is_none(value)).map(id).collect()
 }

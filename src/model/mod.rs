@@ -7,3 +7,4 @@ pub(crate) mod families;
 mod fields;
 pub mod matrix;
 pub mod network;
+pub mod rope;

@@ -3,18 +3,23 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
+mod beyond_llama;
+#[path = "../common/decoders.rs"]
+mod decoders;
+mod families;
 mod network;
 mod sample;
 mod support;
 
 use half::{bf16, f16};
-use mobilellm::backend::cpu::attention::{Heads, attention};
+use mobilellm::backend::cpu::attention::{Heads, Span, attention};
 use mobilellm::backend::cpu::embed::embed;
+use mobilellm::backend::cpu::gated::gated;
 use mobilellm::backend::cpu::matmul::{add, add_bias, matmul};
 use mobilellm::backend::cpu::rms_norm::rms_norm;
 use mobilellm::backend::cpu::rotary::{rotary, rotary_table};
-use mobilellm::backend::cpu::swiglu::swiglu;
 use mobilellm::backend::gpu::{Gpu, GpuState, Tier};
+use mobilellm::model::decoder::{ActivationFunction, Window};
 use mobilellm::model::matrix::{Format, Matrix};
 use mobilellm::model::network::{Epilogue, MatrixId, Op, Projection, Rows, Slot, VectorId};
 
@@ -271,7 +276,7 @@ fn matmul_adds_to_the_residual_and_has_a_bias() {
             weight: MatrixId::Block(0, Projection::Down),
             bias: Some(VectorId::Bias(0, Projection::Down)),
             input: Slot::Gated,
-            epilogue: Epilogue::Add(Slot::Hidden),
+            epilogue: Epilogue::Add { slot: Slot::Hidden, scale: 1.0 },
             rows: Rows::All,
         }]);
         let mut random = Random::new(2);
@@ -303,7 +308,7 @@ fn swiglu_after_a_norm() {
                 weight: MatrixId::Block(0, Projection::GateUp),
                 bias: None,
                 input: Slot::Hidden,
-                epilogue: Epilogue::SwiGlu(Slot::Gated),
+                epilogue: Epilogue::Gated { slot: Slot::Gated, activation: ActivationFunction::Silu },
                 rows: Rows::All,
             }]);
             let mut random = Random::new(hidden as u64);
@@ -320,7 +325,7 @@ fn swiglu_after_a_norm() {
                 let mut normed = vec![0.0; x.len()];
                 rms_norm(&x, &norm, 1e-5, &mut normed);
                 let mut expected = vec![0.0; batch * ffn];
-                swiglu(&products(&matrix, &normed), &mut expected);
+                gated(ActivationFunction::Silu, &products(&matrix, &normed), &mut expected);
                 let got = bench.run(batch, Slot::Gated, ffn, true);
                 let tolerance = tolerance(&gpu, &bench.state, batch, Format::F16);
                 assert_close(&format!("{hidden} to {ffn}, {batch} tokens"), &got, &expected, tolerance);
@@ -334,7 +339,8 @@ fn embed_looks_up_every_format() {
     for gpu in devices("embed_looks_up_every_format") {
         for (vocab, hidden) in [(1, 1), (97, 45), (511, 64), (33, 576)] {
             for format in formats(hidden) {
-                let network = Shape { hidden, vocab, ..Shape::default() }.network(vec![Op::Embed]);
+                let network =
+                    Shape { hidden, vocab, ..Shape::default() }.network(vec![Op::Embed { scale: 1.0 }]);
                 let matrix = Random::new(3).matrix(vocab, hidden, format);
                 let mut twins = Twins::new(&gpu, &network);
                 twins.matrix(MatrixId::Embedding, matrix.clone());
@@ -345,7 +351,7 @@ fn embed_looks_up_every_format() {
                     let mut random = Random::new(7);
                     let tokens: Vec<_> = (0..batch).map(|_| random.token(vocab)).collect();
                     let mut expected = vec![0.0; batch * hidden];
-                    embed(&tokens, &matrix.clone().into(), &mut expected);
+                    embed(&tokens, &matrix.clone().into(), 1.0, &mut expected);
                     assert_close(&format!("{vocab} x {hidden} {format:?}"), &got, &expected, F32);
                 }
             }
@@ -366,7 +372,7 @@ fn rotary_and_cache_append() {
                 let network = shape.network(vec![project(
                     Projection::Qkv,
                     Slot::Hidden,
-                    Epilogue::RotateAndCache { cache: 0 },
+                    Epilogue::RotateAndCache { cache: 0, rotary: Some(0) },
                 )]);
                 let config = network.config.clone();
                 let mut random = Random::new(head_dim as u64);
@@ -374,7 +380,7 @@ fn rotary_and_cache_append() {
                 let mut twins = Twins::new(&gpu, &network);
                 twins.matrix(MatrixId::Block(0, Projection::Qkv), matrix.clone());
                 let mut bench = Bench::new(network, twins.gpu, 128);
-                let table = rotary_table(&config.rotary_frequencies(), 128);
+                let table = rotary_table(&config.decoder.rotary[0], false, 128);
                 let (query_width, key_end) = (config.query_width(), config.query_width() + config.kv_width());
                 let mut position = 0;
                 for batch in batches(&bench.state) {
@@ -408,14 +414,15 @@ fn rotary_and_cache_append() {
 fn rotary_of_queries_alone() {
     for gpu in devices("rotary_of_queries_alone") {
         let shape = Shape { hidden: 64, heads: 3, kv_heads: 1, head_dim: 10, ..Shape::default() };
-        let network = shape.network(vec![project(Projection::Qkv, Slot::Hidden, Epilogue::Rotate)]);
+        let network =
+            shape.network(vec![project(Projection::Qkv, Slot::Hidden, Epilogue::Rotate { rotary: Some(0) })]);
         let config = network.config.clone();
         let mut random = Random::new(5);
         let matrix = random.matrix(config.qkv_width(), 64, Format::F32);
         let mut twins = Twins::new(&gpu, &network);
         twins.matrix(MatrixId::Block(0, Projection::Qkv), matrix.clone());
         let mut bench = Bench::new(network, twins.gpu, 128);
-        let table = rotary_table(&config.rotary_frequencies(), 128);
+        let table = rotary_table(&config.decoder.rotary[0], false, 128);
         let mut position = 0;
         for batch in batches(&bench.state) {
             let x = random.values(batch * 64);
@@ -458,7 +465,8 @@ fn attention_reads_the_cache() {
                 // What attention leaves may be in parts, for the projection after it to combine: one that changes nothing.
                 let shape = Shape { hidden: width, heads, kv_heads, head_dim, ..Shape::default() };
                 let after = project(Projection::Output, Slot::Context, Epilogue::Write(Slot::Hidden));
-                let network = shape.network(vec![Op::Attend { cache: 0 }, after]);
+                let network = shape
+                    .network(vec![Op::Attend { cache: 0, scale: 1.0 / (head_dim as f32).sqrt() }, after]);
                 let kv_width = kv_heads * head_dim;
                 let mut random = Random::new(head_dim as u64);
                 let mut twins = Twins::new(&gpu, &network);
@@ -501,8 +509,14 @@ fn attention_reads_the_cache() {
                     bench.poison(Slot::Hidden, width);
                     let mut expected = vec![0.0; query.len()];
                     let shape = Heads { num_heads: heads, num_kv_heads: kv_heads, head_dim };
+                    let span = Span {
+                        start,
+                        window: Window::Full,
+                        capacity: POSITIONS,
+                        scale: 1.0 / (head_dim as f32).sqrt(),
+                    };
                     let end = (start + batch) * kv_width;
-                    attention(shape, start, &query, &keys[..end], &values[..end], &mut expected);
+                    attention(shape, span, &query, &keys[..end], &values[..end], &mut expected);
                     let got = bench.run(batch, Slot::Hidden, width, true);
                     let what = format!(
                         "{heads}/{kv_heads} heads of {head_dim}, {batch} tokens after {start}, {format:?}, {:?}",

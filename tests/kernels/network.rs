@@ -181,7 +181,8 @@ fn contexts_longer_than_loops_run_are_refused() {
             let shape = Shape { hidden: 8, heads: 1, kv_heads: 1, head_dim, ..shapes()[0].1 };
             let whole = Network::new(shape.config());
             let weights = Rc::new(gpu::GpuWeights::new(&gpu, &whole));
-            let network = Rc::new(Network { ops: vec![Op::Attend { cache: 0 }], ..whole });
+            let scale = 1.0 / (head_dim as f32).sqrt();
+            let network = Rc::new(Network { ops: vec![Op::Attend { cache: 0, scale }], ..whole });
             let mut state = gpu::GpuState::new(network, weights, 4096, Products::Fast).unwrap();
             let mut outcome = "none";
             while outcome == "none" && state.len() < 4096 {

@@ -3,10 +3,14 @@
 use super::exp::exp;
 use super::parallel::{for_each_chunk, threads};
 use super::simd::{Isa, Kernel, LANES, Simd, dot};
+use crate::model::decoder::{RING_ALIGN, Window};
 
 /// Positions whose scores are held at once; a longer context is taken block by block with a running maximum, as in
 /// arXiv 2205.14135. Blocks begin at multiples of it, so that a row's result does not depend on its batch.
 const BLOCK: usize = 64;
+
+/// No block goes over the end of a ring.
+const _: () = assert!(RING_ALIGN.is_multiple_of(BLOCK));
 
 /// The shape of attention.
 #[derive(Debug, Clone, Copy)]
@@ -19,11 +23,25 @@ pub struct Heads {
     pub head_dim: usize,
 }
 
-/// `out = softmax(query * K^T / sqrt(head_dim)) * V` for each row and head.
+/// Where a batch stands, and what it sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// The position of the batch's first row.
+    pub start: usize,
+    /// Which positions a row sees.
+    pub window: Window,
+    /// Rows of the caches: position `p` lies at row `p % capacity`. It is a multiple of [`RING_ALIGN`], or at least the number
+    /// of positions.
+    pub capacity: usize,
+    /// Multiplied onto the products of queries and keys.
+    pub scale: f32,
+}
+
+/// `out = softmax(scale * query * K^T) * V` for each row and head.
 ///
-/// `query` and `out` are `[batch, num_heads * head_dim]`; `keys` and `values` are `[positions, num_kv_heads * head_dim]`
-/// with the batch's own rows already appended. Row t stands at position `start + t` and sees positions up to its own.
-pub fn attention(heads: Heads, start: usize, query: &[f32], keys: &[f32], values: &[f32], out: &mut [f32]) {
+/// `query` and `out` are `[batch, num_heads * head_dim]`; `keys` and `values` are `[capacity, num_kv_heads * head_dim]`
+/// with the batch's own rows already written. Row t stands at position `start + t` and sees those of the window up to its own.
+pub fn attention(heads: Heads, span: Span, query: &[f32], keys: &[f32], values: &[f32], out: &mut [f32]) {
     let Heads { num_heads, num_kv_heads, head_dim } = heads;
     let kv_width = num_kv_heads * head_dim;
     let isa = Isa::detect();
@@ -34,21 +52,22 @@ pub fn attention(heads: Heads, start: usize, query: &[f32], keys: &[f32], values
             let from = index * chunk + at * head_dim;
             let (row, head) = (from / (num_heads * head_dim), from / head_dim % num_heads);
             let offset = head / (num_heads / num_kv_heads) * head_dim;
-            let visible = (start + row + 1) * kv_width;
             let query = &query[from..from + head_dim];
-            let (keys, values) = (&keys[..visible], &values[..visible]);
-            isa.run(Attend { query, keys, values, kv_width, offset, out });
+            isa.run(Attend { query, keys, values, kv_width, offset, span, position: span.start + row, out });
         }
     });
 }
 
-/// One query head over all positions of its key/value head, which lies at `offset` of each row of the cache.
+/// One query head at `position` over the positions that it sees of its key/value head, which lies at `offset` of each row of the
+/// cache.
 struct Attend<'a> {
     query: &'a [f32],
     keys: &'a [f32],
     values: &'a [f32],
     kv_width: usize,
     offset: usize,
+    span: Span,
+    position: usize,
     out: &'a mut [f32],
 }
 
@@ -57,15 +76,20 @@ impl Kernel for Attend<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { query, keys, values, kv_width, offset, out } = self;
+        let Self { query, keys, values, kv_width, offset, span, position, out } = self;
         let head = offset..offset + query.len();
-        let scale = 1.0 / (query.len() as f32).sqrt();
         let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
         out.fill(0.0);
-        for (keys, values) in keys.chunks(BLOCK * kv_width).zip(values.chunks(BLOCK * kv_width)) {
+        let mut first = span.window.first(position);
+        while first <= position {
+            let end = (first / BLOCK * BLOCK + BLOCK).min(position + 1);
+            let at = first % span.capacity;
+            let rows = at * kv_width..(at + end - first) * kv_width;
+            let (keys, values) = (&keys[rows.clone()], &values[rows]);
+            first = end;
             let mut scores = [f32::NEG_INFINITY; BLOCK];
             for (score, key) in scores.iter_mut().zip(keys.chunks_exact(kv_width)) {
-                *score = dot(simd, query, &key[head.clone()]) * scale;
+                *score = dot(simd, query, &key[head.clone()]) * span.scale;
             }
             let before = max;
             max = scores.iter().fold(max, |max, score| max.max(*score));
@@ -157,8 +181,18 @@ mod tests {
         (0..len).map(|i| (i as f32 * factor).sin()).collect()
     }
 
-    /// In f64, without blocks.
-    fn expected(heads: Heads, start: usize, query: &[f32], keys: &[f32], values: &[f32]) -> Vec<f64> {
+    fn span(heads: Heads, start: usize, window: Window, capacity: usize) -> Span {
+        Span { start, window, capacity, scale: 1.0 / (heads.head_dim as f32).sqrt() }
+    }
+
+    /// In f64, without blocks and rings.
+    fn expected(
+        heads: Heads,
+        (start, window): (usize, Window),
+        query: &[f32],
+        keys: &[f32],
+        values: &[f32],
+    ) -> Vec<f64> {
         let Heads { num_heads, num_kv_heads, head_dim } = heads;
         let mut out = Vec::new();
         for (at, query) in query.chunks_exact(head_dim).enumerate() {
@@ -167,7 +201,9 @@ mod tests {
             let lane = |cache: &[f32], p: usize, c: usize| {
                 f64::from(cache[p * num_kv_heads * head_dim + offset + c])
             };
-            let scores: Vec<f64> = (0..=start + row)
+            let seen = window.first(start + row)..=start + row;
+            let scores: Vec<f64> = seen
+                .clone()
                 .map(|p| {
                     let dot: f64 = (0..head_dim).map(|c| f64::from(query[c]) * lane(keys, p, c)).sum();
                     (dot / (head_dim as f64).sqrt()).exp()
@@ -175,7 +211,7 @@ mod tests {
                 .collect();
             let sum: f64 = scores.iter().sum();
             for c in 0..head_dim {
-                let weighed = scores.iter().enumerate().map(|(p, score)| score * lane(values, p, c));
+                let weighed = scores.iter().zip(seen.clone()).map(|(score, p)| score * lane(values, p, c));
                 out.push(weighed.sum::<f64>() / sum);
             }
         }
@@ -191,10 +227,37 @@ mod tests {
                 let keys = values((start + batch) * num_kv_heads * head_dim, 1.3);
                 let cached = values(keys.len(), 0.9);
                 let mut out = vec![f32::NAN; query.len()];
-                attention(heads, start, &query, &keys, &cached, &mut out);
-                let expected = expected(heads, start, &query, &keys, &cached);
+                let span = span(heads, start, Window::Full, start + batch);
+                attention(heads, span, &query, &keys, &cached, &mut out);
+                let expected = expected(heads, (start, Window::Full), &query, &keys, &cached);
                 for (o, e) in out.iter().zip(&expected) {
                     assert!((f64::from(*o) - e).abs() < 3e-6, "{heads:?} {start} {batch}: {o} {e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_is_all_that_is_read_of_a_ring() {
+        let heads = Heads { num_heads: 4, num_kv_heads: 2, head_dim: 6 };
+        for window in [Window::Sliding(1), Window::Sliding(13), Window::Chunked(16), Window::Chunked(50)] {
+            for (start, batch) in [(0, 3), (5, 20), (63, 2), (100, 40), (250, 17)] {
+                let query = values(batch * 24, 0.7);
+                let (keys, cached) = (values((start + batch) * 12, 1.3), values((start + batch) * 12, 0.9));
+                let mut out = vec![f32::NAN; query.len()];
+                // What is not seen is poison.
+                let ring = |rows: &[f32]| {
+                    let mut ring = vec![f32::NAN; 128 * 12];
+                    for (p, row) in rows.chunks(12).enumerate().skip(window.first(start)) {
+                        ring[p % 128 * 12..][..12].copy_from_slice(row);
+                    }
+                    ring
+                };
+                let span = span(heads, start, window, 128);
+                attention(heads, span, &query, &ring(&keys), &ring(&cached), &mut out);
+                let expected = expected(heads, (start, window), &query, &keys, &cached);
+                for (o, e) in out.iter().zip(&expected) {
+                    assert!((f64::from(*o) - e).abs() < 3e-6, "{window:?} {start} {batch}: {o} {e}");
                 }
             }
         }
@@ -211,6 +274,8 @@ mod tests {
                 values: &values,
                 kv_width: 140,
                 offset: 70,
+                span: Span { start: 149, window: Window::Full, capacity: 150, scale: 0.1 },
+                position: 149,
                 out: &mut out,
             });
             out.map(f32::to_bits)

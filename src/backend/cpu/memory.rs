@@ -1,25 +1,20 @@
 //! One conversation's caches, and the buffers that its passes use again and again.
 
+use super::cache::Cache;
 use super::int8::Activations;
 use super::rotary::rotary_table;
-use crate::model::network::{Network, Slot};
+use crate::model::network::{CacheSpec, Network, Slot};
 
 /// What passes leave behind: keys and values for their successors, buffers for nobody's eyes.
 pub(super) struct Memory {
     pub(super) caches: Vec<Cache>,
     /// By [`Slot`].
-    slots: [Vec<f32>; 5],
+    slots: [Vec<f32>; Slot::COUNT],
     pub(super) scratch: Scratch,
-    pub(super) rotary_table: Vec<[f32; 2]>,
+    /// One a rotation of the network.
+    pub(super) rotary_tables: Vec<Vec<[f32; 2]>>,
     /// Positions filled.
     pub(super) len: usize,
-}
-
-/// Keys and values of every position so far, `[positions, kv_width]` each.
-#[derive(Default, Clone)]
-pub(super) struct Cache {
-    pub(super) keys: Vec<f32>,
-    pub(super) values: Vec<f32>,
 }
 
 /// Buffers of one projection.
@@ -31,15 +26,28 @@ pub(super) struct Scratch {
 }
 
 impl Memory {
-    /// Nothing yet, and rotations for `max_positions`.
-    pub(super) fn new(network: &Network, max_positions: usize) -> Self {
-        Self {
-            caches: vec![Cache::default(); network.num_caches()],
+    /// Nothing yet, and rotations for `max_positions`. Rings have room for `slack` positions beside those that are seen.
+    pub(super) fn new(network: &Network, max_positions: usize, slack: usize) -> Self {
+        let config = &network.config;
+        let cache = |spec: CacheSpec| {
+            let capacity = spec.capacity(max_positions, slack);
+            Cache::new(spec, capacity, config.kv_width(), config.hidden_size)
+        };
+        let mut memory = Self {
+            caches: network.caches().into_iter().map(cache).collect(),
             slots: Default::default(),
             scratch: Scratch::default(),
-            rotary_table: rotary_table(&network.config.rotary_frequencies(), max_positions),
+            rotary_tables: Vec::new(),
             len: 0,
-        }
+        };
+        memory.choose_rotary(network, max_positions, false);
+        memory
+    }
+
+    /// Makes the rotations for texts of this kind.
+    pub(super) fn choose_rotary(&mut self, network: &Network, max_positions: usize, long: bool) {
+        let rotary = &network.config.decoder.rotary;
+        self.rotary_tables = rotary.iter().map(|rotary| rotary_table(rotary, long, max_positions)).collect();
     }
 
     /// The rows of a slot.

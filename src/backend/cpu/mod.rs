@@ -6,20 +6,25 @@
 
 #![allow(clippy::inline_always, reason = "what is not inlined is not compiled for the instruction set")]
 
+pub mod add_normed;
 pub mod attention;
+pub mod cache;
+pub mod convolve;
 pub mod embed;
 mod exp;
+pub mod gated;
 pub mod int8;
+pub mod logits;
 pub mod matmul;
 mod memory;
 mod parallel;
 mod pass;
 pub mod rms_norm;
 pub mod rotary;
+pub mod rotate_and_cache;
 pub mod sample;
 mod simd;
 mod state;
-pub mod swiglu;
 mod weights;
 mod wide;
 

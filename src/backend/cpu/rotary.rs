@@ -1,16 +1,25 @@
 //! Rotary position embedding (arXiv 2104.09864) on adjacent pairs.
 
-/// Cosines and sines of every position, made once: `[positions, head_dim / 2]` pairs of (cos, sin).
+use crate::model::decoder::Rotary;
+
+/// Cosines and sines of every position, made once: `[positions, head_dim / 2]` pairs of (cos, sin), times the attention factor.
+/// A pair that does not turn has (1, 0). `long` chooses the frequencies of long texts, where there are others.
 ///
 /// Computed in f64: an f32 angle is off by 1e-4 after a thousand positions.
-pub fn rotary_table(frequencies: &[f64], positions: usize) -> Vec<[f32; 2]> {
+pub fn rotary_table(rotary: &Rotary, long: bool, positions: usize) -> Vec<[f32; 2]> {
+    let frequencies = match &rotary.long {
+        Some(other) if long => &other.frequencies,
+        _ => &rotary.frequencies,
+    };
+    let turn = |position: usize, frequency: f64| {
+        if frequency == 0.0 {
+            return [1.0, 0.0];
+        }
+        let (sin, cos) = (position as f64 * frequency).sin_cos();
+        [(cos * rotary.attention_factor) as f32, (sin * rotary.attention_factor) as f32]
+    };
     (0..positions)
-        .flat_map(|position| {
-            frequencies.iter().map(move |frequency| {
-                let (sin, cos) = (position as f64 * frequency).sin_cos();
-                [cos as f32, sin as f32]
-            })
-        })
+        .flat_map(|position| frequencies.iter().map(move |frequency| turn(position, *frequency)))
         .collect()
 }
 

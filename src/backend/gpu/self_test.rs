@@ -34,7 +34,9 @@ fn format(id: MatrixId) -> Format {
     match id {
         MatrixId::Embedding | MatrixId::Head => Format::F32,
         MatrixId::Block(_, Projection::Qkv) => affine(4, ScaleFormat::F16),
-        MatrixId::Block(_, Projection::Output) => Format::F16,
+        MatrixId::Block(_, Projection::Output | Projection::ConvolutionIn | Projection::ConvolutionOut) => {
+            Format::F16
+        }
         MatrixId::Block(_, Projection::GateUp) => affine(8, ScaleFormat::Bf16),
         MatrixId::Block(_, Projection::Down) => Format::Bf16,
     }

@@ -89,7 +89,11 @@ impl GpuWeights {
     /// What a plan for all of them is made for.
     pub(super) fn target(&self) -> Target {
         let formats = self.layouts.values().map(|layout| layout.format);
-        Target::of(self.gpu.info(), CacheFormat::for_weights(formats))
+        self.target_for(CacheFormat::for_weights(formats))
+    }
+
+    fn target_for(&self, cache: CacheFormat) -> Target {
+        Target::of(self.gpu.info(), cache).for_network(&self.network)
     }
 
     pub(super) fn part(&self, id: MatrixId, index: usize) -> Result<&Part> {
@@ -124,7 +128,7 @@ impl WeightSink for GpuWeights {
             let uniform = self.gpu.uniform_with(&label, bytemuck::bytes_of(&uniform))?;
             parts.push(Part { uniform, words, scales });
         }
-        let target = Target::of(self.gpu.info(), CacheFormat::for_weights([layout.format]));
+        let target = self.target_for(CacheFormat::for_weights([layout.format]));
         self.layouts.insert(id, layout);
         self.parts.insert(id, parts);
         for shader in shaders_of(&self.network, &self.layouts, target, id)? {
@@ -139,5 +143,12 @@ impl WeightSink for GpuWeights {
         let buffer = self.upload(&format!("{id:?}"), bytemuck::cast_slice(&values))?;
         self.vectors.insert(id, buffer);
         Ok(())
+    }
+
+    fn remove_matrix(&mut self, id: MatrixId) {
+        self.layouts.remove(&id);
+        for part in self.parts.remove(&id).into_iter().flatten() {
+            self.bytes -= part.words.size() + part.scales.map_or(0, |scales| scales.size());
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! From tensors to the backend's matrices: parts wait, in their final format, until their matrix is complete.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hasher};
 
 use super::BAND;
-use super::fuse::{fuse_matrices, fuse_vectors, num_parts};
-use super::names::{Field, Module, Name};
+use super::fuse::{fuse_matrices, fuse_vectors, num_parts, pair_values};
+use super::names::{Field, Linear, Module, Name, Norm};
 use super::rows::{RowWriter, convert, reserved, with_half_scales};
 use super::spec::Spec;
 use super::weight_format::WeightFormat;
@@ -26,6 +27,8 @@ pub(crate) struct Incoming {
     row_len: u64,
     values: Values,
     non_finite: bool,
+    /// Of its bytes, where it will be compared.
+    digest: Option<DefaultHasher>,
     /// Kept between bands.
     floats: Vec<f32>,
 }
@@ -65,7 +68,16 @@ impl Incoming {
             }
             Spec::Groups(_) => (4, Values::Groups(Vec::new())),
         };
-        Ok(Self { name, dtype, row_len: row_len as u64, values, non_finite: false, floats: Vec::new() })
+        let is_compared = weights.compares_head && matches!(name.module, Module::Embedding | Module::Head);
+        Ok(Self {
+            name,
+            dtype,
+            row_len: row_len as u64,
+            values,
+            non_finite: false,
+            digest: is_compared.then(DefaultHasher::new),
+            floats: Vec::new(),
+        })
     }
 
     /// Bytes to push at once: whole rows, about a mebibyte.
@@ -81,6 +93,9 @@ impl Incoming {
             return rows.append_converted(&band);
         }
         self.non_finite |= !all_finite(self.dtype, bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.write(bytes);
+        }
         match &mut self.values {
             Values::Blocks(..) => {}
             Values::Packed(words, _) => extend_words(words, bytes),
@@ -130,6 +145,12 @@ pub(crate) struct Assembly<'a> {
     quantized: HashMap<Module, QuantizedParts>,
     matrices: HashMap<MatrixId, Vec<Option<Matrix>>>,
     biases: HashMap<(usize, Projection), Vec<Option<Vec<f32>>>>,
+    /// The output matrix may be a copy of the embedding.
+    compares_head: bool,
+    /// What was compared so far: types and digests of the tensors of the embedding, and of the output matrix.
+    digests: [BTreeMap<Field, (String, u64)>; 2],
+    /// Bytes of the output matrix.
+    head_bytes: u64,
     /// Bytes of all matrices put.
     pub(crate) weight_bytes: u64,
     /// What a person should know about the weights.
@@ -153,14 +174,38 @@ impl<'a> Assembly<'a> {
             quantized: HashMap::new(),
             matrices: HashMap::new(),
             biases: HashMap::new(),
+            compares_head: false,
+            digests: Default::default(),
+            head_bytes: 0,
             weight_bytes: 0,
             warnings: Vec::new(),
         }
     }
 
+    /// Finds out, while the weights arrive, whether the output matrix is a copy of the embedding.
+    pub(crate) fn compare_head(&mut self) {
+        self.compares_head = true;
+    }
+
+    /// Drops the output matrix where it turned out to be a copy of the embedding; whether it did.
+    pub(crate) fn drop_copied_head(&mut self) -> bool {
+        let [embedding, head] = &self.digests;
+        let is_copy = self.compares_head && embedding == head;
+        if is_copy {
+            self.sink.remove_matrix(MatrixId::Head);
+            self.weight_bytes -= self.head_bytes;
+        }
+        is_copy
+    }
+
     /// Takes a tensor that has arrived in full, and passes on what it completes.
     pub(crate) fn put(&mut self, tensor: Incoming) -> Result<()> {
-        let Incoming { name: Name { module, field }, dtype, values, non_finite, .. } = tensor;
+        let Incoming { name: Name { module, field }, dtype, values, non_finite, digest, .. } = tensor;
+        if let Some(digest) = digest {
+            let [embedding, head] = &mut self.digests;
+            let of = if module == Module::Head { head } else { embedding };
+            of.insert(field, (dtype.to_string(), digest.finish()));
+        }
         if non_finite {
             self.warn(module, "some weights are infinite or not a number");
         }
@@ -198,15 +243,32 @@ impl<'a> Assembly<'a> {
             (Module::Linear(block, linear), Field::Bias) => {
                 let (projection, index) = linear.part_of();
                 let id = MatrixId::Block(block, projection);
-                let waiting = self.biases.entry((block, projection)).or_default();
-                let Some(parts) = complete(waiting, num_parts(id), index, values) else { return Ok(()) };
+                let waiting = self
+                    .biases
+                    .entry((block, projection))
+                    .or_insert_with(|| zeros(block, projection, self.config));
+                let Some(parts) = complete(waiting, num_parts(id, self.config), index, values) else {
+                    return Ok(());
+                };
                 self.biases.remove(&(block, projection));
                 self.sink.put_vector(VectorId::Bias(block, projection), fuse_vectors(id, &parts, self.config))
             }
-            _ => match module.norm() {
-                Some(id) => self.sink.put_vector(id, values),
+            _ => match module.vector() {
+                Some(id) => self.sink.put_vector(id, self.finished(module, values)),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// A vector as kernels read it.
+    fn finished(&self, module: Module, mut values: Vec<f32>) -> Vec<f32> {
+        let offset = self.config.decoder.norm_offset;
+        if offset != 0.0 && !matches!(module, Module::Convolution(_)) {
+            values.iter_mut().for_each(|value| *value += offset);
+        }
+        match module {
+            Module::Norm(_, Norm::Query | Norm::Key) => pair_values(&values, self.config),
+            _ => values,
         }
     }
 
@@ -234,16 +296,31 @@ impl<'a> Assembly<'a> {
     fn put_part(&mut self, module: Module, part: Matrix) -> Result<()> {
         let Some((id, index)) = module.matrix() else { return Ok(()) };
         let waiting = self.matrices.entry(id).or_default();
-        let Some(parts) = complete(waiting, num_parts(id), index, part) else { return Ok(()) };
+        let Some(parts) = complete(waiting, num_parts(id, self.config), index, part) else { return Ok(()) };
         self.matrices.remove(&id);
         match fuse_matrices(id, parts, self.config)? {
             Some(matrix) => {
                 self.weight_bytes += matrix.bytes() as u64;
+                if id == MatrixId::Head {
+                    self.head_bytes = matrix.bytes() as u64;
+                }
                 self.sink.put_matrix(id, matrix)
             }
             None => Ok(()),
         }
     }
+}
+
+/// The biases of the parts of a projection that have none.
+fn zeros(block: usize, projection: Projection, config: &Config) -> Vec<Option<Vec<f32>>> {
+    (0..num_parts(MatrixId::Block(block, projection), config))
+        .map(|part| match Linear::of_part(projection, part, config) {
+            Some(linear) if !Module::Linear(block, linear).has_bias(config) => {
+                Some(vec![0.0; Module::Linear(block, linear).shape(config).0])
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// Puts a part in its place; all of them once the last is there.

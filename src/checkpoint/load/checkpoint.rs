@@ -2,7 +2,7 @@
 
 use super::assemble::{Assembly, Incoming};
 use super::gguf::GgufFiles;
-use super::names::{Field, Module, Name, Role};
+use super::names::{Module, Name, Role};
 use super::spec::{Contents, Spec};
 use super::weight_format::WeightFormat;
 use crate::backend::WeightSink;
@@ -46,6 +46,8 @@ pub struct LoadReport {
     pub weight_bytes: u64,
     /// Tensors that were passed over because the network does not need them.
     pub surplus: Vec<String>,
+    /// The file's output matrix was a copy of the embedding, as the configuration says, and has been dropped.
+    pub head_is_embedding: bool,
     /// Weights that are not finite, or had to be stored otherwise than asked.
     pub warnings: Vec<String>,
     /// What the rotary frequencies are divided by, where the file has it as a tensor.
@@ -56,10 +58,12 @@ pub struct LoadReport {
 pub struct Checkpoint<'a> {
     source: &'a dyn Source,
     cancel: Cancel,
-    /// Its configuration, with tied embeddings also where the file has no output matrix.
+    /// Its configuration. What only the file can say of the decoder is as it is there: the output matrix, the biases.
     pub config: Config,
     contents: Contents,
     weights: WeightFiles,
+    /// The configuration says that the output matrix is the embedding, and the file has one: it may be a copy.
+    compare_head: bool,
 }
 
 enum WeightFiles {
@@ -110,11 +114,11 @@ impl WeightFiles {
         }
     }
 
-    fn tensors(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+    fn tensors(&self) -> Vec<&str> {
         match self {
-            Self::Single(file) => Box::new(file.1.tensors.iter().map(|tensor| tensor.name.as_str())),
-            Self::Sharded(index) => Box::new(index.tensors()),
-            Self::Gguf(files) => Box::new(files.tensors().map(|tensor| tensor.name.as_str())),
+            Self::Single(file) => file.1.tensors.iter().map(|tensor| tensor.name.as_str()).collect(),
+            Self::Sharded(index) => index.tensors().collect(),
+            Self::Gguf(files) => files.tensors().map(|tensor| tensor.name.as_str()).collect(),
         }
     }
 
@@ -161,12 +165,11 @@ impl<'a> Checkpoint<'a> {
         let json = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
         let mut config = Config::parse_ignoring(&json, ignored_fields)?;
         let weights = WeightFiles::open(source, cancel).await?;
-        // MobileLLM's configuration on the hub does not always say that the embedding is the output matrix.
-        let head = Name { module: Module::Head, field: Field::Weight }.path(&config);
-        config.decoder.tied_embeddings |= !weights.tensors().any(|tensor| tensor == head);
+        let says_tied = config.decoder.tied_embeddings;
         let listing = path_of(source, weights.listing());
-        let contents = Contents::check(&listing, weights.tensors(), &config)?;
-        Ok(Self { source, cancel: cancel.clone(), config, contents, weights })
+        let contents = Contents::check(&listing, weights.tensors().into_iter(), &mut config)?;
+        let compare_head = says_tied && !config.decoder.tied_embeddings;
+        Ok(Self { source, cancel: cancel.clone(), config, contents, weights, compare_head })
     }
 
     async fn open_gguf(
@@ -176,9 +179,10 @@ impl<'a> Checkpoint<'a> {
         cancel: &Cancel,
     ) -> Result<Self> {
         let files = GgufFiles::open(source, file, cancel).await?;
-        let config = files.config(ignored_fields)?;
-        let contents = files.check(source, &config)?;
-        Ok(Self { source, cancel: cancel.clone(), config, contents, weights: WeightFiles::Gguf(files) })
+        let mut config = files.config(ignored_fields)?;
+        let contents = files.check(source, &mut config)?;
+        let weights = WeightFiles::Gguf(files);
+        Ok(Self { source, cancel: cancel.clone(), config, contents, weights, compare_head: false })
     }
 
     /// The metadata of a GGUF file; `None` where the checkpoint is of another format.
@@ -242,7 +246,10 @@ impl<'a> Checkpoint<'a> {
             total_tensors: self.contents.num_tensors,
         };
         let quantized = self.weights.are_quantized(&self.config);
-        let assembly = Assembly::new(&self.config, parameters(&self.config), format, quantized, sink);
+        let mut assembly = Assembly::new(&self.config, parameters(&self.config), format, quantized, sink);
+        if self.compare_head {
+            assembly.compare_head();
+        }
         let mut load = Load {
             config: &self.config,
             contents: &self.contents,
@@ -267,14 +274,17 @@ impl<'a> Checkpoint<'a> {
             }
             WeightFiles::Gguf(files) => files.load(self.source, &mut load).await?,
         }
-        let Load { progress, assembly, frequency_divisors, .. } = load;
+        let Load { progress, mut assembly, frequency_divisors, .. } = load;
+        let head_is_embedding = assembly.drop_copied_head();
+        let Assembly { weight_bytes, warnings, .. } = assembly;
         Ok(LoadReport {
             bytes: progress.bytes,
             tensors: progress.tensors,
-            weight_bytes: assembly.weight_bytes,
-            warnings: assembly.warnings,
+            weight_bytes,
+            warnings: [self.contents.warnings, warnings].concat(),
             frequency_divisors,
             surplus: self.contents.surplus,
+            head_is_embedding,
         })
     }
 }
@@ -286,7 +296,7 @@ fn specs(
     contents: &Contents,
     config: &Config,
 ) -> Result<Vec<Option<(Name, Spec)>>> {
-    let spec_of = |tensor: &TensorInfo| match Role::of(&tensor.name, file, config)? {
+    let spec_of = |tensor: &TensorInfo| match Role::of(&tensor.name, file, config, &contents.prefix)? {
         Role::Surplus => Ok(None),
         Role::Used(name) => Ok(Some((name, Spec::of(tensor, name, contents, file, config)?))),
     };

@@ -8,39 +8,53 @@ use crate::model::matrix::Matrix;
 use crate::model::network::{MatrixId, Projection};
 
 /// How many stored matrices a matrix is made of.
-pub(crate) fn num_parts(id: MatrixId) -> usize {
+pub(crate) fn num_parts(id: MatrixId, config: &Config) -> usize {
+    let names = &config.tensors;
     match id {
-        MatrixId::Block(_, Projection::Qkv) => 3,
-        MatrixId::Block(_, Projection::GateUp) => 2,
-        MatrixId::Embedding | MatrixId::Head | MatrixId::Block(_, Projection::Output | Projection::Down) => 1,
+        MatrixId::Block(_, Projection::Qkv) if names.query_key_value.is_none() => 3,
+        MatrixId::Block(_, Projection::GateUp) if names.gate_up.is_none() => 2,
+        _ => 1,
     }
 }
 
 /// Where row `row` of part `part` goes.
 fn fused_row(id: MatrixId, part: usize, row: usize, config: &Config) -> usize {
+    let (keys, values) = (config.query_width(), config.query_width() + config.kv_width());
+    let gates = config.intermediate_size;
     match (id, part) {
-        (MatrixId::Block(_, Projection::Qkv), 0) => paired_row(row, config),
-        (MatrixId::Block(_, Projection::Qkv), 1) => config.query_width() + paired_row(row, config),
-        (MatrixId::Block(_, Projection::Qkv), _) => config.query_width() + config.kv_width() + row,
+        (MatrixId::Block(_, Projection::Qkv), 0) if row < keys => paired(row, config),
+        (MatrixId::Block(_, Projection::Qkv), 0) if row < values => keys + paired(row - keys, config),
+        (MatrixId::Block(_, Projection::Qkv), 1) => keys + paired(row, config),
+        (MatrixId::Block(_, Projection::Qkv), 2) => values + row,
+        (MatrixId::Block(_, Projection::GateUp), 0) if row >= gates => 2 * (row - gates) + 1,
         (MatrixId::Block(_, Projection::GateUp), part) => 2 * row + part,
         _ => row,
     }
 }
 
-/// Rotary embedding turns two rows of a head together: they become neighbours, where the checkpoint has them apart.
-fn paired_row(row: usize, config: &Config) -> usize {
-    if config.decoder.rotary_pairs == RotaryPairs::Neighbours {
-        return row;
+/// Where value `at` of rows of heads goes: the two that rotary embedding turns together become neighbours.
+fn paired(at: usize, config: &Config) -> usize {
+    let (head, i) = (at / config.head_dim, at % config.head_dim);
+    let paired = match config.decoder.rotary_pairs {
+        RotaryPairs::Halves { width } if i < width / 2 => 2 * i,
+        RotaryPairs::Halves { width } if i < width => 2 * (i - width / 2) + 1,
+        RotaryPairs::Halves { .. } | RotaryPairs::Neighbours => i,
+    };
+    head * config.head_dim + paired
+}
+
+/// The weight of a norm of queries or keys, in the order of their rows.
+pub(crate) fn pair_values(values: &[f32], config: &Config) -> Vec<f32> {
+    let mut all = vec![0.0; values.len()];
+    for (at, value) in values.iter().enumerate() {
+        all[paired(at, config)] = *value;
     }
-    let head_dim = config.head_dim;
-    let (head, i) = (row / head_dim, row % head_dim);
-    let half = head_dim / 2;
-    head * head_dim + if i < half { 2 * i } else { 2 * (i - half) + 1 }
+    all
 }
 
 /// One matrix of all parts; where they differ in format, in one that holds each without loss.
 pub(crate) fn fuse_matrices(id: MatrixId, parts: Vec<Matrix>, config: &Config) -> Result<Option<Matrix>> {
-    if num_parts(id) == 1 {
+    if !matches!(id, MatrixId::Block(_, Projection::Qkv | Projection::GateUp)) {
         return Ok(parts.into_iter().next());
     }
     let Some(format) = common_format(parts.iter().map(|part| part.format)) else { return Ok(None) };

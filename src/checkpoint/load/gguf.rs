@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value as Json};
 
 use super::assemble::Incoming;
 use super::checkpoint::Load;
-use super::names::{Field, Name, Role};
+use super::names::{Field, Module, Name, Prefix, Role};
 use super::rows::common_format;
 use super::spec::{Contents, Spec};
 use crate::checkpoint::container::floats::decode;
@@ -83,7 +83,8 @@ impl GgufFiles {
     pub(crate) fn memory_bytes(&self, config: &Config) -> u64 {
         let mut matrices = HashMap::<MatrixId, (usize, usize, Vec<Format>)>::new();
         for tensor in self.tensors() {
-            let Ok(Role::Used(name)) = Role::of(&tensor.name, self.first(), config) else { continue };
+            let role = Role::of(&tensor.name, self.first(), config, &Prefix::default());
+            let Ok(Role::Used(name)) = role else { continue };
             let (Some((id, _)), Field::Weight) = (name.module.matrix(), name.field) else { continue };
             let (rows, cols) = name.module.shape(config);
             let (all_rows, _, formats) = matrices.entry(id).or_insert((0, cols, Vec::new()));
@@ -123,10 +124,11 @@ impl GgufFiles {
         Config::of_gguf(&model, ignored)
     }
 
-    /// Checks that the tensors are those of the network, by name, type and shape.
-    pub(crate) fn check(&self, source: &dyn Source, config: &Config) -> Result<Contents> {
-        let names = self.tensors().map(|tensor| tensor.name.as_str());
-        let weights = names.filter(|name| *name != FREQUENCY_DIVISORS);
+    /// Checks that the tensors are those of the network, by name, type and shape. What only they say of it is written into
+    /// `config`, as [`Contents::check`] does.
+    pub(crate) fn check(&self, source: &dyn Source, config: &mut Config) -> Result<Contents> {
+        let names: Vec<_> = self.tensors().map(|tensor| tensor.name.as_str()).collect();
+        let weights = names.into_iter().filter(|name| *name != FREQUENCY_DIVISORS);
         let mut contents = Contents::check(&path_of(source, self.first()), weights, config)?;
         contents.num_tensors = self.tensors().count();
         for file in &self.files {
@@ -276,16 +278,19 @@ fn place(tensor: &TensorInfo, file: &str, config: &Config) -> Result<Place> {
         as_floats(&[config.head_dim / 2], &[TensorType::F32])?;
         return Ok(Place::Divisors);
     }
-    let Role::Used(name) = Role::of(&tensor.name, file, config)? else { return Ok(Place::Passed) };
+    let Role::Used(name) = Role::of(&tensor.name, file, config, &Prefix::default())? else {
+        return Ok(Place::Passed);
+    };
     let (rows, cols) = name.module.shape(config);
     let vector = match name.field {
-        Field::Bias => Some(rows),
-        _ if name.module.matrix().is_none() => Some(cols),
+        Field::Bias => Some(vec![rows]),
+        _ if matches!(name.module, Module::Convolution(_)) => Some(vec![rows, cols]),
+        _ if name.module.matrix().is_none() => Some(vec![cols]),
         _ => None,
     };
     let spec = match (vector, float(tensor.kind)) {
-        (Some(len), _) => {
-            as_floats(&[len], &[TensorType::F32, TensorType::F16, TensorType::BF16])?;
+        (Some(shape), _) => {
+            as_floats(&shape, &[TensorType::F32, TensorType::F16, TensorType::BF16])?;
             return Ok(Place::Weights(name, Spec::Vector));
         }
         (None, Some(_)) => Spec::Floats,

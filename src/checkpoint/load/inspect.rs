@@ -41,7 +41,7 @@ pub struct Inspection {
     pub max_position_embeddings: usize,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// `none`, `linear` or `llama3`.
+    /// `none`, `linear`, `llama3` or `longrope`.
     pub rope_scaling: &'static str,
     /// The output matrix is the embedding.
     pub tied_embeddings: bool,
@@ -125,9 +125,10 @@ impl Inspection {
                 RopeScaling::None => "none",
                 RopeScaling::Linear { .. } => "linear",
                 RopeScaling::Llama3 { .. } => "llama3",
+                RopeScaling::Long { .. } => "longrope",
             },
             tied_embeddings: config.decoder.tied_embeddings,
-            layer_sharing: config.decoder.block.runs > 1,
+            layer_sharing: config.decoder.shares_layers(),
             parameters: Parameters::of(config),
             dtypes: weights.dtypes,
             quantization: config.quantization.as_ref().map(|quantization| {
@@ -142,7 +143,7 @@ impl Inspection {
             memory_bytes: weights.memory_bytes,
             files: weights.files.into_iter().map(|(file, _)| file).collect(),
             // Keys and values, two bytes each.
-            kv_bytes_per_token: config.num_caches() * 2 * config.kv_width() * 2,
+            kv_bytes_per_token: config.num_kv_caches() * 2 * config.kv_width() * 2,
             tokenizer,
             chat_template,
             bos_token_id: config.bos_token_id,
@@ -219,9 +220,7 @@ impl Parameters {
         Self {
             total: sum(&|_| true),
             embedding: sum(&|module| matches!(module, Module::Embedding | Module::Head)),
-            per_layer: sum(&|module| {
-                matches!(module, Module::AttentionNorm(0) | Module::FeedForwardNorm(0) | Module::Linear(0, _))
-            }),
+            per_layer: sum(&|module| module.block() == Some(0)),
         }
     }
 }

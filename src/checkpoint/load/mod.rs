@@ -2,6 +2,7 @@
 //! and its conversion, band by band, on the way to a backend.
 
 mod assemble;
+mod biases;
 mod checkpoint;
 mod fuse;
 mod gguf;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::checkpoint::container::safetensors::Dtype;
 use crate::error::{Error, Result};
 use crate::model::matrix::{Affine, Format, ScaleFormat};
+use crate::options::load::WEIGHTS;
 
 /// Float checkpoints below this size are not quantised unless asked: 100 MB.
 const SMALL_CHECKPOINT: u64 = 100_000_000;
@@ -123,9 +124,7 @@ impl FromStr for WeightFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::request("weights", format!("it must be one of {names}, not {text:?}"))
-        })
+        let found = Self::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| WEIGHTS.not_a_word(text))
     }
 }

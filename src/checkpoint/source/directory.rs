@@ -1,4 +1,4 @@
-//! A checkpoint in a folder of this computer, or in a GGUF file.
+//! A checkpoint in a local folder, or in a GGUF file.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -11,10 +11,10 @@ use super::{ByteStream, Source, gguf};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
 
-/// Bytes read at once: large enough for a disk, small beside a tensor.
+/// Bytes per read: enough for the speed of a disk, and small compared to a tensor.
 const PIECE: usize = 1 << 20;
 
-/// A folder, or one GGUF file in it.
+/// A local folder with a checkpoint, or one GGUF file in it.
 #[derive(Debug, Clone)]
 pub struct DirectorySource {
     folder: PathBuf,
@@ -26,7 +26,7 @@ impl DirectorySource {
     /// The folder at `path`, or the GGUF file.
     ///
     /// # Errors
-    /// [`Error::Missing`] where there is none, [`Error::Request`] where it is another file.
+    /// [`Error::Missing`] if it does not exist, [`Error::Request`] if it is another kind of file.
     pub fn new(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -61,9 +61,13 @@ impl DirectorySource {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(&error)),
         };
-        // A pipe or a device in place of a file would block, already when it is opened, or never end.
+        // If the file were a pipe or a device, opening it could block, or reading it might never end.
         if !metadata.is_file() {
-            return Err(Error::fetch(path.display(), "it is not a regular file", "Look at the folder"));
+            return Err(Error::fetch(
+                path.display(),
+                "it is not a regular file",
+                "Replace it with a regular file",
+            ));
         }
         let handle = File::open(&path).map_err(|error| failed(&error))?;
         Ok(Some(Box::new(FileStream { handle, path, len: metadata.len() })))
@@ -132,5 +136,5 @@ impl ByteStream for FileStream {
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
-    Error::fetch(path.display(), error, "Look at the file's permissions and at the disk")
+    Error::fetch(path.display(), error, "Check the permissions of the file and the disk")
 }

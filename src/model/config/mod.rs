@@ -1,17 +1,16 @@
 //! What a checkpoint's `config.json` says, checked before any weight is read.
 
 mod quantization;
-mod rope;
 
 pub use super::fields::FILE;
 pub(crate) use super::fields::token_ids;
+pub use super::rope::{Rope, RopeScaling};
 pub use quantization::{BitsAndGroup, Quantization};
-pub use rope::{Rope, RopeScaling};
 
 use crate::error::Result;
-use crate::model::decoder::DecoderSpec;
+use crate::model::decoder::{CacheSpec, DecoderSpec};
 use crate::model::families::gguf::GgufModel;
-use crate::model::families::{Family, TensorNames};
+use crate::model::families::{Family, Sizes, TensorNames};
 use crate::model::fields::Fields;
 
 /// Far beyond what any machine runs this engine with; a configuration that claims more is a mistake or an attack.
@@ -22,11 +21,11 @@ const MAX_PARAMETERS: u64 = 1 << 37;
 pub struct Config {
     /// What it calls itself, such as `llama`.
     pub model_type: String,
-    /// Which of the families it is.
+    /// What people call it, and what it accepts.
     pub(crate) family: &'static Family,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
-    /// What describes it: `config.json`, or the metadata of a file.
+    /// What describes the network, for error messages: `config.json`, or the metadata of a GGUF file.
     pub(crate) described_by: &'static str,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -46,10 +45,8 @@ pub struct Config {
     pub max_position_embeddings: usize,
     /// Epsilon of every RMSNorm.
     pub rms_norm_eps: f32,
-    /// Rotary embedding.
+    /// Rotary embedding; that of the blocks that see all positions, where others have another.
     pub rope: Rope,
-    /// What the rotary frequencies are divided by, pair by pair, where the checkpoint has it as a tensor.
-    pub frequency_divisors: Option<Vec<f32>>,
     /// What the network computes.
     pub decoder: DecoderSpec,
     /// How the checkpoint's own tensors are quantised, where they are.
@@ -75,8 +72,7 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn parse_ignoring(json: &[u8], ignored: &[String]) -> Result<Self> {
-        let fields = Fields::parse(json)?;
-        Self::of(&fields, ignored)
+        Self::of(&Fields::parse(json)?, ignored)
     }
 
     /// The same of a file of llama.cpp, which says in its metadata what `config.json` would say.
@@ -88,6 +84,7 @@ impl Config {
         if let Some(pairs) = architecture.rotary_pairs {
             config.decoder.rotary_pairs = pairs;
         }
+        config.decoder.norm_offset = architecture.norm_offset.unwrap_or(config.decoder.norm_offset);
         Ok(config)
     }
 
@@ -96,32 +93,36 @@ impl Config {
         family.check(fields, ignored)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
+        let num_hidden_layers = fields.size("num_hidden_layers", 1 << 10)?;
+        let head_dim = match family.head_dim(fields)? {
+            Some(head_dim) => head_dim,
+            None if hidden_size.is_multiple_of(num_heads) => hidden_size / num_heads,
+            None => {
+                return Err(fields.invalid(
+                    "hidden_size",
+                    format!("{hidden_size} is not a multiple of num_attention_heads ({num_heads}) and head_dim is not given"),
+                ));
+            }
+        };
+        let rope = family.rope(fields)?;
+        let sizes = Sizes { hidden_size, num_hidden_layers, head_dim };
+        let decoder = family.decoder(fields, sizes, &rope)?;
         let config = Self {
             model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
             family,
             tensors: family.tensors,
             described_by: FILE,
             hidden_size,
-            intermediate_size: fields.size("intermediate_size", 1 << 20)?,
-            num_hidden_layers: fields.size("num_hidden_layers", 1 << 10)?,
+            intermediate_size: family.feed_forward_width(fields)?,
+            num_hidden_layers,
             num_heads,
             num_kv_heads: fields.size_or("num_key_value_heads", 1 << 10, num_heads)?,
-            head_dim: match fields.optional_size("head_dim", 1 << 10)? {
-                Some(head_dim) => head_dim,
-                None if hidden_size.is_multiple_of(num_heads) => hidden_size / num_heads,
-                None => {
-                    return Err(fields.invalid(
-                        "hidden_size",
-                        format!("{hidden_size} is not a multiple of num_attention_heads ({num_heads}) and head_dim is not given"),
-                    ));
-                }
-            },
+            head_dim,
             vocab_size: fields.size("vocab_size", 1 << 21)?,
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
-            rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)? as f32,
-            rope: Rope::read(fields)?,
-            frequency_divisors: None,
-            decoder: family.decoder(fields)?,
+            rms_norm_eps: family.epsilon(fields)? as f32,
+            rope,
+            decoder,
             quantization: Quantization::read(fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
@@ -182,8 +183,9 @@ impl Config {
     }
 
     /// Key/value caches of a sequence.
-    pub fn num_caches(&self) -> usize {
-        self.num_hidden_layers * self.decoder.block.num_caches()
+    pub fn num_kv_caches(&self) -> usize {
+        let caches = self.decoder.caches();
+        caches.iter().filter(|cache| matches!(cache, CacheSpec::KeyValue { .. })).count()
     }
 
     /// Width of all query heads.
@@ -199,22 +201,5 @@ impl Config {
     /// Rows of the joint query, key and value projection.
     pub fn qkv_width(&self) -> usize {
         self.query_width() + 2 * self.kv_width()
-    }
-
-    /// The rotary frequencies of the `head_dim / 2` pairs, in radians a position.
-    pub fn rotary_frequencies(&self) -> Vec<f64> {
-        let half = self.head_dim / 2;
-        let divisor = |i: usize| {
-            self.frequency_divisors
-                .as_ref()
-                .and_then(|all| all.get(i))
-                .map_or(1.0, |divisor| f64::from(*divisor))
-        };
-        (0..half)
-            .map(|i| self.rope.theta.powf(-(i as f64) / half as f64))
-            .map(|frequency| self.rope.scaling.apply(frequency))
-            .enumerate()
-            .map(|(i, frequency)| frequency / divisor(i))
-            .collect()
     }
 }

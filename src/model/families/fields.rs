@@ -6,7 +6,7 @@ use super::Neutral;
 use crate::error::Result;
 use crate::model::fields::Fields;
 
-/// Those that `Config::parse` reads, and those of [`super::plain_decoder`].
+/// Those that `Config::parse` reads, and those of every decoder.
 pub(super) const READ: &[&str] = &[
     "attention_bias",
     "bos_token_id",
@@ -24,6 +24,8 @@ pub(super) const READ: &[&str] = &[
     "original_max_position_embeddings",
     "partial_rotary_factor",
     "quantization",
+    // Another method than MLX's is refused before.
+    "quantization_config",
     "rms_norm_eps",
     "rope_parameters",
     "rope_scaling",
@@ -87,8 +89,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "pretraining_tp",
     "problem_type",
     "pruned_heads",
-    // Beside `quantization` MLX writes the same once more; another method is refused before.
-    "quantization_config",
     "remove_invalid_values",
     "repetition_penalty",
     "resid_pdrop",

@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::layers::FULL;
+use super::tensors::LLAMA;
 use super::{ALL, TensorNames};
 use crate::error::{Error, Result};
 use crate::model::decoder::RotaryPairs;
@@ -23,6 +25,10 @@ pub(crate) struct Architecture {
     pub(super) constants: &'static [(&'static str, &'static str)],
     /// Which values of a head are a pair, where the converter reordered them.
     pub(crate) rotary_pairs: Option<RotaryPairs>,
+    /// What is added to the weights of norms, where that is not what the family says.
+    pub(crate) norm_offset: Option<f32>,
+    /// The kind of a layer, in `layer_types`, that has no heads of keys and values.
+    pub(super) without_heads: Option<&'static str>,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
 }
@@ -62,8 +68,8 @@ pub(super) const TENSORS: TensorNames = TensorNames {
     head: "output",
     final_norm: "output_norm",
     block: "blk.",
-    attention_norm: "attn_norm",
-    feed_forward_norm: "ffn_norm",
+    attention_norm: Some("attn_norm"),
+    feed_forward_norm: Some("ffn_norm"),
     query: "attn_q",
     key: "attn_k",
     value: "attn_v",
@@ -71,12 +77,26 @@ pub(super) const TENSORS: TensorNames = TensorNames {
     gate: "ffn_gate",
     up: "ffn_up",
     down: "ffn_down",
+    ..LLAMA
 };
+
+/// The same with norms of queries and keys.
+pub(super) const WITH_QUERY_KEY_NORMS: TensorNames =
+    TensorNames { query_norm: Some("attn_q_norm"), key_norm: Some("attn_k_norm"), ..TENSORS };
 
 impl Architecture {
     /// An architecture that needs no more than the keys and tensors that all have.
     pub(super) const fn new(name: &'static str, model_type: &'static str) -> Self {
-        Self { name, model_type, keys: &[], constants: &[], rotary_pairs: None, tensors: TENSORS }
+        Self {
+            name,
+            model_type,
+            keys: &[],
+            constants: &[],
+            rotary_pairs: None,
+            norm_offset: None,
+            without_heads: None,
+            tensors: TENSORS,
+        }
     }
 
     fn of(name: &str, file: &str) -> Result<&'static Self> {
@@ -123,13 +143,17 @@ impl GgufModel<'_> {
         let prefix = format!("{name}.");
         for (key, value) in self.keys {
             let Some(rest) = key.strip_prefix(&prefix) else { continue };
-            let known = KEYS.iter().chain(architecture.keys).find(|(known, _)| *known == rest);
-            match known {
-                Some((_, field)) => found.put(field, key, value.clone()),
-                None if OTHER_KEYS.contains(&rest) => {}
-                None => found.put(key, key, value.clone()),
+            let mut known = false;
+            for (_, field) in KEYS.iter().chain(architecture.keys).filter(|(known, _)| *known == rest) {
+                found.put(field, key, value.clone());
+                known = true;
+            }
+            if !known && !OTHER_KEYS.contains(&rest) {
+                found.put(key, key, value.clone());
             }
         }
+        found.drop_zero("sliding_window");
+        layers(architecture, &mut found);
         if let Some(vocab_size) = self.vocab_size {
             found.put("vocab_size", "token_embd.weight", json!(vocab_size));
         }
@@ -215,6 +239,22 @@ impl GgufModel<'_> {
     }
 }
 
+/// A list with the key/value heads of each layer: layers with none are of a kind of their own.
+fn layers(architecture: &Architecture, found: &mut Found) {
+    const FIELD: &str = "num_key_value_heads";
+    let Some(Value::Array(heads)) = found.fields.get(FIELD).cloned() else { return };
+    let mut counts: Vec<&Value> = heads.iter().filter(|heads| heads.as_u64() != Some(0)).collect();
+    counts.dedup();
+    // Counts that differ stay a list, which is refused as such.
+    let [count] = counts.as_slice() else { return };
+    found.fields.insert(FIELD.to_owned(), (*count).clone());
+    if let Some(kind) = architecture.without_heads {
+        let kinds = heads.iter().map(|heads| if heads.as_u64() == Some(0) { kind } else { FULL });
+        let name = found.names.iter().find(|(field, _)| field == FIELD).map(|(_, name)| name.clone());
+        found.put("layer_types", &name.unwrap_or_default(), kinds.collect());
+    }
+}
+
 /// Fields as they are found, with what the file calls them.
 #[derive(Default)]
 struct Found {
@@ -226,6 +266,13 @@ impl Found {
     fn put(&mut self, field: &str, name: &str, value: Value) {
         self.fields.insert(field.to_owned(), value);
         self.name(field, name);
+    }
+
+    /// Takes a field out that is 0, which is how files of llama.cpp write that there is none.
+    fn drop_zero(&mut self, field: &str) {
+        if self.fields.get(field).and_then(Value::as_u64) == Some(0) {
+            self.fields.insert(field.to_owned(), Value::Null);
+        }
     }
 
     fn name(&mut self, field: &str, name: &str) {

@@ -1,13 +1,14 @@
 //! Projections: `shaders/matmul/*.wgsl` finished by `shaders/epilogue/*.wgsl`, twins [`crate::backend::cpu::matmul`],
-//! [`crate::backend::cpu::rotary`] and [`crate::backend::cpu::swiglu`].
+//! [`crate::backend::cpu::rotary`] and [`crate::backend::cpu::gated`].
 
 use super::attention::with_splits;
-use super::{Widths, row_chunks, weight_resources, with_reduction, with_weights};
+use super::{Widths, row_chunks, weight_resources, with_reduction, with_rotary, with_slots, with_weights};
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::backend::gpu::layout::Layout;
 use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
 use crate::backend::gpu::target::{Context, Lowering, Target};
 use crate::error::Result;
+use crate::model::decoder::{ActivationFunction, Window};
 use crate::model::matrix::Format;
 use crate::model::network::{Epilogue, MatrixId, Slot, VectorId};
 
@@ -45,6 +46,8 @@ pub(in crate::backend::gpu) struct Matmul {
     pub(in crate::backend::gpu) wanted_rows: bool,
     /// For how many rows.
     pub(in crate::backend::gpu) lowering: Lowering,
+    /// What the attention saw whose [`Activation::Splits`] the input may be.
+    pub(in crate::backend::gpu) window: Window,
 }
 
 /// How the work is divided.
@@ -77,7 +80,7 @@ impl Matmul {
         let layout = context.layout(self.weight)?;
         // With only the queries asked for, key and value rows are left out.
         let rows = match self.epilogue {
-            Epilogue::Rotate => context.network.config.query_width(),
+            Epilogue::Rotate { .. } => context.network.config.query_width(),
             _ => layout.rows,
         };
         for (part, range) in layout.parts.iter().enumerate().filter(|(_, range)| range.start < rows) {
@@ -94,7 +97,7 @@ impl Matmul {
                 .constant("WANTED_ROWS", self.wanted_rows);
             let shader = self.with_bias(shader, &mut resources);
             let shader = self.with_input(context, shader, &mut resources);
-            let shader = self.with_epilogue(context, shader, rows, &mut resources);
+            let shader = self.with_epilogue(context, shader, rows, &mut resources)?;
             calls.push(Call::new(format!("matmul {:?}", self.weight), shader, resources, grid));
         }
         Ok(())
@@ -162,7 +165,7 @@ impl Matmul {
         }
         if self.input == Activation::Splits {
             resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
-            return with_splits(shader, &context.network.config).piece(shader::INPUT_COMBINED);
+            return with_splits(shader, &context.network.config, self.window).piece(shader::INPUT_COMBINED);
         }
         shader.piece(shader::INPUT_PLAIN)
     }
@@ -173,34 +176,41 @@ impl Matmul {
         shader: Shader,
         rows: usize,
         resources: &mut Vec<(Binding, Resource)>,
-    ) -> Shader {
+    ) -> Result<Shader> {
         resources.push((Binding::Output, Resource::Activation(self.output)));
         let config = &context.network.config;
         let shader = shader.constant("OUTPUT_PAIRS", stride(context.network, self.output) / 2);
-        match self.epilogue {
+        Ok(match self.epilogue {
             Epilogue::Write(_) => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_WRITE),
-            Epilogue::Add(_) => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_ADD),
-            Epilogue::SwiGlu(_) => shader.piece(shader::EPILOGUE_SWIGLU),
-            Epilogue::Rotate => {
-                resources.push((Binding::Rotary, Resource::Rotary));
-                shader
-                    .constant("NUM_ROWS", rows)
-                    .constant("HEAD_DIM", config.head_dim)
-                    .piece(shader::ROTARY)
-                    .piece(shader::EPILOGUE_ROTATE)
+            Epilogue::Logits { scale, softcap } => shader
+                .constant("NUM_ROWS", rows)
+                .constant("LOGIT_SCALE", scale)
+                .constant("IS_CAPPED", softcap.is_some())
+                .constant("LOGIT_CAP", softcap.unwrap_or(1.0))
+                .piece(shader::EPILOGUE_LOGITS),
+            Epilogue::Add { scale, .. } => {
+                shader.constant("NUM_ROWS", rows).constant("BRANCH_SCALE", scale).piece(shader::EPILOGUE_ADD)
             }
-            Epilogue::RotateAndCache { cache } => {
-                resources.push((Binding::Rotary, Resource::Rotary));
+            Epilogue::Gated { activation, .. } => {
+                let activation = match activation {
+                    ActivationFunction::Silu => shader::SILU,
+                    ActivationFunction::GeluTanh => shader::GELU_TANH,
+                };
+                shader.piece(activation).piece(shader::EPILOGUE_GATED)
+            }
+            Epilogue::Rotate { rotary } => with_rotary(context, shader, resources, rotary)
+                .constant("NUM_ROWS", rows)
+                .piece(shader::EPILOGUE_ROTATE),
+            Epilogue::RotateAndCache { cache, rotary } => {
                 resources.push((Binding::Cache, Resource::Cache(cache)));
-                shader
-                    .constant("HEAD_DIM", config.head_dim)
+                let shader = with_rotary(context, shader, resources, rotary)
                     .constant("QUERY_WIDTH", config.query_width())
                     .constant("KV_WIDTH", config.kv_width())
-                    .piece(shader::ROTARY)
                     .piece(context.target.cache.write_piece())
-                    .piece(shader::EPILOGUE_ROTATE_AND_CACHE)
+                    .piece(shader::EPILOGUE_ROTATE_AND_CACHE);
+                with_slots(shader, context.target, context.cache(cache)?)
             }
-        }
+        })
     }
 }
 
@@ -226,7 +236,8 @@ fn tiled(target: Target, format: Format, rows: usize) -> (Shader, Grid) {
 /// The slot that an epilogue fills.
 pub(in crate::backend::gpu) fn output_slot(epilogue: Epilogue) -> Slot {
     match epilogue {
-        Epilogue::Write(slot) | Epilogue::Add(slot) | Epilogue::SwiGlu(slot) => slot,
-        Epilogue::RotateAndCache { .. } | Epilogue::Rotate => Slot::Query,
+        Epilogue::Write(slot) | Epilogue::Add { slot, .. } | Epilogue::Gated { slot, .. } => slot,
+        Epilogue::Logits { .. } => Slot::Logits,
+        Epilogue::RotateAndCache { .. } | Epilogue::Rotate { .. } => Slot::Query,
     }
 }

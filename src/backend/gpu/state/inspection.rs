@@ -1,19 +1,20 @@
-//! Looking into a state: for tests of single kernels, and for finding a wrong number.
+//! Reads and writes parts of a state: for tests of single kernels, and to find wrong numbers.
 
+use super::buffers::row_words;
 use super::{GpuState, without_padding};
 use crate::backend::gpu::buffer::Buffer;
 use crate::backend::gpu::cache_format::CacheFormat;
 use crate::backend::gpu::call::{Activation, stride};
 use crate::backend::gpu::readback;
 use crate::error::{Error, Result};
-use crate::model::network::Slot;
+use crate::model::network::{CacheSpec, Slot};
 
 impl GpuState {
-    /// Reads the first `rows` rows of a slot as the last batch left it: for tests and for looking inside.
+    /// Reads the first `rows` rows of a slot, with the values of the last batch: for tests and inspection.
     ///
     /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has; [`Error::Device`] when the
-    /// GPU fails.
+    /// [`Error::Request`] for a slot that the network does not use, or for more rows than the slot has;
+    /// [`Error::Device`] if the GPU fails.
     pub async fn read_slot(&self, slot: Slot, rows: usize) -> Result<Vec<f32>> {
         let stride = stride(&self.network, Activation::Slot(slot));
         let buffer = self.slot(slot)?;
@@ -24,7 +25,7 @@ impl GpuState {
     /// Overwrites the first rows of a slot: for tests of single kernels.
     ///
     /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has.
+    /// [`Error::Request`] for a slot that the network does not use, or for more rows than the slot has.
     pub fn write_slot(&self, slot: Slot, values: &[f32]) -> Result<()> {
         let stride = stride(&self.network, Activation::Slot(slot));
         let buffer = self.slot(slot)?;
@@ -36,14 +37,16 @@ impl GpuState {
         Ok(())
     }
 
-    /// Reads the first `positions` rows of a cache: keys, then values, of each position, as f32.
+    /// Reads the first `positions` rows of a cache as f32: for each position the keys, then the values; of a convolution, its
+    /// inputs.
     ///
     /// # Errors
-    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] when the GPU fails.
+    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] if the GPU fails.
     pub async fn read_cache(&self, cache: usize, positions: usize) -> Result<Vec<f32>> {
-        let words = positions * self.target.cache.row_words(self.network.config.kv_width());
-        let values = self.read_buffer(self.cache(cache)?, words).await?;
-        Ok(match self.target.cache {
+        let (buffer, spec) = self.cache(cache)?;
+        let words = positions * row_words(&self.network, self.target, spec);
+        let values = self.read_buffer(buffer, words).await?;
+        Ok(match self.format_of(spec) {
             CacheFormat::F32 => values,
             CacheFormat::F16 => values
                 .iter()
@@ -54,13 +57,13 @@ impl GpuState {
         })
     }
 
-    /// Overwrites the first positions of a cache with rows as [`GpuState::read_cache`] gives them.
+    /// Overwrites the first positions of a cache with rows in the form of [`GpuState::read_cache`].
     ///
     /// # Errors
     /// [`Error::Request`] for a cache or positions that do not exist.
     pub fn write_cache(&self, cache: usize, values: &[f32]) -> Result<()> {
-        let buffer = self.cache(cache)?;
-        let words: Vec<u32> = match self.target.cache {
+        let (buffer, spec) = self.cache(cache)?;
+        let words: Vec<u32> = match self.format_of(spec) {
             CacheFormat::F32 => values.iter().map(|value| value.to_bits()).collect(),
             CacheFormat::F16 => values
                 .chunks(2)
@@ -77,11 +80,25 @@ impl GpuState {
         self.gpu().upload(buffer, bytemuck::cast_slice(&words))
     }
 
-    fn cache(&self, cache: usize) -> Result<&Buffer> {
-        self.buffers
-            .caches
-            .get(cache)
-            .ok_or_else(|| Error::request("cache", format!("there is no cache {cache}")))
+    /// Positions that a cache has rows for.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a cache that does not exist.
+    pub fn cache_capacity(&self, cache: usize) -> Result<usize> {
+        Ok(self.target.capacity(self.cache(cache)?.1, self.max_positions))
+    }
+
+    fn cache(&self, cache: usize) -> Result<(&Buffer, CacheSpec)> {
+        let spec = self.network.caches().get(cache).copied();
+        let buffer = self.buffers.caches.get(cache);
+        buffer.zip(spec).ok_or_else(|| Error::request("cache", format!("there is no cache {cache}")))
+    }
+
+    fn format_of(&self, cache: CacheSpec) -> CacheFormat {
+        match cache {
+            CacheSpec::KeyValue { .. } => self.target.cache,
+            CacheSpec::Convolution { .. } => CacheFormat::F32,
+        }
     }
 
     fn slot(&self, slot: Slot) -> Result<&Buffer> {
@@ -105,7 +122,10 @@ impl GpuState {
 
 fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
     if bytes > buffer.size() {
-        return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
+        return Err(Error::request(
+            "rows",
+            format!("they need {bytes} bytes, but the buffer has {}", buffer.size()),
+        ));
     }
     Ok(())
 }
