@@ -194,7 +194,7 @@ fn a_real_checkpoint_loads() {
 }
 
 #[test]
-fn a_checkpoint_without_a_head_is_tied_whatever_its_config_says() {
+fn mobilellm_without_a_head_is_tied_by_its_own_field() {
     let source = DirectorySource::new(fixture("mobilellm")).unwrap();
     let checkpoint = pollster::block_on(Checkpoint::open(&source, &Cancel::default())).unwrap();
     assert!(checkpoint.config.decoder.tied_embeddings);

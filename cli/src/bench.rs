@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use anyhow::Result;
-use mobilellm::backend::gpu;
 use mobilellm::measure::bench::{BenchOptions, Machine, Report, Shape, Stage, Synthetic, run as measure};
 
 use crate::flags::{Bench, SizeFlags};
@@ -11,12 +10,8 @@ use crate::load;
 
 pub(crate) fn run(flags: &Bench) -> Result<()> {
     let options = BenchOptions {
-        backend: flags.backend.into(),
-        gpu: gpu::GpuOptions {
-            tier: flags.tier,
-            int8_tiles: flags.int8_tiles.into(),
-            ..gpu::GpuOptions::default()
-        },
+        backend: flags.backend.backend,
+        gpu: flags.backend.gpu(),
         weights: flags.weights,
         prefill: flags.prefill.clone(),
         decode: flags.decode,

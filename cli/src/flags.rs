@@ -4,16 +4,18 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use mobilellm::backend::gpu::Tier;
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand};
+use mobilellm::backend::gpu::{GpuOptions, Tier};
 use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::checkpoint::quantize::Override;
 use mobilellm::engine::BackendChoice;
 use mobilellm::generate::sampler::MAX_LOGPROBS;
 use mobilellm::measure::bench::{Shape, Study, studies};
 use mobilellm::measure::fidelity::CHUNK;
+use mobilellm::options::load;
 
+use crate::option::{self, Switch};
 use crate::sampling::SamplingFlags;
 
 /// Run small Llama-shaped language models: MobileLLM, SmolLM2, Llama.
@@ -62,60 +64,43 @@ pub(crate) struct ModelFlags {
     /// Model folder, http(s) URL or Hugging Face hub name.
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
-    /// Backend; auto uses the GPU if there is a hardware GPU, else the CPU.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) backend: Backend,
-    /// Number format of the weights in memory; auto keeps the format of the checkpoint, but uses 8 bits for large float
-    /// checkpoints.
-    #[arg(long, value_parser = weights(), default_value_t)]
+    #[command(flatten)]
+    pub(crate) backend: BackendFlags,
+    #[arg(long, help = option::help(&load::WEIGHTS), value_parser = option::word::<WeightFormat>(&load::WEIGHTS),
+        default_value = "auto")]
     pub(crate) weights: WeightFormat,
-    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the GPU supports].
-    #[arg(long, value_name = "TIER", value_parser = tier)]
-    pub(crate) tier: Option<Tier>,
-    /// Use 8-bit integer products for prefill on the GPU, for weights of 4 or 8 bits. auto measures which is faster, so its
-    /// choice may change between starts, and the text with it; on and off always give the same text.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub(crate) int8_tiles: Int8Tiles,
-    /// Ignore a field of config.json that the engine does not know and would refuse; may be given several times.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = option::help(&load::IGNORE_CONFIG_FIELDS))]
     pub(crate) ignore_config_field: Vec<String>,
-    /// Maximum context in tokens [default: the maximum of the model, at most 4096].
-    #[arg(long, value_name = "N", value_parser = whole(1, u32::MAX))]
+    #[arg(long, value_name = "N", help = option::help(&load::MAX_CONTEXT), value_parser = option::whole::<usize>(&load::MAX_CONTEXT))]
     pub(crate) context: Option<usize>,
     /// Do not show progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(crate) enum Backend {
-    #[default]
-    Auto,
-    Cpu,
-    Gpu,
+/// Where to compute, and with which kernels.
+#[derive(Args)]
+pub(crate) struct BackendFlags {
+    #[arg(long, help = option::help(&load::BACKEND), value_parser = option::word::<BackendChoice>(&load::BACKEND),
+        default_value = "auto")]
+    pub(crate) backend: BackendChoice,
+    #[arg(long, help = option::help(&load::TIER), value_parser = option::word::<Tier>(&load::TIER))]
+    tier: Option<Tier>,
+    #[arg(long, value_name = "WHEN", help = option::help(&load::INT8_TILES), value_parser = option::switch(&load::INT8_TILES),
+        default_value = "auto")]
+    int8_tiles: Switch,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(crate) enum Int8Tiles {
-    #[default]
-    Auto,
-    On,
-    Off,
+impl BackendFlags {
+    /// The GPU's part of them.
+    pub(crate) fn gpu(&self) -> GpuOptions {
+        GpuOptions { tier: self.tier, int8_tiles: self.int8_tiles.0, ..GpuOptions::default() }
+    }
 }
 
 /// Parses a whole number in a range.
 fn whole(low: u32, high: u32) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(u64::from(low)..=u64::from(high))
-}
-
-/// Parses the name of a weight format; the help text lists all of them.
-fn weights() -> impl TypedValueParser<Value = WeightFormat> {
-    PossibleValuesParser::new(WeightFormat::ALL.map(WeightFormat::name)).try_map(|name| name.parse())
-}
-
-fn tier(name: &str) -> Result<Tier, String> {
-    let names: Vec<_> = Tier::ALL.iter().map(|tier| tier.name()).collect();
-    Tier::from_name(name).ok_or(format!("it must be one of {}", names.join(", ")))
 }
 
 fn study(name: &str) -> Result<Study, String> {
@@ -296,17 +281,10 @@ pub(crate) struct Bench {
     /// Measure a checkpoint instead of random weights: folder, http(s) URL or hub name.
     #[arg(long, short, value_name = "DIR|URL", conflicts_with = "shape")]
     pub(crate) model: Option<String>,
-    /// Backend; auto uses the GPU if there is a hardware GPU, else the CPU.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) backend: Backend,
-    /// Force a tier of GPU kernels: software, portable, subgroups or f16 [default: the best that the GPU supports].
-    #[arg(long, value_name = "TIER", value_parser = tier)]
-    pub(crate) tier: Option<Tier>,
-    /// Use 8-bit integer products for prefill on the GPU, for weights of 4 or 8 bits; auto measures which is faster.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub(crate) int8_tiles: Int8Tiles,
-    /// Number format of the weights in memory.
-    #[arg(long, value_parser = weights(), default_value = "q4")]
+    #[command(flatten)]
+    pub(crate) backend: BackendFlags,
+    #[arg(long, help = option::help(&load::WEIGHTS), value_parser = option::word::<WeightFormat>(&load::WEIGHTS),
+        default_value = "q4")]
     pub(crate) weights: WeightFormat,
     /// Prompt lengths for the prefill measurement, in tokens, separated by commas.
     #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = whole(1, u32::MAX), default_value = "128,512,1024")]
@@ -349,24 +327,4 @@ pub(crate) struct SizeFlags {
     /// Run each block twice in a row (layer sharing).
     #[arg(long)]
     pub(crate) layer_sharing: bool,
-}
-
-impl From<Backend> for BackendChoice {
-    fn from(backend: Backend) -> Self {
-        match backend {
-            Backend::Auto => Self::Auto,
-            Backend::Cpu => Self::Cpu,
-            Backend::Gpu => Self::Gpu,
-        }
-    }
-}
-
-impl From<Int8Tiles> for Option<bool> {
-    fn from(when: Int8Tiles) -> Self {
-        match when {
-            Int8Tiles::Auto => None,
-            Int8Tiles::On => Some(true),
-            Int8Tiles::Off => Some(false),
-        }
-    }
 }

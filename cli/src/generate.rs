@@ -76,7 +76,7 @@ pub(crate) fn options(flags: &SamplingFlags, usual: SamplerOptions) -> GenerateO
         },
         max_tokens: flags.max_tokens,
         stop: flags.stop.clone(),
-        speculation: flags.speculation(),
+        speculation: flags.speculate,
         ..GenerateOptions::default()
     }
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mobilellm::backend::gpu;
 use mobilellm::checkpoint::load::Progress;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
@@ -52,13 +51,9 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
 /// Loads the model that the flags name. With `needs_text`, a checkpoint without a tokenizer is an error at once.
 pub(crate) async fn engine(flags: &ModelFlags, needs_text: bool) -> Result<Loaded> {
     let options = LoadOptions {
-        backend: flags.backend.into(),
+        backend: flags.backend.backend,
         weights: flags.weights,
-        gpu: gpu::GpuOptions {
-            tier: flags.tier,
-            int8_tiles: flags.int8_tiles.into(),
-            ..gpu::GpuOptions::default()
-        },
+        gpu: flags.backend.gpu(),
         max_context: flags.context,
         ignore_config_fields: flags.ignore_config_field.clone(),
         needs_text,

@@ -18,6 +18,7 @@ pub(crate) fn run(flags: &Logits) -> Result<()> {
             return Err(Error::ContextOverflow { prompt, limit, excess: prompt - limit }.into());
         }
         let mut logits = Vec::new();
+        state.expect(flags.tokens.len());
         for batch in flags.tokens.chunks(state.max_logit_rows()) {
             logits.extend(state.forward(batch, Wanted::All).await?);
         }

@@ -10,6 +10,7 @@ mod generate;
 mod inspect;
 mod load;
 mod logits;
+mod option;
 mod output;
 mod quantize;
 mod sampling;

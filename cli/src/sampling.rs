@@ -1,12 +1,14 @@
-//! The flags that say how tokens are chosen. Ranges and help texts come from the library's table of request options.
+//! The flags for sampling. Ranges and help texts come from the option tables of the library.
 
 use clap::Args;
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64ValueParser};
-use mobilellm::generate::options::{
-    FREQUENCY_PENALTY, MAX_TOKENS, MIN_P, PRESENCE_PENALTY, REPETITION_PENALTY, RequestOption, SEED,
-    SPECULATION, STOP, TEMPERATURE, TOP_K, TOP_P, Values,
-};
+use clap::builder::NonEmptyStringValueParser;
 use mobilellm::generate::speculate::Speculation;
+use mobilellm::options::request::{
+    FREQUENCY_PENALTY, MAX_TOKENS, MIN_P, PRESENCE_PENALTY, REPETITION_PENALTY, SEED, SPECULATION, STOP,
+    TEMPERATURE, TOP_K, TOP_P,
+};
+
+use crate::option::{help, number, whole, word};
 
 /// How tokens are chosen.
 #[derive(Args)]
@@ -38,44 +40,7 @@ pub(crate) struct SamplingFlags {
     #[arg(long, value_name = "STR", help = help(&STOP), value_parser = NonEmptyStringValueParser::new(),
         allow_hyphen_values = true)]
     pub(crate) stop: Vec<String>,
-    #[arg(long, value_name = "WHEN", help = help(&SPECULATION), value_parser = word(&SPECULATION),
+    #[arg(long, value_name = "WHEN", help = help(&SPECULATION), value_parser = word::<Speculation>(&SPECULATION),
         default_value = "auto")]
-    speculate: String,
-}
-
-impl SamplingFlags {
-    /// Whether to guess tokens.
-    pub(crate) fn speculation(&self) -> Speculation {
-        Speculation::from_name(&self.speculate).unwrap_or_default()
-    }
-}
-
-/// The help text of an option's flag, in the form of the other flags: without a full stop, and with the default at the end.
-fn help(option: &RequestOption) -> String {
-    let about = option.about.trim_end_matches('.');
-    let several = if matches!(option.values, Values::Strings) { "; may be given several times" } else { "" };
-    match option.default.flag {
-        "" => format!("{about}{several}"),
-        default => format!("{about}{several} [default: {default}]"),
-    }
-}
-
-/// Parses a number in an option's range. Other numbers are wrong usage, reported before the model is loaded.
-fn number(option: &RequestOption) -> impl Fn(&str) -> Result<f32, String> + Clone + use<> {
-    let range = option.range();
-    move |text| match text.parse() {
-        Ok(number) if range.contains(number) => Ok(number),
-        _ => Err(format!("it must be a number from {} to {}", range.low, range.high)),
-    }
-}
-
-/// Parses a whole number in an option's range.
-fn whole<T: TryFrom<u64>>(option: &RequestOption) -> RangedU64ValueParser<T> {
-    let range = option.range();
-    RangedU64ValueParser::new().range(range.low as u64..=range.high as u64)
-}
-
-/// Parses one of an option's words.
-fn word(option: &RequestOption) -> PossibleValuesParser {
-    PossibleValuesParser::new(option.words())
+    pub(crate) speculate: Speculation,
 }

@@ -1,7 +1,7 @@
 // The benchmark: how fast a model shape runs on this device, with random weights.
 
 import { Channel } from "./channel.js";
-import { BACKENDS, WEIGHTS, maybe, oneOf, positive } from "./engine.js";
+import { loadOptions, positive } from "./engine.js";
 import { MobileLLMError, cancelled, invalid, show } from "./errors.js";
 
 /** Measures one shape in a new worker. Aborting ends the worker at once. */
@@ -39,10 +39,6 @@ function close(channel) {
 function checked(settings) {
   const {
     shape = "mobilellm-125m",
-    backend = "auto",
-    weights = "q4",
-    tier,
-    int8Tiles,
     prefill = [128, 512, 1024],
     decode = 128,
     context = 1024,
@@ -50,14 +46,10 @@ function checked(settings) {
     limit = 20,
     ...rest
   } = settings;
-  const [unknown] = Object.keys(rest);
-  if (unknown) throw invalid(unknown, "is not an option of benchmark(); see BenchmarkOptions in index.d.ts");
-  oneOf("backend", backend, BACKENDS);
-  oneOf("weights", weights, WEIGHTS);
-  maybe("int8Tiles", int8Tiles);
+  const options = loadOptions(rest, ["backend", "weights", "tier", "int8Tiles"], "benchmark(); see BenchmarkOptions in index.d.ts");
   if (!Array.isArray(prefill)) throw invalid("prefill", `must be an array of prompt lengths, such as [128, 512], not ${show(prefill)}`);
   for (const [name, value] of Object.entries({ decode, context, repeats })) positive(name, value);
   for (const length of prefill) positive("prefill", length);
   if (!(typeof limit === "number" && limit > 0)) throw invalid("limit", `must be a positive number of seconds, not ${show(limit)}`);
-  return { shape, backend, weights, tier, int8Tiles, prefill, decode, context, repeats, limit };
+  return { shape, prefill, decode, context, repeats, limit, backend: "auto", weights: "q4", ...options };
 }

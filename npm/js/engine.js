@@ -4,11 +4,9 @@ import { Channel } from "./channel.js";
 import { wellFormed } from "./checks.js";
 import { ChatCompletions, TextCompletions } from "./completions.js";
 import { MobileLLMError, cancelled, invalid, show, workerFailed } from "./errors.js";
+import { LOAD_OPTIONS } from "./options.js";
 import { tokenIds } from "./requests.js";
 import { resolveSource } from "./source.js";
-
-export const BACKENDS = ["auto", "gpu", "cpu"];
-export const WEIGHTS = ["auto", "stored", "f32", "f16", "q8", "q4"];
 
 export class Engine {
   #channel;
@@ -87,36 +85,22 @@ function startReader(port, channel) {
 }
 
 /** Checks the names and values of the load options, and returns those that the worker needs. */
-function checked(settings) {
-  const {
-    backend = "auto",
-    weights = "auto",
-    tier,
-    int8Tiles,
-    maxContext,
-    ignoreConfigFields = [],
-    stallTimeout = 30_000,
-    ...rest
-  } = settings;
-  const [unknown] = Object.keys(rest);
-  if (unknown) throw invalid(unknown, "is not an option of Engine.load(); see LoadOptions in index.d.ts");
-  oneOf("backend", backend, BACKENDS);
-  oneOf("weights", weights, WEIGHTS);
-  maybe("int8Tiles", int8Tiles);
-  if (maxContext !== undefined) positive("maxContext", maxContext);
-  if (!Array.isArray(ignoreConfigFields) || ignoreConfigFields.some((name) => typeof name !== "string")) {
-    throw invalid("ignoreConfigFields", `must be a list of names, not ${show(ignoreConfigFields)}`);
-  }
+function checked({ stallTimeout = 30_000, ...settings }) {
   positive("stallTimeout", stallTimeout);
-  return { backend, weights, tier, int8Tiles, maxContext, ignoreConfigFields, stallTimeout };
+  const options = loadOptions(settings, Object.keys(LOAD_OPTIONS), "Engine.load(); see LoadOptions in index.d.ts");
+  return { backend: "auto", weights: "auto", ignoreConfigFields: [], ...options, stallTimeout };
 }
 
-export function maybe(name, value) {
-  if (![undefined, true, false].includes(value)) throw invalid(name, `must be true or false, not ${show(value)}`);
-}
-
-export function oneOf(name, value, values) {
-  if (!values.includes(value)) throw invalid(name, `must be one of ${values.join(", ")}, not ${show(value)}`);
+/**
+ * Checks settings as load options and returns those that are set. If the name of a setting is not in `names`, it throws an error:
+ * `place` has no such option.
+ */
+export function loadOptions(settings, names, place) {
+  const set = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(set.map(([name, value]) => {
+    if (!names.includes(name)) throw invalid(name, `is not an option of ${place}`);
+    return [name, LOAD_OPTIONS[name](name, value)];
+  }));
 }
 
 export function positive(name, value) {

@@ -17,33 +17,32 @@ export interface LoadOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops the load at once and frees its memory. */
   signal?: AbortSignal;
-  /**
-   * `"auto"` (the default) uses WebGPU if a hardware GPU works, and the CPU otherwise. {@link Info.fallback_reason} then says
-   * why.
-   */
+  // Begin of the load options, made by `cargo xtask options`.
+  /** Backend. auto uses the GPU if a hardware GPU works, and the CPU otherwise. Default: auto. */
   backend?: "auto" | "gpu" | "cpu";
   /**
-   * Number format of the weights in memory. They are converted while they arrive. `"stored"` keeps the format of the checkpoint.
-   * `"auto"` (the default) does too, but converts large float checkpoints to 8 bits.
+   * Number format of the weights in memory. They are converted while they arrive. stored keeps the format of the checkpoint;
+   * auto does too, but converts large float checkpoints to 8 bits. Default: auto.
    */
   weights?: "auto" | "stored" | "f32" | "f16" | "q8" | "q4";
   /**
-   * Forces a tier of GPU kernels, for tests and measurements: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. A tier
-   * that the GPU does not support is an error.
+   * Force a tier of GPU kernels, for tests and measurements. A tier that the GPU does not support is an error. Default: the
+   * highest that the GPU supports.
    */
-  tier?: string;
+  tier?: "software" | "portable" | "subgroups" | "f16";
   /**
-   * Whether the GPU uses 8-bit integer products for prefill if the weights have 4 or 8 bits. By default the engine measures
-   * which is faster, and {@link Adapter.int8_tiles} has the result. Set it if the results must be the same at every start.
+   * Use 8-bit integer products for prefill on the GPU, for weights of 4 or 8 bits. Without a choice the engine measures which
+   * is faster, so its choice may change between starts, and the text with it.
    */
   int8Tiles?: boolean;
-  /** Maximum context in tokens, for which memory is reserved. Default: the maximum of the model, but at most 4096. */
+  /** Maximum context in tokens, for which memory is reserved. Default: the maximum of the model, at most 4096. */
   maxContext?: number;
   /**
-   * Fields of the model's `config.json` to ignore although the engine does not know them. By default it refuses a model with
-   * unknown fields, because they may change what the model computes.
+   * Ignore a field of config.json that the engine does not know. It refuses unknown fields, because they may change what the
+   * model computes. It may also be a list of strings.
    */
-  ignoreConfigFields?: string[];
+  ignoreConfigFields?: string | string[];
+  // End of the load options.
   /** The load fails if the server sends no byte for this many milliseconds. Default: 30,000. */
   stallTimeout?: number;
 }
@@ -431,16 +430,11 @@ export interface Shape {
   layer_sharing?: boolean;
 }
 
-export interface BenchmarkOptions {
+export interface BenchmarkOptions extends Pick<LoadOptions, "backend" | "tier" | "int8Tiles"> {
   /** A named shape such as `"mobilellm-125m"` (the default), `"LAYERSxHIDDEN"` such as `"12x768"`, or an object with all sizes. */
   shape?: string | Shape;
-  backend?: "auto" | "gpu" | "cpu";
   /** Default: `"q4"`. */
-  weights?: "auto" | "stored" | "f32" | "f16" | "q8" | "q4";
-  /** Forces a tier of GPU kernels: `"software"`, `"portable"`, `"subgroups"` or `"f16"`. */
-  tier?: string;
-  /** As in {@link LoadOptions}. */
-  int8Tiles?: boolean;
+  weights?: LoadOptions["weights"];
   /** Prompt lengths for the prefill measurement. Default: 128, 512 and 1024. */
   prefill?: number[];
   /** Tokens to decode. Default: 128. */

@@ -1,10 +1,10 @@
-// The request options and their checks, under the names that the engine uses.
-// `cargo xtask options` makes this file from src/generate/options.rs. Do not edit it: change the table and run the command again.
+// The options and their checks.
+// `cargo xtask options` makes this file from src/options/. Do not edit it: change the tables and run the command again.
 
 import { boolean, integer, number, numberByToken, oneOf, strings } from "./checks.js";
 
-/** The check of each option. */
-export const OPTIONS = {
+/** The check of each option of a request, under the names that the engine uses. */
+export const REQUEST_OPTIONS = {
   max_tokens: integer(1, 2147483647),
   temperature: number(0, 100),
   top_p: number(0, 1),
@@ -19,4 +19,14 @@ export const OPTIONS = {
   ignore_eos: boolean,
   speculation: oneOf("auto", "on", "off"),
   in_flight_ms: number(0, 60000),
+};
+
+/** The check of each option of Engine.load(). */
+export const LOAD_OPTIONS = {
+  backend: oneOf("auto", "gpu", "cpu"),
+  weights: oneOf("auto", "stored", "f32", "f16", "q8", "q4"),
+  tier: oneOf("software", "portable", "subgroups", "f16"),
+  int8Tiles: boolean,
+  maxContext: integer(1, 2147483647),
+  ignoreConfigFields: strings,
 };

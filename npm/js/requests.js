@@ -3,7 +3,7 @@
 
 import { boolean, integer, oneOf, wellFormed } from "./checks.js";
 import { invalid, show } from "./errors.js";
-import { OPTIONS } from "./options.js";
+import { REQUEST_OPTIONS } from "./options.js";
 
 /** Parameters that OpenAI's clients send and that have no effect here. */
 const IGNORED = new Set(["model", "user", "metadata", "store", "service_tier"]);
@@ -11,7 +11,7 @@ const IGNORED = new Set(["model", "user", "metadata", "store", "service_tier"]);
 /** `chat.completions.create`: what to run, and how to answer. */
 export function chatRequest(body) {
   const request = read(body, "messages", (name, value, options, reply) => {
-    if (name === "max_completion_tokens") options.max_tokens = OPTIONS.max_tokens(name, value);
+    if (name === "max_completion_tokens") options.max_tokens = REQUEST_OPTIONS.max_tokens(name, value);
     else if (name === "logprobs") reply.logprobs = boolean(name, value);
     else if (name === "top_logprobs") options.top_logprobs = integer(0, 20)(name, value);
     else if (name === "chat_format") reply.plain = oneOf("template", "plain")(name, value) === "plain";
@@ -62,7 +62,7 @@ function read(body, subject, special) {
     else if (name === "stream_options") reply.includeUsage = streamOptions(value);
     else if (name === "n") integer(1, 1)(name, value);
     else if (special(name, value, options, reply)) continue;
-    else if (Object.hasOwn(OPTIONS, name)) options[name] = OPTIONS[name](name, value);
+    else if (Object.hasOwn(REQUEST_OPTIONS, name)) options[name] = REQUEST_OPTIONS[name](name, value);
     else throw invalid(name, "is not a parameter that this engine knows");
   }
   return { options, reply };

@@ -95,19 +95,14 @@ impl Options {
             seed: self.seed.unwrap_or_else(random_seed),
             logprobs: self.top_logprobs,
         };
-        let speculation = match &self.speculation {
-            None => Speculation::default(),
-            Some(name) => Speculation::from_name(name).ok_or_else(|| {
-                Error::request("speculation", format!("it must be auto, on or off, not {name:?}"))
-            })?,
-        };
+        let speculation = self.speculation.as_deref().map(str::parse::<Speculation>).transpose()?;
         let in_flight = self.in_flight_ms.map(|ms| Duration::try_from_secs_f64(ms / 1e3));
         let in_flight =
             in_flight.transpose().map_err(|error| Error::request("in_flight_ms", error.to_string()))?;
         Ok(GenerateOptions {
             sampler,
             ignore_eos: self.ignore_eos,
-            speculation,
+            speculation: speculation.unwrap_or_default(),
             in_flight,
             max_tokens: self.max_tokens,
             stop: self.stop,

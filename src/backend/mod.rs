@@ -24,6 +24,9 @@ pub trait WeightSink {
     /// # Errors
     /// [`Error::Limit`] where the device cannot hold it.
     fn put_vector(&mut self, id: VectorId, values: Vec<f32>) -> Result<()>;
+
+    /// Forgets a matrix that turned out to be a copy of another.
+    fn remove_matrix(&mut self, id: MatrixId);
 }
 
 /// What weights in integers are multiplied with.

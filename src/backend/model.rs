@@ -33,6 +33,13 @@ impl WeightSink for Loading {
             Self::Gpu(weights) => weights.put_vector(id, values),
         }
     }
+
+    fn remove_matrix(&mut self, id: MatrixId) {
+        match self {
+            Self::Cpu(weights) => weights.remove_matrix(id),
+            Self::Gpu(weights) => weights.remove_matrix(id),
+        }
+    }
 }
 
 /// A network with its weights, shared by any number of states.

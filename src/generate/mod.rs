@@ -2,7 +2,6 @@
 
 mod decode;
 pub mod generation_config;
-pub mod options;
 mod pace;
 pub mod sampler;
 pub mod session;

@@ -77,9 +77,10 @@ pub struct Timings {
 pub enum Event {
     /// A piece of the prompt was run.
     Prefill {
-        /// Prompt tokens whose keys and values are cached.
+        /// Tokens whose keys and values are cached.
         done: usize,
-        /// Prompt tokens.
+        /// Tokens of the prompt; of the whole text where it runs once more, because it has outgrown the length up to which its
+        /// rotary embedding holds.
         total: usize,
     },
     /// A token was chosen.
@@ -195,8 +196,9 @@ impl Session {
     /// Keeps the longest common prefix of cache and prompt, short of the prompt's last token, whose logits are needed.
     fn reuse(&mut self, prompt: &[u32]) -> usize {
         let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        let reused = common.min(prompt.len() - 1);
-        self.state.truncate(reused);
+        self.state.truncate(common.min(prompt.len() - 1));
+        // What the state cannot go back to, or would turn by other frequencies, runs again.
+        let reused = self.state.expect(prompt.len());
         self.cached.truncate(reused);
         reused
     }
@@ -237,13 +239,15 @@ impl Generation<'_> {
         if let Some(finish_reason) = self.finished {
             return Ok(self.report(finish_reason));
         }
-        if self.decoder.has_prompt() {
-            self.decoder.prefill(self.state, self.cached, self.prefill_pace).await?;
-            self.clock.prefilled();
-            return Ok(Some(Event::Prefill { done: self.cached.len(), total: self.usage.prompt_tokens }));
+        if !self.decoder.has_prompt()
+            && let Some(sampled) = self.decoder.next(self.state, self.cached).await?
+        {
+            return Ok(Some(Event::Token(self.accept(sampled))));
         }
-        let sampled = self.decoder.next(self.state, self.cached).await?;
-        Ok(Some(Event::Token(self.accept(sampled))))
+        let total = self.cached.len() + self.decoder.prompt_len();
+        self.decoder.prefill(self.state, self.cached, self.prefill_pace).await?;
+        self.clock.prefilled();
+        Ok(Some(Event::Prefill { done: self.cached.len(), total }))
     }
 
     fn accept(&mut self, sampled: Sampled) -> TokenEvent {
@@ -310,7 +314,10 @@ impl Clock {
     }
 
     fn prefilled(&mut self) {
-        self.prefilled = Instant::now();
+        // Where a text runs once more while it is written, that is part of the writing.
+        if self.first_token.is_none() {
+            self.prefilled = Instant::now();
+        }
     }
 
     fn token(&mut self) {

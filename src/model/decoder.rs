@@ -21,15 +21,28 @@ pub struct DecoderSpec {
     pub rotary_pairs: RotaryPairs,
 }
 
+impl DecoderSpec {
+    /// Divides the frequencies of all rotations, in order, by what a file has as a tensor of its own.
+    pub fn divide_frequencies(&mut self, divisors: &[f32]) {
+        for rotary in &mut self.rotary {
+            for (frequency, divisor) in rotary.frequencies.iter_mut().zip(divisors) {
+                *frequency /= f64::from(*divisor);
+            }
+        }
+    }
+}
+
 /// What a block computes: a mixer of positions and an addition, then a gated feed-forward part and an addition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockSpec {
     /// How positions see each other.
     pub mixer: Mixer,
-    /// The part that sees each position alone.
-    pub feed_forward: FeedForwardSpec,
+    /// Of the gate of the part that sees each position alone.
+    pub activation: ActivationFunction,
     /// Where both parts have norms.
     pub norms: Norms,
+    /// Which projections have biases.
+    pub biases: Biases,
     /// Multiplied onto what each part adds to the residual stream.
     pub residual_scale: f32,
     /// How often it runs in a row with the same weights: 2 is MobileLLM-LS.
@@ -53,10 +66,6 @@ pub enum Mixer {
 /// Attention of a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionSpec {
-    /// Query, key and value projections have biases.
-    pub qkv_bias: bool,
-    /// The output projection has a bias.
-    pub output_bias: bool,
     /// Which positions a position sees.
     pub window: Window,
     /// Which of [`DecoderSpec::rotary`] turns queries and keys; none where positions have no rotation.
@@ -100,13 +109,25 @@ pub struct Temperature {
     pub attention_scale: f32,
 }
 
-/// The feed-forward part of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedForwardSpec {
-    /// Of the gate.
-    pub activation: ActivationFunction,
-    /// Gate, up and down projections have biases.
-    pub bias: bool,
+/// Which projections have biases. A projection that is made of several stored matrices has a flag for each: where only
+/// some of them have a bias, the others' part of it is zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Query, key, value.
+    pub qkv: [bool; 3],
+    /// The output of attention.
+    pub output: [bool; 1],
+    /// Gate, up.
+    pub gate_up: [bool; 2],
+    /// The output of the feed-forward part.
+    pub down: [bool; 1],
+}
+
+impl Biases {
+    /// All of attention, or none; all of the feed-forward part, or none.
+    pub fn new(attention: bool, feed_forward: bool) -> Self {
+        Self { qkv: [attention; 3], output: [attention], gate_up: [feed_forward; 2], down: [feed_forward] }
+    }
 }
 
 /// A function of one value.

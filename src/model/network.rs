@@ -13,7 +13,9 @@
 
 use crate::model::config::Config;
 pub use crate::model::decoder::CacheSpec;
-use crate::model::decoder::{ActivationFunction, AttentionSpec, BlockSpec, Mixer, QueryKeyNorm, Temperature};
+use crate::model::decoder::{
+    ActivationFunction, AttentionSpec, Biases, BlockSpec, Mixer, QueryKeyNorm, Temperature,
+};
 
 /// Names a weight matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +44,30 @@ pub enum Projection {
     ConvolutionIn,
     /// `[hidden_size, hidden_size]`.
     ConvolutionOut,
+}
+
+impl Projection {
+    /// Which of its parts have biases, in the order of its rows.
+    pub fn biases(self, biases: &Biases) -> &[bool] {
+        match self {
+            Self::Qkv => &biases.qkv,
+            Self::Output => &biases.output,
+            Self::GateUp => &biases.gate_up,
+            Self::Down => &biases.down,
+            Self::ConvolutionIn | Self::ConvolutionOut => &[],
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn biases_mut(self, biases: &mut Biases) -> &mut [bool] {
+        match self {
+            Self::Qkv => &mut biases.qkv,
+            Self::Output => &mut biases.output,
+            Self::GateUp => &mut biases.gate_up,
+            Self::Down => &mut biases.down,
+            Self::ConvolutionIn | Self::ConvolutionOut => &mut [],
+        }
+    }
 }
 
 /// Names a weight vector, f32.
@@ -300,32 +326,31 @@ impl Calls<'_> {
         match self.block.mixer {
             Mixer::Attention(attention) => {
                 self.attend(&attention, before, cache, reuses);
-                self.branch(Projection::Output, attention.output_bias, Slot::Context, after);
+                self.branch(Projection::Output, Slot::Context, after);
             }
             Mixer::ShortConvolution { .. } => {
                 let input = Epilogue::Write(Slot::ConvolutionInput);
-                self.project(before, Projection::ConvolutionIn, false, Slot::Hidden, input);
+                self.project(before, Projection::ConvolutionIn, Slot::Hidden, input);
                 self.ops.push(Op::Convolve { block: index, cache });
-                self.branch(Projection::ConvolutionOut, false, Slot::Convolved, after);
+                self.branch(Projection::ConvolutionOut, Slot::Convolved, after);
             }
         }
         let before = norms.before().then_some(VectorId::FeedForwardNorm(index));
         let after = norms.after().then_some(VectorId::FeedForwardPostNorm(index));
-        let feed_forward = self.block.feed_forward;
-        let gated = Epilogue::Gated { slot: Slot::Gated, activation: feed_forward.activation };
-        self.project(before, Projection::GateUp, feed_forward.bias, Slot::Hidden, gated);
-        self.branch(Projection::Down, feed_forward.bias, Slot::Gated, after);
+        let gated = Epilogue::Gated { slot: Slot::Gated, activation: self.block.activation };
+        self.project(before, Projection::GateUp, Slot::Hidden, gated);
+        self.branch(Projection::Down, Slot::Gated, after);
     }
 
     fn attend(&mut self, attention: &AttentionSpec, before: Option<VectorId>, cache: usize, reuses: bool) {
-        let AttentionSpec { qkv_bias, rotary, query_key_norm: norm, temperature, scale, .. } = *attention;
+        let AttentionSpec { rotary, query_key_norm: norm, temperature, scale, .. } = *attention;
         let fused = norm.is_none() && temperature.is_none();
         let epilogue = match (reuses, fused) {
             (true, _) => Epilogue::Rotate { rotary },
             (false, true) => Epilogue::RotateAndCache { cache, rotary },
             (false, false) => Epilogue::Write(Slot::Qkv),
         };
-        self.project(before, Projection::Qkv, qkv_bias, Slot::Hidden, epilogue);
+        self.project(before, Projection::Qkv, Slot::Hidden, epilogue);
         if !fused {
             self.ops.push(Op::RotateAndCache { block: self.index, cache, rotary, norm, temperature });
         }
@@ -333,25 +358,19 @@ impl Calls<'_> {
     }
 
     /// What a part adds to the residual stream: at once, or by way of its norm.
-    fn branch(&mut self, part: Projection, biased: bool, input: Slot, norm: Option<VectorId>) {
+    fn branch(&mut self, part: Projection, input: Slot, norm: Option<VectorId>) {
         let scale = self.block.residual_scale;
         match norm {
-            None => self.project(None, part, biased, input, Epilogue::Add { slot: Slot::Hidden, scale }),
+            None => self.project(None, part, input, Epilogue::Add { slot: Slot::Hidden, scale }),
             Some(norm) => {
-                self.project(None, part, biased, input, Epilogue::Write(Slot::Branch));
+                self.project(None, part, input, Epilogue::Write(Slot::Branch));
                 self.ops.push(Op::AddNormed { norm, input: Slot::Branch, scale });
             }
         }
     }
 
-    fn project(
-        &mut self,
-        norm: Option<VectorId>,
-        part: Projection,
-        biased: bool,
-        input: Slot,
-        epilogue: Epilogue,
-    ) {
+    fn project(&mut self, norm: Option<VectorId>, part: Projection, input: Slot, epilogue: Epilogue) {
+        let biased = part.biases(&self.block.biases).contains(&true);
         self.ops.push(Op::Project {
             norm,
             weight: MatrixId::Block(self.index, part),

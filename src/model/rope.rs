@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::model::decoder::{LongRotary, Rotary, RotaryPairs};
-use crate::model::fields::{FILE, Fields, number};
+use crate::model::fields::{FILE, Fields};
 
 /// Rotary position embedding: base frequency and its scaling.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,11 +53,19 @@ pub enum RopeScaling {
 
 impl Rope {
     /// Reads `rope_theta` and `rope_scaling`, or the newer `rope_parameters` that holds both.
+    ///
+    /// A file may have both forms. Where they differ, nobody can say which one the weights were trained with: that is an
+    /// error. (transformers takes `rope_scaling` without a word.)
     pub(super) fn read(fields: &Fields, rules: RopeRules) -> Result<Self> {
-        let empty = Map::new();
-        let parameters = Parameters::of(fields, rules, &empty)?;
-        parameters.refuse_kinds_of_layers()?;
-        parameters.read("rope_theta")
+        let forms = Parameters::all(fields)?;
+        for form in &forms {
+            if let Some((kind, _)) = form.object.iter().find(|(_, value)| value.is_object()) {
+                let what = format!("{}.{kind}", form.name);
+                let remedy = "All layers of this family must have the same rotary embedding";
+                return Err(fields.unsupported(what, remedy));
+            }
+        }
+        Self::of_forms(fields, "rope_theta", &forms, rules)
     }
 
     /// The same for a family whose kinds of layers have their own: `rope_parameters` holds an object for each `kind`. In the
@@ -69,20 +77,46 @@ impl Rope {
         scaled: bool,
         rules: RopeRules,
     ) -> Result<Self> {
-        let empty = Map::new();
-        if fields.object("rope_parameters")?.is_none() && !scaled {
-            let parameters = Parameters { fields, object: &empty, name: "rope_scaling".to_owned(), rules };
-            return parameters.read(theta_field);
+        let mut forms = Vec::new();
+        for form in Parameters::all(fields)? {
+            let has_kinds = form.object.values().any(Value::is_object);
+            match form.object.get(kind) {
+                Some(Value::Object(object)) => {
+                    forms.push(Parameters { fields, object, name: format!("{}.{kind}", form.name) });
+                }
+                None | Some(Value::Null) if scaled && !has_kinds => forms.push(form),
+                None | Some(Value::Null) => {}
+                Some(_) => {
+                    return Err(fields.invalid(&format!("{}.{kind}", form.name), "it must be an object"));
+                }
+            }
         }
-        let mut parameters = Parameters::of(fields, rules, &empty)?;
-        if let Some(own) = parameters.object.get(kind).filter(|own| !own.is_null()) {
-            parameters.name = format!("{}.{kind}", parameters.name);
-            parameters.object =
-                own.as_object().ok_or_else(|| fields.invalid(&parameters.name, "it must be an object"))?;
-        } else if fields.object("rope_parameters")?.is_some() {
-            parameters.object = &empty;
+        Self::of_forms(fields, theta_field, &forms, rules)
+    }
+
+    fn of_forms(
+        fields: &Fields,
+        theta_field: &str,
+        forms: &[Parameters<'_>],
+        rules: RopeRules,
+    ) -> Result<Self> {
+        let theta = agreed(fields, (theta_field, "rope_theta"), forms)?
+            .unwrap_or((rules.theta, theta_field.to_owned()));
+        if !(theta.0.is_finite() && theta.0 > 0.0) {
+            return Err(fields.invalid(&theta.1, format!("{} is not a positive number", theta.0)));
         }
-        parameters.read(theta_field)
+        let part = part(fields, forms, rules)?;
+        let mut scalings =
+            forms.iter().map(|form| form.scaling(rules)).collect::<Result<Vec<_>>>()?.into_iter().zip(forms);
+        let Some((scaling, first)) = scalings.next() else {
+            return Ok(Self { theta: theta.0, scaling: RopeScaling::None, part });
+        };
+        match scalings.find(|(other, _)| *other != scaling) {
+            None => Ok(Self { theta: theta.0, scaling, part }),
+            Some((other, form)) => {
+                Err(contradiction((&first.name, &scaling.words()), (&form.name, &other.words())))
+            }
+        }
     }
 
     /// Width of the part of a head that is turned.
@@ -110,7 +144,7 @@ impl Rope {
                 ),
             ));
         }
-        if pairs == 0 || !self.width(head_dim).is_multiple_of(2) {
+        if self.part < 1.0 && (pairs == 0 || !self.width(head_dim).is_multiple_of(2)) {
             return Err(fields.invalid("partial_rotary_factor", "it leaves no whole pairs of a head to turn"));
         }
         Ok(())
@@ -146,6 +180,18 @@ fn padded(frequencies: impl Iterator<Item = f64>, head_dim: usize) -> Vec<f64> {
     frequencies.chain(std::iter::repeat(0.0)).take(head_dim / 2).collect()
 }
 
+/// The part of each head that is turned.
+fn part(fields: &Fields, forms: &[Parameters<'_>], rules: RopeRules) -> Result<f64> {
+    const FIELD: &str = "partial_rotary_factor";
+    let part = agreed(fields, (FIELD, FIELD), forms)?.map_or(1.0, |(part, _)| part);
+    let possible = if rules.partial_and_long { part > 0.0 && part <= 1.0 } else { part == 1.0 };
+    if possible {
+        Ok(part)
+    } else {
+        Err(fields.unsupported(format!("{FIELD} {part}"), "Only whole heads are rotated"))
+    }
+}
+
 /// What holds for a family's rotary embedding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct RopeRules {
@@ -155,25 +201,54 @@ pub(super) struct RopeRules {
     pub(super) partial_and_long: bool,
 }
 
+/// A number that may stand at the `top` of the file and, as `field`, in each of `forms`, with the name of the field that says it.
+fn agreed(
+    fields: &Fields,
+    (top, field): (&str, &str),
+    forms: &[Parameters<'_>],
+) -> Result<Option<(f64, String)>> {
+    let mut said: Option<(f64, String)> = fields.number(top)?.map(|number| (number, top.to_owned()));
+    for form in forms {
+        let Some(number) = form.number(field)? else { continue };
+        let name = format!("{}.{field}", form.name);
+        match &said {
+            None => said = Some((number, name)),
+            Some((other, _)) if *other == number => {}
+            Some((other, first)) => {
+                return Err(contradiction((first, &other.to_string()), (&name, &number.to_string())));
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// The error for two fields that say the same thing in different ways.
+fn contradiction((one, said): (&str, &str), (other, says): (&str, &str)) -> Error {
+    let problem = format!("it says {said}, but {other} says {says}");
+    Error::invalid(FILE, one, problem, "They must agree: remove the one that is wrong from the file")
+}
+
 /// `rope_parameters` or `rope_scaling`, or what one of them says of a kind of layers.
 struct Parameters<'a> {
     fields: &'a Fields,
     object: &'a Map<String, Value>,
     name: String,
-    rules: RopeRules,
 }
 
 impl<'a> Parameters<'a> {
-    fn of(fields: &'a Fields, rules: RopeRules, empty: &'a Map<String, Value>) -> Result<Self> {
-        let (object, name) = match fields.object("rope_parameters")? {
-            Some(parameters) => (parameters, "rope_parameters"),
-            None => (fields.object("rope_scaling")?.unwrap_or(empty), "rope_scaling"),
-        };
-        Ok(Self { fields, object, name: name.to_owned(), rules })
+    /// Those that the file has; an empty object says nothing.
+    fn all(fields: &'a Fields) -> Result<Vec<Self>> {
+        let mut forms = Vec::new();
+        for name in ["rope_parameters", "rope_scaling"] {
+            if let Some(object) = fields.object(name)?.filter(|object| !object.is_empty()) {
+                forms.push(Self { fields, object, name: name.to_owned() });
+            }
+        }
+        Ok(forms)
     }
 
     fn number(&self, field: &str) -> Result<Option<f64>> {
-        number(self.object, field, &format!("{}.{field}", self.name))
+        self.fields.number_in(self.object, field, &format!("{}.{field}", self.name))
     }
 
     fn positive(&self, field: &str) -> Result<f64> {
@@ -182,61 +257,14 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// Parameters that differ from layer to layer.
-    fn refuse_kinds_of_layers(&self) -> Result<()> {
-        match self.object.iter().find(|(_, value)| value.is_object()) {
-            Some((kind, _)) => Err(Error::unsupported(
-                FILE,
-                format!("{}.{kind}", self.name),
-                "All layers of this family must have the same rotary embedding",
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn read(&self, theta_field: &str) -> Result<Rope> {
-        let theta = match self.number("rope_theta")? {
-            Some(theta) => theta,
-            None => self.fields.number_or(theta_field, self.rules.theta)?,
-        };
-        if !(theta.is_finite() && theta > 0.0) {
-            return Err(self.fields.invalid(theta_field, format!("{theta} is not a positive number")));
-        }
-        Ok(Rope { theta, scaling: self.scaling()?, part: self.part()? })
-    }
-
-    fn part(&self) -> Result<f64> {
-        const FIELD: &str = "partial_rotary_factor";
-        let part = match self.number(FIELD)? {
-            Some(part) => part,
-            None => self.fields.number_or(FIELD, 1.0)?,
-        };
-        let possible = if self.rules.partial_and_long { part > 0.0 && part <= 1.0 } else { part == 1.0 };
-        if possible {
-            Ok(part)
-        } else {
-            Err(Error::unsupported(FILE, format!("{FIELD} {part}"), "Only whole heads are rotated"))
-        }
-    }
-
-    fn scaling(&self) -> Result<RopeScaling> {
-        let kind = ["rope_type", "type"].into_iter().find_map(|field| {
-            self.object.get(field).filter(|value| !value.is_null()).map(|value| (field, value))
-        });
-        let kind = match kind {
-            None => "default",
-            Some((field, value)) => value.as_str().ok_or_else(|| {
-                self.fields.invalid(&format!("{}.{field}", self.name), "it must be a string")
-            })?,
-        };
-        match kind {
+    fn scaling(&self, rules: RopeRules) -> Result<RopeScaling> {
+        match self.kind()? {
             "default" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear { factor: self.positive("factor")? }),
             "llama3" => self.llama3(),
-            // Phi 3's first names for it.
-            "longrope" | "su" | "yarn" if self.rules.partial_and_long => self.long(),
-            other => Err(Error::unsupported(
-                FILE,
+            // The last two are Phi 3's first names for it.
+            "longrope" | "su" | "yarn" if rules.partial_and_long => self.long(),
+            other => Err(self.fields.unsupported(
                 format!("{} type {other}", self.name),
                 "Supported are default, linear and llama3, and longrope for Phi 3",
             )),
@@ -247,17 +275,17 @@ impl<'a> Parameters<'a> {
     fn long(&self) -> Result<RopeScaling> {
         for field in ["short_mscale", "long_mscale"] {
             if self.number(field)?.is_some() {
-                return Err(Error::unsupported(
-                    FILE,
+                return Err(self.fields.unsupported(
                     format!("{}.{field}", self.name),
                     "The attention factor of longrope must follow from the lengths of the context",
                 ));
             }
         }
         const FIELD: &str = "original_max_position_embeddings";
-        let original_max_position = match self.number(FIELD)? {
-            Some(_) if self.fields.get(FIELD).is_none() => self.positive(FIELD)? as usize,
-            _ => self.fields.size_or(FIELD, 1 << 24, 4096)?,
+        let original_max_position = match agreed(self.fields, (FIELD, FIELD), std::slice::from_ref(self))? {
+            Some((positions, _)) if (1.0..=f64::from(1 << 24)).contains(&positions) => positions as usize,
+            Some((_, name)) => return Err(self.fields.invalid(&name, "it must be a positive number")),
+            None => 4096,
         };
         let original = original_max_position as f64;
         let factor = match self.number("factor")? {
@@ -288,6 +316,24 @@ impl<'a> Parameters<'a> {
         )
     }
 
+    /// Its type: `rope_type`, in older files `type`.
+    fn kind(&self) -> Result<&str> {
+        let text = |field: &str| match self.object.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value
+                .as_str()
+                .map(Some)
+                .ok_or_else(|| self.fields.invalid(&format!("{}.{field}", self.name), "it must be a string")),
+        };
+        match (text("rope_type")?, text("type")?) {
+            (Some(new), Some(old)) if new != old => {
+                let name = |field: &str| format!("{}.{field}", self.name);
+                Err(contradiction((&name("rope_type"), new), (&name("type"), old)))
+            }
+            (new, old) => Ok(new.or(old).unwrap_or("default")),
+        }
+    }
+
     fn llama3(&self) -> Result<RopeScaling> {
         let low_freq_factor = self.positive("low_freq_factor")?;
         let high_freq_factor = self.positive("high_freq_factor")?;
@@ -303,18 +349,33 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// Beside the object, in it, or the same as the context of today, in this order, as transformers looks for it.
+    /// Beside the object or in it; where neither says, the context of today, as transformers has it.
     fn original_max_position(&self) -> Result<f64> {
         const FIELD: &str = "original_max_position_embeddings";
-        if self.fields.get(FIELD).is_none() && self.number(FIELD)?.is_some() {
-            return self.positive(FIELD);
+        match agreed(self.fields, (FIELD, FIELD), std::slice::from_ref(self))? {
+            Some((positions, _)) if positions.is_finite() && positions > 0.0 => Ok(positions),
+            Some((_, name)) => Err(self.fields.invalid(&name, "it must be a positive number")),
+            None => Ok(self.fields.size("max_position_embeddings", 1 << 24)? as f64),
         }
-        let field = if self.fields.get(FIELD).is_some() { FIELD } else { "max_position_embeddings" };
-        Ok(self.fields.size(field, 1 << 24)? as f64)
     }
 }
 
 impl RopeScaling {
+    /// As a person would say it.
+    fn words(&self) -> String {
+        match self {
+            Self::None => "that nothing is stretched".to_owned(),
+            Self::Linear { factor } => format!("linear by {factor}"),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => format!(
+                "llama3 by {factor} (low_freq_factor {low_freq_factor}, high_freq_factor {high_freq_factor}, \
+                 original_max_position_embeddings {original_max_position})"
+            ),
+            Self::Long { original_max_position, attention_factor, .. } => format!(
+                "longrope (original_max_position_embeddings {original_max_position}, attention factor {attention_factor})"
+            ),
+        }
+    }
+
     /// The stretched frequency; the formula of transformers' `_compute_llama3_parameters`.
     fn apply(&self, frequency: f64) -> f64 {
         match *self {

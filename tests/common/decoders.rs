@@ -27,10 +27,10 @@ pub fn families(base: &Config) -> Vec<(&'static str, Config)> {
     };
     vec![
         family("llama", |_| {}),
-        family("qwen2", |config| attention(config, |_, attention| attention.qkv_bias = true)),
+        family("qwen2", |config| blocks(config, |_, block| block.biases.qkv = [true; 3])),
         family("qwen2 with windows", |config| {
+            blocks(config, |_, block| block.biases.qkv = [true; 3]);
             attention(config, |index, attention| {
-                attention.qkv_bias = true;
                 attention.window = if index < 2 { Window::Full } else { Window::Sliding(WINDOW) };
             });
         }),
@@ -105,7 +105,7 @@ fn gemma3(config: &mut Config) {
     config.decoder.rotary.push(local);
     blocks(config, |_, block| {
         block.norms = Norms::Both;
-        block.feed_forward.activation = ActivationFunction::GeluTanh;
+        block.activation = ActivationFunction::GeluTanh;
     });
     attention(config, |index, attention| {
         attention.query_key_norm = Some(QueryKeyNorm::Heads);

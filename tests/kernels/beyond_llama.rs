@@ -165,7 +165,10 @@ fn queries_and_keys_are_normed_rotated_and_cached() {
                 // Round the ring at last.
                 let mut position = 0;
                 let mut sizes = batches(&bench.state);
-                sizes.resize(2 + capacity / bench.state.max_batch().min(200), bench.state.max_batch().min(200));
+                sizes.resize(
+                    2 + capacity / bench.state.max_batch().min(200),
+                    bench.state.max_batch().min(200),
+                );
                 for batch in sizes {
                     if position + batch > 1024 {
                         break;
@@ -202,8 +205,7 @@ fn the_factor_of_queries_grows_at_whole_steps() {
     for gpu in devices("the_factor_of_queries_grows_at_whole_steps") {
         for floor_scale in [3.0, 7.0, 49.0, 10.5] {
             let temperature = Some(Temperature { floor_scale, attention_scale: 1.0 });
-            let ops =
-                vec![Op::RotateAndCache { block: 0, cache: 0, rotary: None, norm: None, temperature }];
+            let ops = vec![Op::RotateAndCache { block: 0, cache: 0, rotary: None, norm: None, temperature }];
             let network = network(Shape::default(), ops, |_| {});
             let twins = Twins::new(&gpu, &network);
             let mut bench = Bench::new(network, twins.gpu, 1024);

@@ -1,28 +1,39 @@
-//! The table as a JavaScript module: the check of each option.
+//! The tables as a JavaScript module: the check of each option.
 
-use mobilellm::generate::options::{Limits, RequestOption, Values};
+use mobilellm::options::{Limits, OptionSpec, Values};
+
+use crate::camel_case;
 
 const HEADER: &str = "\
-// The request options and their checks, under the names that the engine uses.
-// `cargo xtask options` makes this file from src/generate/options.rs. Do not edit it: change the table and run the command again.
+// The options and their checks.
+// `cargo xtask options` makes this file from src/options/. Do not edit it: change the tables and run the command again.
 
 ";
 
 /// The whole module.
-pub(crate) fn module(options: &[&RequestOption]) -> String {
-    let imports = imports(options).join(", ");
-    let checks: Vec<_> =
-        options.iter().map(|option| format!("  {}: {},", option.name, check(option))).collect();
-    let checks = checks.join("\n");
+pub(crate) fn module(request: &[&OptionSpec], load: &[&OptionSpec]) -> String {
+    let imports = imports(request.iter().chain(load)).join(", ");
+    let request = table(request, str::to_owned);
+    let load = table(load, camel_case);
     format!(
         "{HEADER}import {{ {imports} }} from \"./checks.js\";\n\n\
-        /** The check of each option. */\nexport const OPTIONS = {{\n{checks}\n}};\n"
+        /** The check of each option of a request, under the names that the engine uses. */\n\
+        export const REQUEST_OPTIONS = {{\n{request}\n}};\n\n\
+        /** The check of each option of Engine.load(). */\n\
+        export const LOAD_OPTIONS = {{\n{load}\n}};\n"
     )
 }
 
+/// A line for each option.
+fn table(options: &[&OptionSpec], name: impl Fn(&str) -> String) -> String {
+    let checks: Vec<_> =
+        options.iter().map(|option| format!("  {}: {},", name(option.name), check(option))).collect();
+    checks.join("\n")
+}
+
 /// The functions of `checks.js` that are used, in order.
-fn imports(options: &[&RequestOption]) -> Vec<&'static str> {
-    let mut names: Vec<_> = options.iter().map(|option| function(&option.values)).collect();
+fn imports<'a>(options: impl Iterator<Item = &'a &'a OptionSpec>) -> Vec<&'static str> {
+    let mut names: Vec<_> = options.map(|option| function(&option.values)).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -33,7 +44,7 @@ fn function(values: &Values) -> &'static str {
     match values {
         Values::Number(_) => "number",
         Values::Whole(_) => "integer",
-        Values::Boolean => "boolean",
+        Values::Boolean | Values::Switch => "boolean",
         Values::Word(_) => "oneOf",
         Values::Strings => "strings",
         Values::ByToken(_) => "numberByToken",
@@ -41,7 +52,7 @@ fn function(values: &Values) -> &'static str {
 }
 
 /// The expression that checks an option.
-fn check(option: &RequestOption) -> String {
+fn check(option: &OptionSpec) -> String {
     let function = function(&option.values);
     match &option.values {
         Values::Number(limits) | Values::Whole(limits) | Values::ByToken(limits) => call(function, limits),
@@ -49,7 +60,7 @@ fn check(option: &RequestOption) -> String {
             let words: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
             format!("{function}({})", words.join(", "))
         }
-        Values::Boolean | Values::Strings => function.to_owned(),
+        Values::Boolean | Values::Switch | Values::Strings => function.to_owned(),
     }
 }
 

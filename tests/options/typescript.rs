@@ -1,30 +1,34 @@
-//! The table as members of a TypeScript interface, between two comments.
+//! A table as members of a TypeScript interface, between two comments.
 
-use mobilellm::generate::options::{Range, RequestOption, Values};
+use mobilellm::options::{OptionSpec, Range, Values};
 
-const BEGIN: &str = "  // Begin of the request options, made by `cargo xtask options`.\n";
-const END: &str = "  // End of the request options.\n";
+use crate::camel_case;
 
 /// Columns of a line of comment.
 const WIDTH: usize = 126;
 
-/// The file with the members of the table in place of those between the two comments.
-pub(crate) fn replace(file: &str, options: &[&RequestOption]) -> String {
+/// The file with the members of a table in place of those between its two comments. `kind` is `request` or `load`; the second
+/// has names in camel case, and members that null does not stand for.
+pub(crate) fn replace(file: &str, kind: &str, options: &[&OptionSpec]) -> String {
+    let begin = format!("  // Begin of the {kind} options, made by `cargo xtask options`.\n");
+    let end = format!("  // End of the {kind} options.\n");
     let (before, rest) =
-        file.split_once(BEGIN).expect("index.d.ts has lost the comment that begins the options");
-    let (_, after) = rest.split_once(END).expect("index.d.ts has lost the comment that ends the options");
-    let members: String = options.iter().map(|option| member(option)).collect();
-    format!("{before}{BEGIN}{members}{END}{after}")
+        file.split_once(&begin).expect("index.d.ts has lost the comment that begins the options");
+    let (_, after) = rest.split_once(&end).expect("index.d.ts has lost the comment that ends the options");
+    let members: String = options.iter().map(|option| member(kind, option)).collect();
+    format!("{before}{begin}{members}{end}{after}")
 }
 
-fn member(option: &RequestOption) -> String {
-    format!("{}  {}?: {} | null;\n", comment(&about(option)), option.name, kind(&option.values))
+fn member(kind: &str, option: &OptionSpec) -> String {
+    let (name, null) =
+        if kind == "load" { (camel_case(option.name), "") } else { (option.name.to_owned(), " | null") };
+    format!("{}  {name}?: {}{null};\n", comment(&about(option)), type_of(&option.values))
 }
 
-fn kind(values: &Values) -> String {
+fn type_of(values: &Values) -> String {
     match values {
         Values::Number(_) | Values::Whole(_) => "number".to_owned(),
-        Values::Boolean => "boolean".to_owned(),
+        Values::Boolean | Values::Switch => "boolean".to_owned(),
         Values::Word(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" | "),
         Values::Strings => "string | string[]".to_owned(),
         Values::ByToken(_) => "Record<number, number>".to_owned(),
@@ -32,12 +36,12 @@ fn kind(values: &Values) -> String {
 }
 
 /// What an option does, its range and its default, in sentences.
-fn about(option: &RequestOption) -> String {
+fn about(option: &OptionSpec) -> String {
     let mut text = option.about.to_owned();
     match &option.values {
         Values::Number(limits) | Values::ByToken(limits) => text += &from_to(limits.package),
         Values::Strings => text += " It may also be a list of strings.",
-        Values::Whole(_) | Values::Boolean | Values::Word(_) => {}
+        Values::Whole(_) | Values::Boolean | Values::Switch | Values::Word(_) => {}
     }
     match option.default.package {
         "" => text,

@@ -5,11 +5,13 @@
 mod bench;
 mod browser;
 mod build;
+mod models;
 mod options;
 mod process;
 mod rivals;
 mod serve;
 mod shader;
+mod site;
 mod test;
 mod toolchain;
 mod workspace;
@@ -35,16 +37,22 @@ enum Task {
         #[command(flatten)]
         build: build::BuildOptions,
         #[command(flatten)]
+        model: models::ModelOptions,
+        #[command(flatten)]
         serve: serve::ServeOptions,
     },
-    /// Build, then lay out a folder that any static web server can host
+    /// Build, then lay out a folder with the page and a model that any static web server can host
     Site {
         #[command(flatten)]
         build: build::BuildOptions,
+        #[command(flatten)]
+        model: models::ModelOptions,
         /// Where to put it; what lies there under the same names is replaced
-        #[arg(long, default_value = "target/site")]
-        out: PathBuf,
+        #[arg(default_value = "target/site")]
+        folder: PathBuf,
     },
+    /// Fetch a model into target/models and print its path; without a name, list the catalog
+    FetchModel(models::FetchOptions),
     /// Measure how fast a shape runs, natively and in a browser
     Bench(bench::BenchOptions),
     /// Measure other engines beside this one
@@ -52,7 +60,7 @@ enum Task {
     /// Print a kernel's finished WGSL, as a device gets it; without a name, list the kernels
     #[command(disable_help_flag = true)]
     Shader(shader::ShaderOptions),
-    /// Write the request options for JavaScript and TypeScript, from the table in src/generate/options.rs
+    /// Write the options for JavaScript and TypeScript, from the tables in src/options/
     Options,
     /// Check everything: format, lints, tests, documentation, the page in a real browser
     Test(test::TestOptions),
@@ -61,20 +69,32 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Flags::parse().task {
         Task::Build(options) => build::build(&options).map(drop),
-        Task::Serve { build, serve } => {
-            build::build(&build)?;
-            serve::serve(&serve)
+        Task::Serve { build, model, serve } => {
+            let served = build_beside(&build, models::prepare(&model)?)?;
+            serve::serve(&serve, served)
         }
-        Task::Site { build, out } => {
-            build::build(&build)?;
-            build::site(&out)
+        Task::Site { build, model, folder } => {
+            let served = build_beside(&build, models::prepare(&model)?)?;
+            site::site(&folder, &served)
         }
+        Task::FetchModel(options) => models::fetch(&options),
         Task::Bench(options) => bench::bench(&options),
         Task::Rivals(options) => rivals::rivals(&options),
         Task::Shader(options) => shader::shader(&options),
         Task::Options => options::options(),
         Task::Test(options) => test::test(&options),
     }
+}
+
+/// Builds while the model is being fetched: one waits for the processor, the other for the network.
+fn build_beside(
+    build: &build::BuildOptions,
+    fetch: impl FnOnce() -> anyhow::Result<models::Served> + Send + 'static,
+) -> anyhow::Result<models::Served> {
+    let fetching = std::thread::spawn(fetch);
+    // If the build fails, nobody waits for the download; the next run continues it.
+    build::build(build)?;
+    fetching.join().map_err(|_| anyhow::anyhow!("the download of the model ended with a panic"))?
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The files that are made from the library's table of request options.
+//! The files that are made from the tables of options in the library.
 
 use anyhow::Result;
 

@@ -99,6 +99,10 @@ impl WeightSink for CpuWeights {
         self.vectors.insert(id, values);
         Ok(())
     }
+
+    fn remove_matrix(&mut self, id: MatrixId) {
+        self.matrices.remove(&id);
+    }
 }
 
 fn missing(id: impl std::fmt::Debug) -> Error {

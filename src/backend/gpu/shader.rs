@@ -6,8 +6,12 @@
 //! shader cannot drift apart.
 
 use std::fmt::{Display, Formatter, Write};
+use std::str::FromStr;
 
 use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::options::load::TIER;
 
 /// A file under `shaders/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +56,8 @@ pieces! {
     WEIGHTS_BF16 = "lib/weights_bf16";
     AFFINE = "lib/affine";
     AFFINE_CHUNK = "lib/affine_chunk";
+    WORDS2 = "lib/words2";
+    WORDS4 = "lib/words4";
     WEIGHTS_AFFINE = "lib/weights_affine";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";
@@ -171,10 +177,14 @@ impl Tier {
     pub fn lower(self) -> Option<Self> {
         Self::ALL.iter().copied().take_while(|tier| *tier < self).last()
     }
+}
 
-    /// The tier with this [`Tier::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|tier| tier.name() == name)
+impl FromStr for Tier {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().copied().find(|tier| tier.name() == name);
+        found.ok_or_else(|| TIER.not_a_word(name))
     }
 }
 

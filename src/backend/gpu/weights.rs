@@ -144,4 +144,11 @@ impl WeightSink for GpuWeights {
         self.vectors.insert(id, buffer);
         Ok(())
     }
+
+    fn remove_matrix(&mut self, id: MatrixId) {
+        self.layouts.remove(&id);
+        for part in self.parts.remove(&id).into_iter().flatten() {
+            self.bytes -= part.words.size() + part.scales.map_or(0, |scales| scales.size());
+        }
+    }
 }

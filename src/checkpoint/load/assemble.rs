@@ -1,15 +1,17 @@
 //! From tensors to the backend's matrices: parts wait, in their final format, until their matrix is complete.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hasher};
 
 use super::BAND;
 use super::fuse::{fuse_matrices, fuse_vectors, num_parts, pair_values};
-use super::names::{Field, Module, Name, Norm};
-use super::rows::{RowWriter, convert, reserved};
+use super::names::{Field, Linear, Module, Name, Norm};
+use super::rows::{RowWriter, convert, reserved, with_half_scales};
 use super::spec::Spec;
 use super::weight_format::WeightFormat;
 use crate::backend::WeightSink;
 use crate::checkpoint::container::floats::{all_finite, decode, extend_words};
+use crate::checkpoint::container::gguf::{TensorType, blocks};
 use crate::checkpoint::container::safetensors::Dtype;
 use crate::error::Result;
 use crate::model::config::{BitsAndGroup, Config};
@@ -19,11 +21,14 @@ use crate::model::network::{MatrixId, Projection, VectorId};
 /// A tensor while its bytes arrive, band by band.
 pub(crate) struct Incoming {
     name: Name,
+    /// Of floats; blocks have none.
     dtype: Dtype,
     /// Bytes of a row as stored.
     row_len: u64,
     values: Values,
     non_finite: bool,
+    /// Of its bytes, where it will be compared.
+    digest: Option<DefaultHasher>,
     /// Kept between bands.
     floats: Vec<f32>,
 }
@@ -31,6 +36,8 @@ pub(crate) struct Incoming {
 enum Values {
     Vector(Vec<f32>),
     Rows(RowWriter),
+    /// Of so many columns.
+    Blocks(TensorType, usize, RowWriter),
     Packed(Vec<u32>, BitsAndGroup),
     /// Scales or biases, as stored.
     Groups(Vec<u8>),
@@ -44,9 +51,15 @@ impl Incoming {
         let (row_len, values) = match spec {
             Spec::Vector => (4, Values::Vector(Vec::new())),
             Spec::Floats => {
-                let format =
-                    weights.format.for_floats(dtype, cols, weights.parameters, config.quantization.is_some());
+                let format = weights.format.for_floats(dtype, cols, weights.parameters, weights.is_quantized);
                 (cols * dtype.bitsize() / 8, Values::Rows(RowWriter::new(rows, cols, format)?))
+            }
+            Spec::Blocks(kind) => {
+                let format =
+                    blocks::affine(kind).map_or(Format::F32, |affine| weights.format.for_blocks(affine));
+                let blocks = cols / kind.block_cols() as usize;
+                let rows = RowWriter::new(rows, cols, format)?;
+                (blocks * kind.block_bytes() as usize, Values::Blocks(kind, cols, rows))
             }
             Spec::Packed(format) => {
                 // Whole groups fill their words, and those need no padding.
@@ -55,7 +68,16 @@ impl Incoming {
             }
             Spec::Groups(_) => (4, Values::Groups(Vec::new())),
         };
-        Ok(Self { name, dtype, row_len: row_len as u64, values, non_finite: false, floats: Vec::new() })
+        let is_compared = weights.compares_head && matches!(name.module, Module::Embedding | Module::Head);
+        Ok(Self {
+            name,
+            dtype,
+            row_len: row_len as u64,
+            values,
+            non_finite: false,
+            digest: is_compared.then(DefaultHasher::new),
+            floats: Vec::new(),
+        })
     }
 
     /// Bytes to push at once: whole rows, about a mebibyte.
@@ -65,8 +87,17 @@ impl Incoming {
 
     /// Takes the next band.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Values::Blocks(kind, cols, rows) = &mut self.values {
+            let Some(band) = blocks::rows(*kind, *cols, bytes) else { return Ok(()) };
+            self.non_finite |= !band.scales.iter().all(|scale| f32::from_bits(*scale).is_finite());
+            return rows.append_converted(&band);
+        }
         self.non_finite |= !all_finite(self.dtype, bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.write(bytes);
+        }
         match &mut self.values {
+            Values::Blocks(..) => {}
             Values::Packed(words, _) => extend_words(words, bytes),
             Values::Groups(stored) => stored.extend_from_slice(bytes),
             Values::Vector(values) => decode(self.dtype, bytes, values),
@@ -108,10 +139,18 @@ pub(crate) struct Assembly<'a> {
     /// Weights of all matrices together.
     parameters: u64,
     format: WeightFormat,
+    /// Whether some matrices are stored quantised; the others then stay as they are.
+    is_quantized: bool,
     sink: &'a mut dyn WeightSink,
     quantized: HashMap<Module, QuantizedParts>,
     matrices: HashMap<MatrixId, Vec<Option<Matrix>>>,
     biases: HashMap<(usize, Projection), Vec<Option<Vec<f32>>>>,
+    /// The output matrix may be a copy of the embedding.
+    compares_head: bool,
+    /// What was compared so far: types and digests of the tensors of the embedding, and of the output matrix.
+    digests: [BTreeMap<Field, (String, u64)>; 2],
+    /// Bytes of the output matrix.
+    head_bytes: u64,
     /// Bytes of all matrices put.
     pub(crate) weight_bytes: u64,
     /// What a person should know about the weights.
@@ -123,24 +162,50 @@ impl<'a> Assembly<'a> {
         config: &'a Config,
         parameters: u64,
         format: WeightFormat,
+        is_quantized: bool,
         sink: &'a mut dyn WeightSink,
     ) -> Self {
         Self {
             config,
             parameters,
             format,
+            is_quantized,
             sink,
             quantized: HashMap::new(),
             matrices: HashMap::new(),
             biases: HashMap::new(),
+            compares_head: false,
+            digests: Default::default(),
+            head_bytes: 0,
             weight_bytes: 0,
             warnings: Vec::new(),
         }
     }
 
+    /// Finds out, while the weights arrive, whether the output matrix is a copy of the embedding.
+    pub(crate) fn compare_head(&mut self) {
+        self.compares_head = true;
+    }
+
+    /// Drops the output matrix where it turned out to be a copy of the embedding; whether it did.
+    pub(crate) fn drop_copied_head(&mut self) -> bool {
+        let [embedding, head] = &self.digests;
+        let is_copy = self.compares_head && embedding == head;
+        if is_copy {
+            self.sink.remove_matrix(MatrixId::Head);
+            self.weight_bytes -= self.head_bytes;
+        }
+        is_copy
+    }
+
     /// Takes a tensor that has arrived in full, and passes on what it completes.
     pub(crate) fn put(&mut self, tensor: Incoming) -> Result<()> {
-        let Incoming { name: Name { module, field }, dtype, values, non_finite, .. } = tensor;
+        let Incoming { name: Name { module, field }, dtype, values, non_finite, digest, .. } = tensor;
+        if let Some(digest) = digest {
+            let [embedding, head] = &mut self.digests;
+            let of = if module == Module::Head { head } else { embedding };
+            of.insert(field, (dtype.to_string(), digest.finish()));
+        }
         if non_finite {
             self.warn(module, "some weights are infinite or not a number");
         }
@@ -153,6 +218,7 @@ impl<'a> Assembly<'a> {
                 }
                 self.put_part(module, matrix)
             }
+            Values::Blocks(_, _, rows) => self.put_part(module, with_half_scales(rows.finish().0)),
             Values::Packed(words, format) => {
                 self.quantized.entry(module).or_default().packed = Some((words, format));
                 self.put_quantized(module)
@@ -177,7 +243,10 @@ impl<'a> Assembly<'a> {
             (Module::Linear(block, linear), Field::Bias) => {
                 let (projection, index) = linear.part_of();
                 let id = MatrixId::Block(block, projection);
-                let waiting = self.biases.entry((block, projection)).or_default();
+                let waiting = self
+                    .biases
+                    .entry((block, projection))
+                    .or_insert_with(|| zeros(block, projection, self.config));
                 let Some(parts) = complete(waiting, num_parts(id, self.config), index, values) else {
                     return Ok(());
                 };
@@ -232,11 +301,26 @@ impl<'a> Assembly<'a> {
         match fuse_matrices(id, parts, self.config)? {
             Some(matrix) => {
                 self.weight_bytes += matrix.bytes() as u64;
+                if id == MatrixId::Head {
+                    self.head_bytes = matrix.bytes() as u64;
+                }
                 self.sink.put_matrix(id, matrix)
             }
             None => Ok(()),
         }
     }
+}
+
+/// The biases of the parts of a projection that have none.
+fn zeros(block: usize, projection: Projection, config: &Config) -> Vec<Option<Vec<f32>>> {
+    (0..num_parts(MatrixId::Block(block, projection), config))
+        .map(|part| match Linear::of_part(projection, part, config) {
+            Some(linear) if !Module::Linear(block, linear).has_bias(config) => {
+                Some(vec![0.0; Module::Linear(block, linear).shape(config).0])
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// Puts a part in its place; all of them once the last is there.

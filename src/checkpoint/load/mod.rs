@@ -2,8 +2,10 @@
 //! and its conversion, band by band, on the way to a backend.
 
 mod assemble;
+mod biases;
 mod checkpoint;
 mod fuse;
+mod gguf;
 pub mod inspect;
 pub mod names;
 mod rows;

@@ -1,5 +1,7 @@
 //! What a tensor's name says: which module of the decoder it belongs to, and as what.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::decoder::{AttentionSpec, BlockSpec, Mixer, QueryKeyNorm};
@@ -169,7 +171,7 @@ impl Linear {
         Self::ConvolutionOut,
     ];
 
-    fn path(self, names: &TensorNames) -> Option<&'static str> {
+    pub(super) fn path(self, names: &TensorNames) -> Option<&'static str> {
         match self {
             Self::QueryKeyValue => names.query_key_value,
             Self::Query => Some(names.query),
@@ -213,15 +215,29 @@ impl Linear {
         }
     }
 
+    /// Those that blocks of this configuration have.
+    pub(super) fn all_of(config: &Config) -> Vec<Self> {
+        let names = &config.tensors;
+        let exists = |linear: &Self| config.decoder.blocks.iter().any(|block| linear.exists(block, names));
+        Self::ALL.into_iter().filter(exists).collect()
+    }
+
+    /// The part of a joint projection with that index.
+    pub(crate) fn of_part(projection: Projection, part: usize, config: &Config) -> Option<Self> {
+        Self::all_of(config).into_iter().find(|linear| linear.part_of() == (projection, part))
+    }
+
     fn has_bias(self, block: &BlockSpec) -> bool {
-        let attention = |wanted: fn(&AttentionSpec) -> bool| block.attention().is_some_and(wanted);
+        let (projection, part) = self.part_of();
+        projection.biases(&block.biases).get(part) == Some(&true)
+    }
+
+    /// The field of `config.json` that gives it a bias.
+    pub(super) fn bias_field(self) -> &'static str {
         match self {
-            Self::QueryKeyValue | Self::Query | Self::Key | Self::Value => {
-                attention(|attention| attention.qkv_bias)
-            }
-            Self::Output => attention(|attention| attention.output_bias),
-            Self::GateUp | Self::Gate | Self::Up | Self::Down => block.feed_forward.bias,
-            Self::ConvolutionIn | Self::ConvolutionOut => false,
+            Self::QueryKeyValue | Self::Query | Self::Key | Self::Value | Self::Output => "attention_bias",
+            Self::GateUp | Self::Gate | Self::Up | Self::Down => "mlp_bias",
+            Self::ConvolutionIn | Self::ConvolutionOut => "conv_bias",
         }
     }
 }
@@ -240,7 +256,7 @@ impl Module {
     fn of_block(index: usize, config: &Config) -> Vec<Self> {
         let Some(block) = config.decoder.blocks.get(index) else { return Vec::new() };
         let norms = Norm::ALL.into_iter().filter(|norm| norm.exists(block));
-        let linears = Linear::ALL.into_iter().filter(|linear| linear.exists(block, &config.family.tensors));
+        let linears = Linear::ALL.into_iter().filter(|linear| linear.exists(block, &config.tensors));
         norms
             .map(|norm| Self::Norm(index, norm))
             .chain(linears.map(|linear| Self::Linear(index, linear)))
@@ -330,7 +346,7 @@ impl Module {
 
     /// Its path in a checkpoint of this configuration, such as `model.layers.0.mlp.up_proj`.
     pub fn path(self, config: &Config) -> String {
-        let names = &config.family.tensors;
+        let names = &config.tensors;
         let of_block =
             |block: usize, name: Option<&str>| format!("{}{block}.{}", names.block, name.unwrap_or_default());
         match self {
@@ -386,25 +402,86 @@ impl Name {
     }
 }
 
+/// What the names of a checkpoint begin with in place of the family's own beginning: wrappers leave theirs when a model is
+/// saved through them (`_orig_mod.`, `module.`, `language_model.`), and the bare network is saved without any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    /// `None`: the family's own.
+    found: Option<String>,
+}
+
+impl Prefix {
+    /// Finds it in the names of all tensors, by the first that is a part of the network behind it.
+    pub(super) fn find<'a>(tensors: impl Iterator<Item = &'a str> + Clone, names: &TensorNames) -> Self {
+        if tensors.clone().any(|tensor| is_of_network(tensor, names)) {
+            return Self::default();
+        }
+        let prefix_of = |tensor: &str| {
+            let starts = std::iter::once(0).chain(tensor.match_indices('.').map(|(dot, _)| dot + 1));
+            let mut ends = starts.filter(|at| {
+                tensor.get(*at..).is_some_and(|rest| is_of_network(&format!("{}{rest}", names.root()), names))
+            });
+            ends.next().and_then(|at| tensor.get(..at)).map(str::to_owned)
+        };
+        Self { found: tensors.into_iter().find_map(prefix_of) }
+    }
+
+    /// A name of the checkpoint as the family would write it.
+    pub(super) fn canonical<'a>(&self, name: &'a str, names: &TensorNames) -> Cow<'a, str> {
+        let Some(found) = &self.found else { return Cow::Borrowed(name) };
+        let is_head = |rest: &str| rest.strip_prefix(names.head).is_some_and(|rest| rest.starts_with('.'));
+        // The output matrix lies beside the network, so that it has the wrapper's part of the prefix at most.
+        let outside = found.strip_suffix(names.root()).and_then(|wrapper| name.strip_prefix(wrapper));
+        match (outside, name.strip_prefix(found.as_str())) {
+            (Some(rest), _) | (_, Some(rest)) if is_head(rest) => Cow::Borrowed(rest),
+            (_, Some(rest)) => Cow::Owned(format!("{}{rest}", names.root())),
+            _ => Cow::Borrowed(name),
+        }
+    }
+
+    /// What to say of it beside a name that is not known.
+    fn note(&self, names: &TensorNames) -> String {
+        match self.found.as_deref() {
+            None => String::new(),
+            Some("") => format!(". Its names lack the prefix `{}`, which is no fault", names.root()),
+            Some(found) => {
+                format!(
+                    ". Its names have the prefix `{found}` in place of `{}`, which is no fault",
+                    names.root()
+                )
+            }
+        }
+    }
+}
+
+/// Whether a tensor is a block's or the embedding, by its name.
+fn is_of_network(tensor: &str, names: &TensorNames) -> bool {
+    Name::parse(tensor, names)
+        .is_some_and(|name| name.module == Module::Embedding || name.module.block().is_some())
+}
+
 impl Role {
     /// What to do with the tensor `tensor` of `file`.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a tensor that the network has no place for: to leave it out would change what
     /// the model computes.
-    pub fn of(tensor: &str, file: &str, config: &Config) -> Result<Self> {
+    pub(crate) fn of(tensor: &str, file: &str, config: &Config, prefix: &Prefix) -> Result<Self> {
         // Old checkpoints store the rotary frequencies, which follow from the configuration.
         if tensor.ends_with(".rotary_emb.inv_freq") {
             return Ok(Self::Surplus);
         }
+        let names = &config.tensors;
         let unknown = |why: &str| {
-            Err(Error::unsupported(
-                file,
-                format!("tensor {tensor}{why}"),
-                format!("It is not part of a {} decoder with this config.json", config.family.name),
-            ))
+            let remedy = if tensor.contains(".lora_") {
+                "It belongs to a LoRA adapter: merge the adapter into its model first".to_owned()
+            } else {
+                let family = config.family.name;
+                format!("It is not part of a {family} decoder with this config.json{}", prefix.note(names))
+            };
+            Err(Error::unsupported(file, format!("tensor {tensor}{why}"), remedy))
         };
-        let Some(name) = Name::parse(tensor, &config.family.tensors) else { return unknown("") };
+        let Some(name) = Name::parse(&prefix.canonical(tensor, names), names) else { return unknown("") };
         if name.module.block().is_some_and(|block| block >= config.num_hidden_layers) {
             return unknown(&format!(" beyond num_hidden_layers ({})", config.num_hidden_layers));
         }
@@ -412,14 +489,9 @@ impl Role {
             return unknown("");
         }
         match (name.module, name.field) {
-            (Module::Head, Field::Weight | Field::Scales | Field::Biases)
-                if config.decoder.tied_embeddings =>
-            {
-                Ok(Self::Surplus)
-            }
-            (module, Field::Bias) if !module.has_bias(config) => {
-                unknown(" (a bias that it does not announce)")
-            }
+            // Whether config.json announces it is looked at once all biases are known.
+            (Module::Linear(..), _) => Ok(Self::Used(name)),
+            (_, Field::Bias) => unknown(" (a bias that the network has no place for)"),
             (module, Field::Scales | Field::Biases) if module.vector().is_some() => unknown(" of a norm"),
             _ => Ok(Self::Used(name)),
         }

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::names::{Field, Module, Name, Role};
+use super::biases;
+use super::names::{Field, Module, Name, Prefix, Role};
+use crate::checkpoint::container::gguf::TensorType;
 use crate::checkpoint::container::safetensors::{Dtype, TensorInfo};
 use crate::error::{Error, Result};
 use crate::model::config::{BitsAndGroup, Config};
@@ -14,6 +16,8 @@ pub(crate) enum Spec {
     Vector,
     /// Rows of floats.
     Floats,
+    /// Rows of blocks as GGUF files have them.
+    Blocks(TensorType),
     /// Rows of packed integers.
     Packed(BitsAndGroup),
     /// The scales or the biases of the groups.
@@ -24,34 +28,81 @@ pub(crate) enum Spec {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Contents {
     used: HashSet<Name>,
+    /// What the tensors' names begin with.
+    pub(crate) prefix: Prefix,
     /// Names of known tensors that are passed over.
     pub(crate) surplus: Vec<String>,
     /// How many there are in all.
     pub(crate) num_tensors: usize,
+    /// What a person should know about them.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Contents {
-    /// Sorts the names of all tensors; `file` is where they are listed.
+    /// Sorts the names of all tensors; `file` is where they are listed. What only the file can say of the decoder is written
+    /// into `config`: whether it has an output matrix of its own, and which projections have biases.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for an unknown tensor, [`Error::Invalid`] for missing ones.
+    /// [`Error::Unsupported`] for an unknown tensor, [`Error::Invalid`] for missing ones, and where the two contradict each
+    /// other.
     pub(crate) fn check<'a>(
         file: &str,
-        tensors: impl IntoIterator<Item = &'a str>,
-        config: &Config,
+        tensors: impl Iterator<Item = &'a str> + Clone,
+        config: &mut Config,
     ) -> Result<Self> {
-        let mut contents = Self::default();
+        let prefix = Prefix::find(tensors.clone(), &config.tensors);
+        let mut contents = Self { prefix, ..Self::default() };
         for tensor in tensors {
             contents.num_tensors += 1;
-            match Role::of(tensor, file, config)? {
+            match Role::of(tensor, file, config, &contents.prefix)? {
+                Role::Used(name) if contents.used.insert(name) => {}
                 Role::Used(name) => {
-                    contents.used.insert(name);
+                    let problem = format!("it is there twice as {}", name.path(config));
+                    return Err(Error::invalid(file, tensor, problem, "Remove one of them from the file"));
                 }
                 Role::Surplus => contents.surplus.push(tensor.to_owned()),
             }
         }
+        contents.rename_overrides(config);
+        contents.settle_head(file, config)?;
+        let is_there = |linear, block| contents.has(Module::Linear(block, linear), Field::Bias);
+        contents.warnings.extend(biases::settle(file, config, is_there)?);
         contents.refuse_missing(file, config)?;
         Ok(contents)
+    }
+
+    /// `config.json` names modules as the file does.
+    fn rename_overrides(&self, config: &mut Config) {
+        let names = &config.tensors;
+        if let Some(quantization) = &mut config.quantization {
+            let overrides = std::mem::take(&mut quantization.overrides);
+            // A module's name alone is not a tensor's, which the output matrix is known by.
+            let canonical = |module: String| {
+                let tensor = format!("{module}.");
+                self.prefix.canonical(&tensor, names).trim_end_matches('.').to_owned()
+            };
+            quantization.overrides =
+                overrides.into_iter().map(|(module, format)| (canonical(module), format)).collect();
+        }
+    }
+
+    /// An output matrix in the file is used whatever `tie_word_embeddings` says, as transformers does; without one the
+    /// configuration must say that the embedding is it.
+    fn settle_head(&self, file: &str, config: &mut Config) -> Result<()> {
+        let head = Name { module: Module::Head, field: Field::Weight };
+        let is_there = self.used.contains(&head);
+        if !is_there && !config.decoder.tied_embeddings {
+            return Err(Error::invalid(
+                file,
+                head.path(config),
+                "the tensor is missing, and config.json does not say that the output matrix is the embedding \
+                 (tie_word_embeddings)",
+                "Set tie_word_embeddings to true in config.json if the model shares its embedding; otherwise the weights are \
+                 incomplete",
+            ));
+        }
+        config.decoder.tied_embeddings = !is_there;
+        Ok(())
     }
 
     fn has(&self, module: Module, field: Field) -> bool {
@@ -87,7 +138,10 @@ impl Contents {
             file,
             first.path(config),
             format!("the tensor is missing{others}"),
-            "The weights are incomplete or belong to another config.json: download both again",
+            format!(
+                "The weights are incomplete or belong to another model than {} says: download all again",
+                config.described_by
+            ),
         ))
     }
 }

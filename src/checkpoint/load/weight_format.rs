@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::checkpoint::container::safetensors::Dtype;
 use crate::error::{Error, Result};
 use crate::model::matrix::{Affine, Format, ScaleFormat};
+use crate::options::load::WEIGHTS;
 
 /// Float checkpoints below this size are not quantised unless asked: 100 MB.
 const SMALL_CHECKPOINT: u64 = 100_000_000;
@@ -79,9 +80,19 @@ impl WeightFormat {
             Self::F32 => Format::F32,
             Self::F16 => Format::F16,
             Self::Q4 if stored.bits > 4 => {
-                Format::Affine(Affine { bits: 4, group_size: stored.group_size.min(64), ..stored })
+                Format::Affine(Affine { bits: 4, group_size: stored.group_size.clamp(32, 64), ..stored })
             }
             Self::Auto | Self::Stored | Self::Q8 | Self::Q4 => Format::Affine(stored),
+        }
+    }
+
+    /// The format for a matrix of blocks with exact scales: what is quantised anew gets scales of half precision.
+    pub(crate) fn for_blocks(self, stored: Affine) -> Format {
+        match self.for_quantized(stored) {
+            Format::Affine(affine) if affine.bits != stored.bits => {
+                Format::Affine(Affine { scales: ScaleFormat::F16, ..affine })
+            }
+            format => format,
         }
     }
 }
@@ -113,9 +124,7 @@ impl FromStr for WeightFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::request("weights", format!("it must be one of {names}, not {text:?}"))
-        })
+        let found = Self::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| WEIGHTS.not_a_word(text))
     }
 }

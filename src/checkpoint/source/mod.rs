@@ -1,9 +1,10 @@
-//! Where a checkpoint's bytes come from, as a trait: a folder, a server, files picked in a browser, memory.
+//! The trait for places that checkpoints come from: a folder, a server, files picked in a browser, memory.
 
 mod cancel;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod directory;
 pub mod files;
+pub mod gguf;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
@@ -11,21 +12,27 @@ pub(super) mod reader;
 
 pub use cancel::Cancel;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::error::Result;
 
-/// A checkpoint's folder, wherever it is.
+/// The folder of a checkpoint, on a disk, on a server or in memory.
 pub trait Source {
-    /// The folder as a person would name it: a path or a URL.
+    /// The path or URL of the folder, for people.
     fn location(&self) -> String;
 
-    /// Names files that will be opened, in that order: a source may begin to read them.
+    /// The GGUF file that holds the model, as a name for [`Source::open`]; `None` if it is a folder of other files.
+    fn gguf<'a>(&'a self, _cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        ready(Ok(None)).boxed_local()
+    }
+
+    /// Names files that will be opened, in this order. A source may begin to read them now.
     fn expect(&self, _files: &[&str]) {}
 
-    /// Opens a file of the folder for reading from its beginning; `None` where there is no such file.
+    /// Opens a file of the folder to read it from its beginning; `None` if the file does not exist.
     ///
-    /// A source that may have to wait looks at `cancel` while it does, here and in the stream.
+    /// A source that may have to wait checks `cancel` while it waits, here and in the stream.
     fn open<'a>(
         &'a self,
         file: &'a str,
@@ -33,9 +40,10 @@ pub trait Source {
     ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>>;
 }
 
-/// A file's bytes, in order, in pieces of whatever size they come.
+/// The bytes of a file in order, in pieces of any size.
 pub trait ByteStream {
-    /// The file's length where it is known; a server may lie, so it is only for progress and plausibility.
+    /// The length of the file in bytes, if known. A server may send a wrong length, so it is used only for progress and
+    /// plausibility checks.
     fn len_hint(&self) -> Option<u64>;
 
     /// The next piece, never empty; `None` at the end of the file.

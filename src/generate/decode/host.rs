@@ -1,4 +1,4 @@
-//! Decoding where each pass returns logits, and the sampler chooses from them here.
+//! Decode if each pass returns logits. The sampler chooses the token on the CPU.
 
 use web_time::Instant;
 
@@ -28,7 +28,6 @@ impl Decoder {
         proposed: &[u32],
     ) -> Result<()> {
         let start = Instant::now();
-        state.truncate(cached);
         if proposed.is_empty() {
             let logits = state.forward(&[last], Wanted::Last).await?;
             self.lookup.plain(1, start.elapsed().as_secs_f64());
@@ -49,7 +48,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Chooses here.
+    /// Chooses a token from the logits.
     pub(super) fn choose(&mut self, logits: &[f32]) -> Result<()> {
         let sampled = self.sampler.sample(logits)?;
         self.keep(sampled);

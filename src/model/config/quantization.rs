@@ -31,17 +31,32 @@ impl Quantization {
         self.overrides.get(module).copied().unwrap_or(Some(self.default))
     }
 
-    /// Reads the object `quantization`.
+    /// Reads the object `quantization`. MLX writes the same once more as `quantization_config`, and some tools only that.
     pub(super) fn read(fields: &Fields) -> Result<Option<Self>> {
-        let Some(map) = fields.object("quantization")? else { return Ok(None) };
-        if let Some(mode) = map.get("mode").filter(|mode| mode.as_str() != Some("affine") && !mode.is_null())
-        {
-            return Err(Error::unsupported(FILE, format!("quantization.mode {mode}"), "Only affine is"));
+        const NAMES: [&str; 2] = ["quantization", "quantization_config"];
+        let mut read = Vec::new();
+        for name in NAMES {
+            if let Some(map) = fields.object(name)?.filter(|map| !map.is_empty()) {
+                read.push(Self::of_object(name, map)?);
+            }
         }
+        if let [one, other] = read.as_slice()
+            && one != other
+        {
+            let problem = format!("it says otherwise than {}", NAMES[1]);
+            let remedy = "They must agree: remove the one that is wrong from the file";
+            return Err(Error::invalid(FILE, NAMES[0], problem, remedy));
+        }
+        Ok(read.into_iter().next())
+    }
+
+    fn of_object(name: &str, map: &Map<String, Value>) -> Result<Self> {
+        refuse_other_modes(name, map)?;
         let mut overrides = BTreeMap::new();
         for (module, entry) in map {
             match entry {
                 Value::Object(entry) => {
+                    refuse_other_modes(module, entry)?;
                     overrides.insert(module.clone(), Some(BitsAndGroup::read(module, entry)?));
                 }
                 Value::Bool(false) => {
@@ -50,7 +65,20 @@ impl Quantization {
                 _ => {}
             }
         }
-        Ok(Some(Self { default: BitsAndGroup::read("quantization", map)?, overrides }))
+        Ok(Self { default: BitsAndGroup::read(name, map)?, overrides })
+    }
+}
+
+/// MLX has other ways of packing under the same names: to read them as affine would give noise.
+fn refuse_other_modes(name: &str, map: &Map<String, Value>) -> Result<()> {
+    match map.get("mode") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(mode)) if mode == "affine" => Ok(()),
+        Some(mode) => {
+            let mode = mode.as_str().map_or_else(|| mode.to_string(), str::to_owned);
+            let remedy = "Use a checkpoint that MLX quantised with the mode affine, or the original floats";
+            Err(Error::unsupported(FILE, format!("{name}: the quantisation mode {mode}"), remedy))
+        }
     }
 }
 

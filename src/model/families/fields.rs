@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Neutral;
-use crate::error::{Error, Result};
-use crate::model::fields::{FILE, Fields};
+use crate::error::Result;
+use crate::model::fields::Fields;
 
 /// Those that `Config::parse` reads, and those of every decoder.
 pub(super) const READ: &[&str] = &[
@@ -24,6 +24,8 @@ pub(super) const READ: &[&str] = &[
     "original_max_position_embeddings",
     "partial_rotary_factor",
     "quantization",
+    // Another method than MLX's is refused before.
+    "quantization_config",
     "rms_norm_eps",
     "rope_parameters",
     "rope_scaling",
@@ -87,8 +89,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "pretraining_tp",
     "problem_type",
     "pruned_heads",
-    // Beside `quantization` MLX writes the same once more; another method is refused before.
-    "quantization_config",
     "remove_invalid_values",
     "repetition_penalty",
     "resid_pdrop",
@@ -151,7 +151,7 @@ pub(super) fn refuse_foreign_quantization(fields: &Fields) -> Result<()> {
     let Some(method) = config.and_then(|config| config.get("quant_method")) else { return Ok(()) };
     let remedy = "Use the original float checkpoint or an MLX-quantised one";
     let what = format!("quantization_config.quant_method {}", plain(method));
-    Err(Error::unsupported(FILE, what, remedy))
+    Err(fields.unsupported(what, remedy))
 }
 
 /// A refused value as a person would write it; of a list of kinds of layers only the one that is refused.

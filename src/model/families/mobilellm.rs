@@ -10,7 +10,8 @@ use crate::model::fields::Fields;
 pub(super) const FIELDS: &[&str] = &["layer_sharing", "layer_sharing_shared_kv", "share_embedding"];
 
 pub(super) const FAMILY: Family =
-    Family { name: "MobileLLM", model_types: &["mobilellm"], harmless: &[], ..llama::FAMILY };
+    // Its makers publish no files of llama.cpp; converted ones say `llama`.
+    Family { name: "MobileLLM", model_types: &["mobilellm"], harmless: &[], gguf: &[], ..llama::FAMILY };
 
 /// Section 3.4 of the paper for layer sharing. Released configurations say `share_embedding` beside
 /// `tie_word_embeddings: false`; the first is what holds.
@@ -20,7 +21,10 @@ pub(super) fn decoder(fields: &Fields, _: Sizes, mut decoder: DecoderSpec) -> Re
     if shared_kv && !layer_sharing {
         return Err(fields.invalid("layer_sharing_shared_kv", "it means nothing without layer_sharing"));
     }
-    decoder.tied_embeddings |= fields.flag("share_embedding", false)?;
+    // The paper's models share the embedding; its own configurations do not always say so.
+    let is_silent = fields.get("tie_word_embeddings").is_none() && fields.get("share_embedding").is_none();
+    let shares_silently = is_silent && fields.text("model_type")? == FAMILY.model_types.first().copied();
+    decoder.tied_embeddings |= fields.flag("share_embedding", false)? || shares_silently;
     for block in &mut decoder.blocks {
         block.runs = if layer_sharing { 2 } else { 1 };
         block.shared_kv = shared_kv;

@@ -6,6 +6,7 @@
 
 mod fields;
 mod gemma3;
+pub(crate) mod gguf;
 mod granite;
 mod layers;
 mod lfm2;
@@ -26,9 +27,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::decoder::{
-    ActivationFunction, AttentionSpec, BlockSpec, DecoderSpec, FeedForwardSpec, Mixer, Norms, Window,
+    ActivationFunction, AttentionSpec, Biases, BlockSpec, DecoderSpec, Mixer, Norms, Window,
 };
-use crate::model::fields::{FILE, Fields};
+use crate::model::fields::Fields;
 use crate::model::rope::{Rope, RopeRules};
 
 /// All families. A configuration without a `model_type` is Llama's.
@@ -77,6 +78,8 @@ pub(crate) struct Family {
     decoder: fn(&Fields, Sizes, DecoderSpec) -> Result<DecoderSpec>,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
+    /// How files of llama.cpp name it and what they say of it; several entries where it has several names there.
+    gguf: &'static [gguf::Architecture],
 }
 
 /// Sizes of a decoder that what it computes depends on.
@@ -132,7 +135,7 @@ impl Family {
         ALL.iter()
             .copied()
             .find(|family| family.model_types.contains(&model_type))
-            .ok_or_else(|| Error::unsupported(FILE, format!("model_type {model_type}"), supported()))
+            .ok_or_else(|| fields.unsupported(format!("model_type {model_type}"), supported()))
     }
 
     /// The `model_type` of a configuration that has none.
@@ -159,7 +162,7 @@ impl Family {
         });
         match unknown {
             None => Ok(()),
-            Some((field, value)) => Err(self.refused(field, value)),
+            Some((field, value)) => Err(self.refused(fields, field, value)),
         }
     }
 
@@ -208,10 +211,7 @@ impl Family {
 
     /// The decoder of a configuration that has no fields of its family's own: all blocks are Llama's.
     fn plain_decoder(&self, fields: &Fields, sizes: Sizes, rope: &Rope) -> Result<DecoderSpec> {
-        let attention_bias = fields.flag("attention_bias", false)?;
         let attention = AttentionSpec {
-            qkv_bias: attention_bias,
-            output_bias: attention_bias,
             window: Window::Full,
             rotary: Some(0),
             query_key_norm: None,
@@ -220,11 +220,9 @@ impl Family {
         };
         let block = BlockSpec {
             mixer: Mixer::Attention(attention),
-            feed_forward: FeedForwardSpec {
-                activation: self.activation(fields)?,
-                bias: fields.flag("mlp_bias", false)?,
-            },
+            activation: self.activation(fields)?,
             norms: Norms::Before,
+            biases: Biases::new(fields.flag("attention_bias", false)?, fields.flag("mlp_bias", false)?),
             residual_scale: 1.0,
             runs: 1,
             shared_kv: false,
@@ -247,9 +245,8 @@ impl Family {
             None => Ok(default),
             Some("silu" | "swish") => Ok(ActivationFunction::Silu),
             Some("gelu_pytorch_tanh" | "gelu_new") => Ok(ActivationFunction::GeluTanh),
-            Some(other) => Err(Error::unsupported(
-                FILE,
-                format!("{field} {other}"),
+            Some(other) => Err(fields.unsupported(
+                format!("{} {other}", fields.name(field)),
                 "The activation function must be silu (swish) or gelu_pytorch_tanh (gelu_new)",
             )),
         }
@@ -269,7 +266,7 @@ impl Family {
         neutral.find(|(name, _)| *name == field).map(|(_, neutral)| *neutral)
     }
 
-    fn refused(&self, field: &str, value: &Value) -> Error {
+    fn refused(&self, fields: &Fields, field: &str, value: &Value) -> Error {
         let only = self
             .neutral_value(field)
             .map_or_else(String::new, |value| format!("; only {} is", value.words()));
@@ -279,7 +276,7 @@ impl Family {
             self.name,
             supported()
         );
-        Error::unsupported(FILE, format!("{field} {}", fields::shown(field, value)), remedy)
+        fields.unsupported(format!("{} {}", fields.name(field), fields::shown(field, value)), remedy)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Qwen2 and Qwen2.5 (arXiv 2407.10671): Llama with biases on queries, keys and values, and, where it is switched on, a window
 //! on the upper layers.
 
-use super::layers::{FULL, SLIDING, each_attention, kinds, set_windows, sliding_window};
+use super::gguf::Architecture;
+use super::layers::{FULL, SLIDING, kinds, set_windows, sliding_window};
 use super::{Family, Sizes, llama};
 use crate::error::Result;
-use crate::model::decoder::DecoderSpec;
+use crate::model::decoder::{Biases, DecoderSpec};
 use crate::model::fields::Fields;
 
 pub(super) const FAMILY: Family = Family {
@@ -13,6 +14,7 @@ pub(super) const FAMILY: Family = Family {
     reads: FIELDS,
     harmless: &["use_mrope"],
     decoder,
+    gguf: &[Architecture::new("qwen2", "qwen2")],
     ..llama::FAMILY
 };
 
@@ -22,7 +24,9 @@ pub(super) const FIELDS: &[&str] =
 
 fn decoder(fields: &Fields, sizes: Sizes, mut decoder: DecoderSpec) -> Result<DecoderSpec> {
     // No field says so.
-    each_attention(&mut decoder, |_, attention| (attention.qkv_bias, attention.output_bias) = (true, false));
+    for block in &mut decoder.blocks {
+        block.biases = Biases { qkv: [true; 3], ..Biases::default() };
+    }
     windows(fields, sizes, &mut decoder)?;
     Ok(decoder)
 }

@@ -32,6 +32,14 @@ pub(crate) struct TensorNames {
     pub(crate) convolution_out: Option<&'static str>,
 }
 
+impl TensorNames {
+    /// What the names of blocks and of the embedding begin with, such as `model.`.
+    pub(crate) fn root(&self) -> &'static str {
+        let path = self.block.trim_end_matches('.');
+        path.rfind('.').map_or("", |dot| &self.block[..=dot])
+    }
+}
+
 /// As Hugging Face's `LlamaForCausalLM` has them.
 pub(super) const LLAMA: TensorNames = TensorNames {
     embedding: "model.embed_tokens",

@@ -10,12 +10,12 @@ mod respond;
 mod site;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result};
 
+use crate::models::Served;
 use site::Site;
 
 /// What to serve, and where.
@@ -25,19 +25,17 @@ pub(crate) struct ServeOptions {
     /// Port to listen on; 0 lets the system choose
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Serve this checkpoint as the default model
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
 }
 
-/// Serves until the process is ended, a thread for each connection.
-pub(crate) fn serve(options: &ServeOptions) -> Result<()> {
-    let site = Arc::new(Site::new(options.model.as_deref())?);
+/// Serves the page with a model until the process is ended, a thread for each connection.
+pub(crate) fn serve(options: &ServeOptions, model: Served) -> Result<()> {
+    let name = model.name.clone();
+    let site = Arc::new(Site::new(model));
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     let listener = TcpListener::bind(wanted)
         .with_context(|| format!("cannot listen on port {}; choose another with --port", options.port))?;
     let port = listener.local_addr()?.port();
-    println!("\n  mobilellm is at  http://localhost:{port}/\n\n  Ctrl+C stops it.");
+    println!("\n  mobilellm is at  http://localhost:{port}/  with the model {name}\n\n  Ctrl+C stops it.");
     for stream in listener.incoming() {
         // A client that gave up while it was waiting is its own affair.
         let Ok(stream) = stream else { continue };

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use percent_encoding::percent_decode_str;
 
+use crate::models::{Mount, Served};
 use crate::workspace;
 
 /// The folders behind the URLs.
@@ -12,13 +12,8 @@ pub(super) struct Site {
     page: PathBuf,
     package: PathBuf,
     models: PathBuf,
-    /// A checkpoint that takes the place of the default model.
-    model: Option<Model>,
-}
-
-struct Model {
-    name: String,
-    folder: PathBuf,
+    /// The model with which the page starts.
+    served: Served,
 }
 
 /// What a URL path leads to.
@@ -33,38 +28,42 @@ pub(super) enum Found {
 }
 
 impl Site {
-    /// The page with the committed models, or with `model` as its default model.
-    pub(super) fn new(model: Option<&Path>) -> Result<Self> {
-        let model = model.map(Model::new).transpose()?;
+    /// The page with the committed models, and `served` as the model with which it starts.
+    pub(super) fn new(served: Served) -> Self {
         let (page, package) = (workspace::path("www"), workspace::package());
-        Ok(Self { page, package, models: workspace::path("models"), model })
+        Self { page, package, models: workspace::path("models"), served }
     }
 
     /// Looks up the path of a URL, still percent-encoded and without a query.
     pub(super) fn find(&self, url_path: &str) -> Found {
         let Some(segments) = segments(url_path) else { return Found::Nothing };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let file = match (segments.as_slice(), &self.model) {
-            ([], _) => self.page.join("index.html"),
-            (["models", "default.json"], Some(model)) => {
-                return Found::Json(serde_json::json!({ "model": model.name }).to_string());
+        let file = match segments.as_slice() {
+            [] => self.page.join("index.html"),
+            ["models", "default.json"] => {
+                return Found::Json(self.served.default_json(&self.served.opened()));
             }
-            (["models", name, rest @ ..], Some(model)) if *name == model.name => join(&model.folder, rest),
-            (["models", rest @ ..], _) => join(&self.models, rest),
-            (["pkg", rest @ ..], _) => join(&self.package, rest),
-            (rest, _) => join(&self.page, rest),
+            ["models", name, rest @ ..] if *name == self.served.name && !rest.is_empty() => {
+                match mounted(&self.served.mount, rest) {
+                    Some(file) => file,
+                    None => return Found::Nothing,
+                }
+            }
+            ["models", rest @ ..] => join(&self.models, rest),
+            ["pkg", rest @ ..] => join(&self.package, rest),
+            rest => join(&self.page, rest),
         };
         if file.is_file() { Found::File(file) } else { Found::Nothing }
     }
 }
 
-impl Model {
-    fn new(folder: &Path) -> Result<Self> {
-        let folder =
-            folder.canonicalize().with_context(|| format!("there is no folder {}", folder.display()))?;
-        anyhow::ensure!(folder.join("config.json").is_file(), "{} has no config.json", folder.display());
-        let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
-        Ok(Self { name: name.into_owned(), folder })
+fn mounted(mount: &Mount, segments: &[&str]) -> Option<PathBuf> {
+    match (mount, segments) {
+        (Mount::Folder(folder), segments) => Some(join(folder, segments)),
+        (Mount::Files(files), [name]) => {
+            files.iter().find(|file| file.file_name().is_some_and(|known| known == *name)).cloned()
+        }
+        _ => None,
     }
 }
 
@@ -89,7 +88,7 @@ fn join(folder: &Path, segments: &[&str]) -> PathBuf {
 mod tests {
     use std::fs;
 
-    use super::{Found, Site, segments};
+    use super::{Found, Served, Site, segments};
 
     fn site(root: &std::path::Path) -> Site {
         for (file, text) in [
@@ -103,7 +102,8 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         let (page, package, models) = (root.join("www"), root.join("pkg"), root.join("models"));
-        Site { page, package, models, model: None }
+        let served = Served::folder(root.join("mine"));
+        Site { page, package, models, served }
     }
 
     #[test]
@@ -133,14 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_model_takes_the_place_of_the_default() {
+    fn the_served_model_has_its_place_beside_the_committed_ones() {
         let folder = tempfile::tempdir().unwrap();
-        let model = folder.path().join("mine");
-        fs::create_dir(&model).unwrap();
-        assert!(Site::new(Some(&model)).is_err());
-        fs::write(model.join("config.json"), "{}").unwrap();
-        let site = Site::new(Some(&model)).unwrap();
-        assert_eq!(site.find("/models/default.json"), Found::Json(r#"{"model":"mine"}"#.to_owned()));
-        assert!(matches!(site.find("/models/mine/config.json"), Found::File(_)));
+        let root = folder.path();
+        let mut site = site(root);
+        fs::create_dir(root.join("mine")).unwrap();
+        fs::write(root.join("mine/config.json"), "{}").unwrap();
+        assert_eq!(site.find("/models/mine/config.json"), Found::File(root.join("mine/config.json")));
+        let found = site.find("/models/default.json");
+        assert_eq!(found, Found::Json(r#"{"id":null,"source":"models/mine/"}"#.to_owned()));
+
+        // Of a file's folder only the file is served.
+        fs::write(root.join("mine/a.gguf"), "").unwrap();
+        site.served = Served::file(root.join("mine/a.gguf")).unwrap();
+        assert_eq!(site.find("/models/a/a.gguf"), Found::File(root.join("mine/a.gguf")));
+        assert_eq!(site.find("/models/a/config.json"), Found::Nothing);
+        assert_eq!(site.find("/models/a/b/a.gguf"), Found::Nothing);
     }
 }

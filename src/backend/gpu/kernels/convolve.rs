@@ -16,8 +16,7 @@ pub(in crate::backend::gpu) fn call(context: &Context, block: usize, cache: usiz
         return Err(Error::internal(format!("cache {cache} is none of a convolution")));
     };
     let network = context.network;
-    let (input, output) =
-        (Activation::Slot(Slot::ConvolutionInput), Activation::Slot(Slot::Convolved));
+    let (input, output) = (Activation::Slot(Slot::ConvolutionInput), Activation::Slot(Slot::Convolved));
     let channels = network.config.hidden_size;
     let shader = Shader::new(shader::CONVOLVE_THREAD, context.target.max_batch)
         .constant("WORKGROUP", WORKGROUP)

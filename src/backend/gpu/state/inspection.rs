@@ -1,4 +1,4 @@
-//! Looking into a state: for tests of single kernels, and for finding a wrong number.
+//! Reads and writes parts of a state: for tests of single kernels, and to find wrong numbers.
 
 use super::buffers::row_words;
 use super::{GpuState, without_padding};
@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::model::network::{CacheSpec, Slot};
 
 impl GpuState {
-    /// Reads the first `rows` rows of a slot as the last batch left it: for tests and for looking inside.
+    /// Reads the first `rows` rows of a slot, with the values of the last batch: for tests and inspection.
     ///
     /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has; [`Error::Device`] when the
-    /// GPU fails.
+    /// [`Error::Request`] for a slot that the network does not use, or for more rows than the slot has;
+    /// [`Error::Device`] if the GPU fails.
     pub async fn read_slot(&self, slot: Slot, rows: usize) -> Result<Vec<f32>> {
         let stride = stride(&self.network, Activation::Slot(slot));
         let buffer = self.slot(slot)?;
@@ -25,7 +25,7 @@ impl GpuState {
     /// Overwrites the first rows of a slot: for tests of single kernels.
     ///
     /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has.
+    /// [`Error::Request`] for a slot that the network does not use, or for more rows than the slot has.
     pub fn write_slot(&self, slot: Slot, values: &[f32]) -> Result<()> {
         let stride = stride(&self.network, Activation::Slot(slot));
         let buffer = self.slot(slot)?;
@@ -37,10 +37,11 @@ impl GpuState {
         Ok(())
     }
 
-    /// Reads the first `positions` rows of a cache as f32: keys, then values, of each position; the inputs of a convolution.
+    /// Reads the first `positions` rows of a cache as f32: for each position the keys, then the values; of a convolution, its
+    /// inputs.
     ///
     /// # Errors
-    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] when the GPU fails.
+    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] if the GPU fails.
     pub async fn read_cache(&self, cache: usize, positions: usize) -> Result<Vec<f32>> {
         let (buffer, spec) = self.cache(cache)?;
         let words = positions * row_words(&self.network, self.target, spec);
@@ -56,7 +57,7 @@ impl GpuState {
         })
     }
 
-    /// Overwrites the first positions of a cache with rows as [`GpuState::read_cache`] gives them.
+    /// Overwrites the first positions of a cache with rows in the form of [`GpuState::read_cache`].
     ///
     /// # Errors
     /// [`Error::Request`] for a cache or positions that do not exist.
@@ -121,7 +122,10 @@ impl GpuState {
 
 fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
     if bytes > buffer.size() {
-        return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
+        return Err(Error::request(
+            "rows",
+            format!("they need {bytes} bytes, but the buffer has {}", buffer.size()),
+        ));
     }
     Ok(())
 }
