@@ -7,6 +7,8 @@ pub mod files;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
+#[cfg(all(feature = "http", not(target_arch = "wasm32")))]
+pub mod pieces;
 pub(super) mod reader;
 
 pub use cancel::Cancel;
