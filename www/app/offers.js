@@ -56,17 +56,22 @@ function card(offer, choose) {
   return item;
 }
 
-/** 491 MB from the Hugging Face hub · 800 MB of memory · 32,768 tokens of context · Apache-2.0 */
+/** 491 MB from the Hugging Face hub · about 800 MB of memory · 32,768 tokens of context. Licence: Apache-2.0 */
 function details({ size, memory, context, license, isHere }) {
   const line = element("p", "fine offer-facts");
   const facts = [
-    size && `${format.bytes(size)} ${isHere ? "from this site" : "from the Hugging Face hub"}`,
-    memory && `about ${format.bytes(memory)} of memory`,
+    size && `${quantity(size)} ${isHere ? "from this site" : "from the Hugging Face hub"}`,
+    memory && `about ${quantity(memory)} of memory`,
     context && `${context.toLocaleString("en")} tokens of context`,
   ].filter(Boolean);
-  line.append(facts.map((fact) => `${fact} · `).join(""));
-  if (license) line.append("licence: ", link(license));
+  line.append(facts.join(" · "));
+  if (license) line.append(element("br"), "Licence: ", link(license));
   return line;
+}
+
+/** Bytes in words that stay on one line. */
+function quantity(size) {
+  return format.bytes(size).replace(" ", "\u00a0");
 }
 
 function link({ name, url }) {
