@@ -110,6 +110,7 @@ pub mod engine;
 mod error;
 #[doc(hidden)]
 pub mod generate;
+mod jinja;
 #[doc(hidden)]
 pub mod measure;
 #[doc(hidden)]

@@ -12,6 +12,7 @@ mod load;
 mod logits;
 mod output;
 mod quantize;
+mod render;
 mod sampling;
 mod tokenize;
 mod tools;
@@ -51,6 +52,7 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(flags) => generate::run(&flags),
         Command::Chat(flags) => chat::run(&flags),
         Command::Logits(flags) => logits::run(&flags),
+        Command::Render(flags) => render::run(&flags),
         Command::Tokenize(flags) => tokenize::tokenize(&flags),
         Command::Detokenize(flags) => tokenize::detokenize(&flags),
         Command::Quantize(flags) => quantize::run(&flags),

@@ -4,13 +4,15 @@
 //! [`Tokenizer`]; nothing outside this module knows which it was.
 
 mod chat_template;
+mod control_tokens;
 mod detokenize;
+mod local_time;
 mod model;
 mod piece_decoder;
-mod python;
 mod sentencepiece;
 mod settings;
 mod special_token_template;
+mod strftime;
 mod tokenizer_json;
 
 use std::collections::BTreeSet;
@@ -19,7 +21,9 @@ use tokenizers::{
     DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
 };
 
-pub use self::chat_template::{ChatFormat, ChatOptions};
+pub use self::chat_template::{ChatFormat, ChatOptions, Rendered};
+pub use self::control_tokens::ControlTokens;
+use self::control_tokens::PlainText;
 pub use self::detokenize::Detokenizer;
 use self::model::Vocabulary;
 use self::piece_decoder::{AtStart, PieceDecoder};
@@ -84,6 +88,7 @@ impl TokenizerFiles {
 /// Text to tokens and back, and conversations to text.
 pub struct Tokenizer {
     pipeline: Pipeline,
+    plain_text: PlainText,
     settings: Settings,
     /// The bytes of each token by id; `None` where an id has no token.
     bytes: Vec<Option<Box<[u8]>>>,
@@ -155,6 +160,7 @@ impl Tokenizer {
             bos_token_id: None,
             eos_token_ids: Vec::new(),
             spelling,
+            plain_text: PlainText::of(&pipeline),
             pipeline,
             settings,
             vocab_size,
@@ -204,6 +210,11 @@ impl Tokenizer {
         } else {
             stretches
         };
+        self.checked(ids)
+    }
+
+    /// Refuses tokens that the network does not know.
+    fn checked(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
         match ids.iter().find(|id| **id as usize >= self.vocab_size) {
             None => Ok(ids),
             Some(id) => Err(Error::request(
