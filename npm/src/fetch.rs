@@ -12,7 +12,7 @@ use super::errors::message;
 use super::event_loop::within;
 use super::stream::ReaderStream;
 use mobilellm::checkpoint::source::Cancel;
-use mobilellm::checkpoint::source::files::{check_web_page, status_remedy};
+use mobilellm::checkpoint::source::files::{no_content, status_remedy};
 use mobilellm::checkpoint::source::{ByteStream, Source};
 use mobilellm::{Error, Result};
 
@@ -64,8 +64,8 @@ impl FetchSource {
         if !response.ok() {
             return Err(refused(&url, &response));
         }
-        if header(&response, "content-type").is_some_and(|kind| kind.starts_with("text/html")) {
-            return check_web_page(&url, file).map(|()| None);
+        if response.status() == 204 {
+            return Err(no_content(&url));
         }
         let body =
             response.body().ok_or_else(|| Error::fetch(&url, "the answer is empty", "Check the address"))?;
@@ -77,6 +77,10 @@ impl FetchSource {
 impl Source for FetchSource {
     fn location(&self) -> String {
         self.base.clone()
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn expect(&self, files: &[&str]) {

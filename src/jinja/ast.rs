@@ -51,7 +51,6 @@ pub(crate) enum Expr {
 
 /// An operator between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "their names say it")]
 pub(crate) enum Op {
     Add,
     Sub,

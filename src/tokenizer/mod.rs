@@ -93,6 +93,8 @@ pub struct Tokenizer {
     /// The bytes of each token by id; `None` where an id has no token.
     bytes: Vec<Option<Box<[u8]>>>,
     special: BTreeSet<u32>,
+    /// Those of them that decoding leaves out where it leaves out special tokens.
+    skipped: BTreeSet<u32>,
     spelling: PieceDecoder,
     /// The byte token of a space, which SentencePiece does not take for the dummy space.
     space_byte: Option<u32>,
@@ -154,6 +156,7 @@ impl Tokenizer {
         let mut tokenizer = Self {
             bytes: token_bytes(&pipeline, &spelling, vocab_size),
             special: special_ids(&pipeline),
+            skipped: skipped_ids(&pipeline),
             space_byte: pipeline.token_to_id("<0x20>").filter(|_| is_sentencepiece),
             prefixes_once: is_sentencepiece && settings.legacy == Some(false),
             special_tokens,
@@ -317,6 +320,11 @@ impl Tokenizer {
         }
     }
 
+    /// Whether a text without special tokens leaves this one out.
+    fn is_skipped(&self, id: u32) -> bool {
+        self.skipped.contains(&id)
+    }
+
     fn is_known(&self, id: u32) -> bool {
         self.token_bytes(id).is_some()
     }
@@ -395,9 +403,16 @@ fn token_bytes(pipeline: &Pipeline, spelling: &PieceDecoder, vocab_size: usize) 
             *slot = Some(spelling.bytes(&piece).into_boxed_slice());
         }
     }
-    for (id, token) in pipeline.get_added_vocabulary().get_added_tokens_decoder() {
+    let added = pipeline.get_added_vocabulary();
+    let is_sentencepiece = matches!(pipeline.get_model(), Vocabulary::SentencePiece(_));
+    for (id, token) in added.get_added_tokens_decoder() {
         if let Some(slot) = bytes.get_mut(*id as usize) {
-            *slot = Some(spelling.added_token_bytes(&token.content).into_boxed_slice());
+            // `tokenizers` decodes an added token like any other, and a normalised one from its normalised form.
+            let spelt = match added.simple_id_to_token(*id) {
+                Some(form) if !is_sentencepiece => spelling.bytes(&form),
+                _ => spelling.added_token_bytes(&token.content),
+            };
+            *slot = Some(spelt.into_boxed_slice());
         }
     }
     if let Vocabulary::SentencePiece(model) = pipeline.get_model() {
@@ -407,6 +422,15 @@ fn token_bytes(pipeline: &Pipeline, spelling: &PieceDecoder, vocab_size: usize) 
         }
     }
     bytes
+}
+
+/// Tokens that a decoded text leaves out where it leaves out special ones: `tokenizers` goes by the form from which it decodes,
+/// so that a special token whose normalised form is another one shows.
+fn skipped_ids(pipeline: &Pipeline) -> BTreeSet<u32> {
+    let added = pipeline.get_added_vocabulary();
+    let is_skipped =
+        |id: &u32| added.simple_id_to_token(*id).is_some_and(|form| added.is_special_token(&form));
+    special_ids(pipeline).into_iter().filter(is_skipped).collect()
 }
 
 fn special_ids(pipeline: &Pipeline) -> BTreeSet<u32> {

@@ -11,7 +11,7 @@ use ureq::http::StatusCode;
 use ureq::typestate::WithoutBody;
 use ureq::{Agent, BodyReader, RequestBuilder};
 
-use super::files::{check_web_page, status_remedy};
+use super::files::{no_content, status_remedy};
 use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
@@ -74,13 +74,17 @@ impl HttpSource {
         if let Some(token) = &self.token {
             call = call.header("authorization", format!("Bearer {token}"));
         }
-        Request { url, file: file.to_owned(), call }
+        Request { url, call }
     }
 }
 
 impl Source for HttpSource {
     fn location(&self) -> String {
         self.base.clone()
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn open<'a>(
@@ -95,14 +99,13 @@ impl Source for HttpSource {
 /// A request that has not been sent.
 struct Request {
     url: String,
-    file: String,
     call: RequestBuilder<WithoutBody>,
 }
 
 impl Request {
     /// The answer's body and its length; `None` where there is no such file.
     fn send(self) -> Result<Option<(BodyReader<'static>, Option<u64>)>> {
-        let Self { url, file, call } = self;
+        let Self { url, call } = self;
         let response = call.call().map_err(|error| failed(&url, &error))?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(None);
@@ -110,10 +113,10 @@ impl Request {
         if !response.status().is_success() {
             return Err(refused(&url, response.status()));
         }
-        let body = response.into_body();
-        if body.mime_type() == Some("text/html") {
-            return check_web_page(&url, &file).map(|()| None);
+        if response.status() == StatusCode::NO_CONTENT {
+            return Err(no_content(&url));
         }
+        let body = response.into_body();
         let len = body.content_length();
         Ok(Some((body.into_reader(), len)))
     }

@@ -20,6 +20,11 @@ pub trait Source {
     /// The folder as a person would name it: a path or a URL.
     fn location(&self) -> String;
 
+    /// Whether a server sends the files: it may say in its own ways that one is not there.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Names files that will be opened, in that order: a source may begin to read them.
     fn expect(&self, _files: &[&str]) {}
 
