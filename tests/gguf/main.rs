@@ -8,3 +8,4 @@ mod common;
 mod engines;
 mod header;
 mod models;
+mod whole;
