@@ -1,11 +1,14 @@
 /** Where the checkpoint is. */
 export type Source =
   /**
-   * A Hugging Face hub id (`"org/name"` or `"org/name@revision"`), or the URL of a folder that contains `config.json`. The
-   * URL is absolute, or relative to the page if it begins with `./`, `../` or `/`.
+   * A Hugging Face hub id, or the URL of a folder that contains `config.json`, or of a GGUF file. Hub ids are `"org/name"`,
+   * and for GGUF files `"org/name/file.gguf"` or `"org/name:Q4_K_M"` (the file of that quantisation); `"@revision"` may
+   * follow. The URL is absolute, or relative to the page if it begins with `./`, `../` or `/`.
    */
   | string
   | URL
+  /** A GGUF file that the user picked. */
+  | File
   /** The files of a folder, from `<input type="file" webkitdirectory>` or from a drop. */
   | FileList
   | Iterable<File>

@@ -18,7 +18,7 @@ fn values(len: u64, seed: u64) -> Vec<f32> {
 }
 
 /// One layer of Llama: two heads of 16, one of keys and values.
-fn tiny() -> File {
+pub(crate) fn tiny() -> File {
     let mut file = File::default()
         .text("general.architecture", "llama")
         .u32("llama.block_count", 1)
