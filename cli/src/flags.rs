@@ -64,7 +64,7 @@ pub(crate) enum Command {
 /// The model and its backend.
 #[derive(Args)]
 pub(crate) struct ModelFlags {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     #[command(flatten)]
@@ -224,7 +224,7 @@ impl From<ControlTokensFlag> for ControlTokens {
 
 #[derive(Args)]
 pub(crate) struct Tokenize {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     /// The text to tokenize.
@@ -240,7 +240,7 @@ pub(crate) struct Tokenize {
 
 #[derive(Args)]
 pub(crate) struct Detokenize {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     /// Token ids, separated by commas or spaces.
@@ -283,7 +283,7 @@ pub(crate) struct Quantize {
 
 #[derive(Args)]
 pub(crate) struct Inspect {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     pub(crate) model: String,
     /// Print the result as one JSON object.
     #[arg(long)]
