@@ -137,7 +137,9 @@ describe("models of the catalog", () => {
       const page = await openPage(t, stage.browser);
       page.setDefaultTimeout(180_000);
       const start = performance.now();
-      await openReady(page, `${own.address}/?backend=cpu`);
+      await page.goto(`${own.address}/?backend=cpu`);
+      await page.locator("body:is([data-state=ready], [data-state=failed])").waitFor();
+      assert.equal(await page.locator("#failure-message").textContent(), "");
       const loaded = performance.now();
       await page.locator("#open-settings").click();
       for (const [name, value] of Object.entries({ temperature: "0", max_tokens: "24" })) {
