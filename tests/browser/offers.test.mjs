@@ -120,6 +120,8 @@ describe("the offer", () => {
         return [panel.scrollWidth, panel.clientWidth];
       });
       assert.ok(content <= room, `the panel is ${content} pixels wide in ${room}`);
+      const heights = await page.locator(".offer-load").evaluateAll((buttons) => buttons.map(({ offsetHeight }) => offsetHeight));
+      assert.equal(new Set(heights).size, 1, `a button breaks its word: ${heights}`);
       await picture(page, `offers-phone-${colorScheme}`);
     });
   }
