@@ -274,6 +274,7 @@ impl<'a> Parameters<'a> {
 
     /// The formulas of transformers' `_compute_longrope_parameters`.
     fn long(&self) -> Result<RopeScaling> {
+        const FIELD: &str = "original_max_position_embeddings";
         for field in ["short_mscale", "long_mscale"] {
             if self.number(field)?.is_some() {
                 return Err(Error::unsupported(
@@ -283,7 +284,6 @@ impl<'a> Parameters<'a> {
                 ));
             }
         }
-        const FIELD: &str = "original_max_position_embeddings";
         let original_max_position = match agreed(self.fields, (FIELD, FIELD), std::slice::from_ref(self))? {
             Some((positions, _)) if (1.0..=f64::from(1 << 24)).contains(&positions) => positions as usize,
             Some((_, name)) => return Err(self.fields.invalid(&name, "it must be a positive number")),
