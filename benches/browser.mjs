@@ -1,14 +1,14 @@
-// Runs the measurement of www/bench.html in a headless browser and prints what it finds.
+// Runs the measurement of www/bench.html in a headless browser and prints the result.
 //
 //   node benches/browser.mjs '{"shape": "mobilellm-125m"}' [--json]      (cargo xtask bench --browser builds first)
 //
-// CHROMIUM names the browser, CHROMIUM_FLAGS its flags: by default those that let it use any GPU there is.
+// CHROMIUM is the path of the browser, CHROMIUM_FLAGS its flags: by default those that let it use any GPU.
 
 import { chromium } from "playwright-core";
 
 import { startSite } from "../tests/browser/support/site.mjs";
 
-// Timestamps of nanoseconds, and whatever adapter there is.
+// Timestamps in nanoseconds, and any adapter.
 const FLAGS =
   "--enable-unsafe-webgpu --enable-webgpu-developer-features --enable-features=Vulkan --ignore-gpu-blocklist";
 
@@ -33,7 +33,7 @@ try {
   site.stop();
 }
 
-/** The numbers that people ask for first. */
+/** The most important numbers. */
 function words({ shape, weights, backend, adapter, load, prefill, decode, kernels, left_out: leftOut }) {
   const where = backend === "gpu" ? `${adapter.adapter || "an unnamed adapter"}, ${adapter.tier}` : "CPU";
   return [
@@ -49,7 +49,7 @@ function words({ shape, weights, backend, adapter, load, prefill, decode, kernel
   ].join("\n");
 }
 
-/** The steps to the first token, and their sum; downloads are not part of it, because the weights are made on the spot. */
+/** The steps to the first token, and their sum. There are no downloads, because the page makes random weights. */
 function starting({ init_ms: init, load_ms: load, prepare_ms: prepare, first_token_ms: first }) {
   const steps = [["open and test the device", init], ["make and load weights", load], ["caches and pipelines", prepare]];
   const words = [...steps, ["first token", first]].map(([step, time]) => `${step} ${time.toFixed(0)} ms`);

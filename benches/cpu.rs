@@ -1,6 +1,6 @@
 //! The CPU kernels at the shapes of the MobileLLM family: `cargo bench --bench cpu`, or `cargo bench --bench cpu -- matmul/125m`.
 //!
-//! `RAYON_NUM_THREADS=1` says how fast one core is.
+//! With `RAYON_NUM_THREADS=1` it measures one core.
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
@@ -18,7 +18,7 @@ use mobilellm::model::matrix::{Affine, Format, Matrix, ScaleFormat};
 const FAMILY: [(&str, usize, usize, usize, usize); 3] =
     [("125m", 576, 9, 3, 1536), ("350m", 960, 15, 5, 2560), ("1.5b", 1600, 25, 5, 4352)];
 
-/// One token, a verification of proposed tokens, a piece of a prompt.
+/// One token, the check of a guess, a piece of a prompt.
 const BATCHES: [usize; 3] = [1, 8, 64];
 
 const HEAD_DIM: usize = 64;
@@ -27,11 +27,11 @@ fn affine(bits: u32) -> Format {
     Format::Affine(Affine { bits, group_size: 64, scales: ScaleFormat::F32 })
 }
 
-/// A matrix of some values; which ones does not change the time.
+/// A matrix with any values, because the values do not change the time.
 fn matrix(rows: usize, cols: usize, format: Format) -> Matrix {
     let mut matrix = Matrix::zeros(rows, cols, format);
     for (i, word) in matrix.words.iter_mut().enumerate() {
-        // As f16 or integers this is a small ordinary number.
+        // Read as f16 or as integers, this is a small normal number.
         *word = 0x2e66_2e66 ^ (i as u32 & 0xff);
     }
     matrix.scales.fill(0.01f32.to_bits());
@@ -48,7 +48,7 @@ fn products(c: &mut Criterion) {
             ("head", 32000, hidden),
         ];
         for (name, rows, cols) in matrices {
-            // Only the last row of a prompt has logits.
+            // Only the last row of a prompt needs logits.
             for batch in BATCHES.into_iter().filter(|batch| name != "head" || *batch < 64) {
                 let x = vec![0.5; batch * cols];
                 let mut out = vec![0.0; batch * rows];
@@ -63,7 +63,7 @@ fn products(c: &mut Criterion) {
                         });
                     });
                 }
-                // Floats serve small models only.
+                // Only small models use floats.
                 if model == "125m" && batch < 64 {
                     let weight = matrix(rows, cols, Format::F16);
                     group.bench_function(BenchmarkId::new(format!("{model}/{name}/f16"), batch), |b| {
@@ -111,7 +111,7 @@ fn rows(c: &mut Criterion) {
     group.finish();
 }
 
-/// A hundred measurements, each as short as tells something: all of them in a few minutes.
+/// Many short measurements per benchmark, so that all of them together take a few minutes.
 fn settings() -> Criterion {
     Criterion::default()
         .sample_size(10)

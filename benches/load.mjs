@@ -1,11 +1,12 @@
-// How long a checkpoint takes to load in Chromium - from the server, and again from the browser's cache, beside plain
-// reading of the same bytes from there - and how much memory its processes take at most.
+// Measures how long a checkpoint takes to load in Chromium: from the server, and again from the cache of the browser.
+// It compares with reading the same bytes from the cache without using them. It also measures the peak memory of the
+// processes.
 //
 //   cargo bench --bench load              writes target/bench/mobilellm-125m
 //   cargo xtask build
 //   node benches/load.mjs [FOLDER]        prints one JSON line for each backend and weight format
 //
-// CHROMIUM names the browser, CHROMIUM_FLAGS its flags: by default the GPU is SwiftShader.
+// CHROMIUM is the path of the browser, CHROMIUM_FLAGS its flags: by default the GPU is SwiftShader.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -16,7 +17,7 @@ import { flags } from "../tests/browser/support/browser.mjs";
 import { root } from "../tests/browser/support/models.mjs";
 import { startSite } from "../tests/browser/support/site.mjs";
 
-/** Second loads and plain readings, by turns; the median counts. */
+/** Number of second loads and of plain reads. They take turns; the result is the median. */
 const ROUNDS = 5;
 
 const folder = process.argv[2] ?? join(root, "target/bench/mobilellm-125m");
@@ -34,16 +35,16 @@ try {
   site.stop();
 }
 
-/** Loads in a browser with a profile of its own: one without a profile would keep its cache in memory. */
+/** Loads in a browser with a new profile: without a profile the browser would have its cache in memory. */
 async function measure({ backend, weights }) {
   const profile = mkdtempSync(join(tmpdir(), "mobilellm-profile-"));
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
     args: process.env.CHROMIUM_FLAGS ? ["--no-sandbox", ...process.env.CHROMIUM_FLAGS.split(/\s+/)] : flags(),
-    // Playwright would switch off what the flags are there for.
+    // Playwright's default arguments would switch off the GPU that the flags ask for.
     ignoreDefaultArgs: process.env.CHROMIUM_FLAGS ? ["--disable-gpu"] : [],
-    // The thread that reads plainly is made from text.
+    // The worker for plain reads is made from text, which the Content-Security-Policy forbids.
     bypassCSP: true,
   });
   try {
@@ -91,15 +92,15 @@ async function measure({ backend, weights }) {
   }
 }
 
-/** An empty page of the site; nothing of what ran before is left in it. */
+/** Opens an empty page of the site, without anything from earlier runs. */
 async function open(page, profile) {
   await page.goto(`${site.address}/pkg/README.md`);
   return peaks(profile);
 }
 
 /**
- * Loads the engine as a page does, from the first import to where it can be asked. `afterLastByte` are the seconds of it
- * after the weights had been read.
+ * Loads the engine as a page does, from the first import until it can answer. `afterLastByte` is the part of the
+ * seconds after the last byte of the weights was read.
  */
 async function load(page, options) {
   let lastByte = 0;
@@ -125,8 +126,8 @@ async function load(page, options) {
 }
 
 /**
- * Reads the same files in a worker, as the engine reads them, and does nothing with them. `cached` are the bytes that
- * came from the browser's cache: Chromium keeps no file there that is too large for it.
+ * Reads the same files in a worker, as the engine does, but does not use the data. `cached` is the number of bytes that
+ * came from the cache of the browser: Chromium does not store files that are too large for its cache.
  */
 function readPlainly(page) {
   const names = readdirSync(folder).filter((name) => /\.(json|safetensors)$/.test(name));
@@ -167,7 +168,7 @@ function megabytes(bytes) {
   return Math.round(bytes / 1e5) / 10;
 }
 
-/** The largest peak of resident memory among the processes of the browser with this profile, by type; Linux keeps it. */
+/** The largest peak of resident memory of the browser processes with this profile, by type of process. Linux records it. */
 function peaks(profile) {
   const parents = new Map();
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {

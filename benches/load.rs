@@ -1,10 +1,10 @@
-//! How long a checkpoint takes to load, and how much memory the load needs beside the weights.
+//! How long a checkpoint takes to load, and how much memory the load needs besides the weights.
 //!
 //! `cargo bench --bench load` writes a checkpoint of MobileLLM-125M's shape with random bf16 weights to
 //! `target/bench/mobilellm-125m`, unless it is there, and prints one JSON line for each weight format.
 //! `cargo bench --bench load -- FOLDER` loads another checkpoint.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run should say so")]
+#![allow(clippy::unwrap_used, reason = "an error should end the benchmark")]
 
 #[path = "../tests/common/counting.rs"]
 mod counting;
@@ -27,13 +27,13 @@ const CONFIG: &str = r#"{
   "rope_theta": 10000.0, "max_position_embeddings": 2048, "tie_word_embeddings": true
 }"#;
 
-/// A small tokenizer and a chat template, so that the page can load the folder, too.
+/// A small tokenizer and a chat template, so that the page can load the folder too.
 const TEXT_FILES: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"];
 
 fn main() {
     let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let folder = chosen.map_or_else(random_checkpoint, PathBuf::from);
-    // Once without looking, so that all formats find the file in the system's cache.
+    // A warm-up, so that the file is in the cache of the system for all formats.
     measure(&folder, WeightFormat::Auto);
     for format in WeightFormat::ALL {
         println!("{}", measure(&folder, format));
@@ -61,11 +61,11 @@ fn measure(folder: &Path, weights: WeightFormat) -> Value {
     })
 }
 
-/// The folder of the random checkpoint, written when it is not there.
+/// The folder of the random checkpoint. It is written if it does not exist.
 fn random_checkpoint() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("target/bench/mobilellm-125m");
-    // Written last, so that a checkpoint that was interrupted is written again.
+    // Written last, so that an interrupted checkpoint is written again.
     let config = folder.join("config.json");
     if read_to_string(&config).is_ok_and(|text| text == CONFIG) {
         return folder;

@@ -1,4 +1,4 @@
-//! A checkpoint made ready: weights on a backend, a tokenizer, and what to say of them.
+//! A loaded checkpoint: weights on a backend, a tokenizer, and a description of both.
 
 use std::rc::Rc;
 use std::str::FromStr;
@@ -25,26 +25,26 @@ use crate::model::network::Network;
 use crate::options::load;
 use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};
 
-/// Positions of a context when the caller names none and the model allows more: caches grow with it.
+/// Default limit of the context in positions, because the caches grow with the context.
 const DEFAULT_CONTEXT: usize = 4096;
 
-/// Bytes that the rotations of all positions may take.
+/// Maximum size in bytes of the table of rotary sines and cosines for all positions.
 const ROTARY_TABLE_LIMIT: usize = 1 << 30;
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// A hardware GPU where there is one, else the CPU.
+    /// A hardware GPU if there is one, otherwise the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// A GPU, even one that is emulated; an error where there is none.
+    /// A GPU, even an emulated one; an error if there is none.
     Gpu,
 }
 
 impl BackendChoice {
-    /// All, in the order in which help texts list them.
+    /// All choices, in the order of the help texts.
     pub const ALL: [Self; 3] = [Self::Auto, Self::Gpu, Self::Cpu];
 
     /// The name on the command line and in JavaScript.
@@ -73,33 +73,33 @@ pub struct LoadOptions<'a> {
     pub backend: BackendChoice,
     /// Which kind of GPU, and which tier of its kernels.
     pub gpu: gpu::GpuOptions,
-    /// How to hold the weights.
+    /// Number format of the weights in memory.
     pub weights: WeightFormat,
-    /// Positions of a session's context; `None` takes the model's, at most 4096.
+    /// Positions of a session's context; `None` means the maximum of the model, at most 4096.
     pub max_context: Option<usize>,
-    /// Fields of `config.json` that are passed over although the engine does not know what they mean; it refuses others.
+    /// Fields of `config.json` to ignore, although the engine does not know them. It refuses all other unknown fields.
     pub ignore_config_fields: Vec<String>,
-    /// Refuses a checkpoint without a tokenizer before its weights are read; else that is an error only once text is
-    /// asked for.
+    /// If true, a checkpoint without a tokenizer is an error before its weights are read. If false, it is an error only
+    /// when a call needs the tokenizer.
     pub needs_text: bool,
-    /// Is told of each piece that arrives.
+    /// Called for each piece of data that arrives.
     pub progress: Option<&'a mut dyn FnMut(Progress)>,
-    /// Stops the load.
+    /// Flag that stops the load.
     pub cancel: Cancel,
 }
 
-/// What a loaded engine is, for people.
+/// Facts about a loaded engine, for people.
 #[derive(Debug, Clone, Serialize)]
 pub struct Info {
     /// Where the checkpoint came from.
     pub source: String,
     /// `llama` or `mobilellm`.
     pub model_type: String,
-    /// Weights in the checkpoint.
+    /// Number of weights in the checkpoint.
     pub parameters: u64,
-    /// Stored blocks.
+    /// Number of stored blocks.
     pub num_hidden_layers: usize,
-    /// Blocks run twice each.
+    /// Whether each block runs twice.
     pub layer_sharing: bool,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -107,19 +107,19 @@ pub struct Info {
     pub vocab_size: usize,
     /// Positions of a session's context.
     pub max_context: usize,
-    /// Bytes of the weights as held.
+    /// Bytes of the weights in memory.
     pub weight_bytes: u64,
     /// `cpu` or `gpu`.
     pub backend: &'static str,
-    /// The GPU, where it computes.
+    /// The GPU, if the backend is a GPU.
     pub adapter: Option<gpu::GpuInfo>,
-    /// Why the CPU computes although nobody asked for it.
+    /// Why the CPU computes, if the caller did not choose it.
     pub fallback_reason: Option<String>,
     /// Whether the checkpoint has a chat template.
     pub chat_template: bool,
-    /// What the checkpoint recommends for generating.
+    /// Generation settings that the checkpoint recommends.
     pub generation: GenerationConfig,
-    /// What looked odd while loading.
+    /// Unusual facts that the load found in the checkpoint.
     pub warnings: Vec<String>,
 }
 
@@ -128,11 +128,11 @@ pub struct Info {
 pub struct Prompt {
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// Texts that end an answer in this format, besides the model's own end.
+    /// Texts that end an answer in this chat format, besides the end-of-sequence tokens of the model.
     pub stop: Vec<String>,
 }
 
-/// A loaded checkpoint. Sessions share its weights.
+/// A loaded checkpoint. All sessions share its weights.
 pub struct Engine {
     model: Model,
     tokenizer: Result<Rc<Tokenizer>>,
@@ -140,7 +140,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Loads a checkpoint: what can fail without the weights fails before they are read.
+    /// Loads a checkpoint. Everything that can be checked without the weights is checked before they are read.
     ///
     /// # Errors
     /// Anything that [`Error`] lists; the message names the file and the remedy.
@@ -155,8 +155,8 @@ impl Engine {
             progress,
             cancel,
         } = options;
-        // The GPU compiles and computes for its self-test while the files arrive. What is wrong with them is said at
-        // once, and before what is wrong with the device.
+        // The GPU compiles and runs its self-test while the files arrive. An error in the files is returned at once,
+        // and it comes before an error of the device.
         let opened = Opened::read(source, max_context, &ignore_config_fields, needs_text, &cancel);
         let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
         let target = target?;
@@ -176,24 +176,24 @@ impl Engine {
         Ok(Self { model, tokenizer, info })
     }
 
-    /// What was loaded.
+    /// Facts about the loaded checkpoint.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// Shape and kernel calls.
+    /// Shape and kernel calls of the network.
     #[doc(hidden)]
     pub fn network(&self) -> &Network {
         &self.model.network
     }
 
-    /// The device, where it is a GPU.
+    /// The GPU, if the backend is a GPU.
     #[doc(hidden)]
     pub fn gpu(&self) -> Option<&Gpu> {
         self.model.gpu()
     }
 
-    /// The checkpoint's own generation defaults.
+    /// Generation settings that the checkpoint recommends.
     pub fn generation_config(&self) -> &GenerationConfig {
         &self.info.generation
     }
@@ -201,23 +201,24 @@ impl Engine {
     /// The tokenizer.
     ///
     /// # Errors
-    /// [`Error::Missing`] where the checkpoint has none.
+    /// [`Error::Missing`] if the checkpoint has no tokenizer.
     pub fn tokenizer(&self) -> Result<&Rc<Tokenizer>> {
         self.tokenizer.as_ref().map_err(Clone::clone)
     }
 
-    /// An empty state, for running tokens without a tokenizer.
+    /// An empty state, to run token ids without a tokenizer.
     ///
     /// # Errors
-    /// [`Error::Limit`] where the device cannot hold the caches.
+    /// [`Error::Limit`] if the device cannot hold the caches.
     pub fn state(&self) -> Result<State> {
         self.model.new_state(self.info.max_context, Products::Fast)
     }
 
-    /// An empty state for `max_positions` tokens that multiplies in a way of its own, such as in f32 to compare with.
+    /// An empty state for `max_positions` tokens with a choice of arithmetic, such as exact f32 products as a
+    /// reference.
     ///
     /// # Errors
-    /// [`Error::Limit`] where the device cannot hold the caches.
+    /// [`Error::Limit`] if the device cannot hold the caches.
     pub fn state_with(&self, max_positions: usize, products: Products) -> Result<State> {
         self.model.new_state(max_positions, products)
     }
@@ -225,15 +226,15 @@ impl Engine {
     /// A new conversation.
     ///
     /// # Errors
-    /// [`Error::Missing`] without a tokenizer, [`Error::Limit`] where the device cannot hold the caches.
+    /// [`Error::Missing`] without a tokenizer, [`Error::Limit`] if the device cannot hold the caches.
     pub fn session(&self) -> Result<Session> {
         let tokenizer = self.tokenizer()?.clone();
-        // A fine-tuned checkpoint may have its end of turn in the tokenizer's settings alone.
+        // Some fine-tuned checkpoints name the token that ends a turn only in the settings of the tokenizer.
         let ends = [&self.info.generation.eos_token_ids, tokenizer.eos_token_ids()].concat();
         Ok(Session::new(tokenizer, ends, self.state()?))
     }
 
-    /// The tokens of a text to continue, with the special tokens that the model expects before it.
+    /// The tokens of a text to continue. They begin with the special tokens that the model expects.
     ///
     /// # Errors
     /// [`Error::Missing`] without a tokenizer.
@@ -241,22 +242,22 @@ impl Engine {
         self.tokenizer()?.encode(text, true)
     }
 
-    /// The tokens of a conversation, up to where the assistant's answer begins.
+    /// The tokens of a conversation, up to the place where the assistant's answer begins.
     ///
     /// # Errors
-    /// [`Error::Template`] where the model has no chat template and `plain` is false.
+    /// [`Error::Template`] if the model has no chat template and `plain` is false.
     pub fn chat_prompt(&self, messages: &[Value], tools: &[Value], plain: bool) -> Result<Prompt> {
         let tokenizer = self.tokenizer()?;
         let format = if plain { ChatFormat::Plain } else { ChatFormat::Template };
         let text =
             tokenizer.render_chat(messages, tools, &ChatOptions { format, ..ChatOptions::default() })?;
-        // Both write their special tokens themselves.
+        // Both chat formats write the special tokens themselves.
         let tokens = tokenizer.encode(&text, false)?;
         Ok(Prompt { tokens, stop: format.stop_strings().iter().map(ToString::to_string).collect() })
     }
 }
 
-/// All of a checkpoint but its weights, read and checked.
+/// Everything of a checkpoint except the weights, read and checked.
 struct Opened<'a> {
     checkpoint: Checkpoint<'a>,
     max_context: usize,
@@ -272,8 +273,8 @@ impl<'a> Opened<'a> {
         needs_text: bool,
         cancel: &Cancel,
     ) -> Result<Self> {
-        // Side by side, because each file costs a way to the server and back. What is wrong with the checkpoint itself
-        // is said at once, and before what is wrong with its texts.
+        // In parallel, because each file costs a round trip to the server. An error in the checkpoint itself is
+        // returned at once, and it comes before an error in the tokenizer files.
         let texts = text_files(source, cancel).map(Ok);
         let (checkpoint, files) =
             try_join(Checkpoint::open_ignoring(source, ignored_fields, cancel), texts).await?;
@@ -288,10 +289,10 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Reads the files that concern text, side by side where the source can.
+/// Reads the tokenizer files and `generation_config.json`, in parallel if the source can do that.
 ///
 /// # Errors
-/// [`Error::Fetch`] where a file is there but cannot be read, [`Error::Invalid`] where one is absurdly large.
+/// [`Error::Fetch`] if a file exists but cannot be read, [`Error::Invalid`] if a file is too large.
 pub async fn text_files(source: &dyn Source, cancel: &Cancel) -> Result<TokenizerFiles> {
     let mut files = TokenizerFiles::default();
     let (older, newer): (Vec<_>, Vec<_>) =
@@ -318,7 +319,7 @@ async fn read_into(
     Ok(())
 }
 
-/// The tokenizer; that there is none is only an error once text is asked for.
+/// The tokenizer. The inner error means that the checkpoint has none: an error only when a call needs it.
 fn tokenizer(files: &TokenizerFiles, vocab_size: usize) -> Result<Result<Rc<Tokenizer>>> {
     match Tokenizer::load(files, vocab_size) {
         Ok(tokenizer) => Ok(Ok(Rc::new(tokenizer))),
@@ -327,10 +328,11 @@ fn tokenizer(files: &TokenizerFiles, vocab_size: usize) -> Result<Result<Rc<Toke
     }
 }
 
-/// The context's size: what was asked for, within what the model was trained for.
+/// The size of the context: the wanted one, if the model was trained for that many positions.
 fn context(config: &Config, wanted: Option<usize>) -> Result<usize> {
     let pairs = config.head_dim / 2;
-    // Whatever a file claims: the table of rotations is made at once, two f32 a pair.
+    // A file may claim any number of positions, but the rotary table for all of them is allocated at once: two f32 for
+    // each pair.
     let most = config.max_position_embeddings.min(ROTARY_TABLE_LIMIT / (8 * pairs));
     match wanted {
         None => Ok(most.min(DEFAULT_CONTEXT)),
@@ -355,25 +357,25 @@ impl Target {
             BackendChoice::Gpu => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
             BackendChoice::Auto => Ok(match Self::hardware(options).await {
                 Ok(gpu) => Self::Gpu(Box::new(gpu)),
-                // What to do about it is done.
+                // Only the problem: its remedy is to use the CPU, which happens here.
                 Err(Error::Device { problem, .. }) => Self::Cpu { fallback_reason: Some(problem) },
                 Err(error) => Self::Cpu { fallback_reason: Some(error.to_string()) },
             }),
         }
     }
 
-    /// A GPU that is one; others are not even tested, which takes them seconds.
+    /// A hardware GPU. An emulated one is refused before its self-test, which would take seconds.
     async fn hardware(options: gpu::GpuOptions) -> Result<Gpu> {
         let mut gpu = Gpu::connect(options).await?;
         if gpu.info().software {
-            // Some browsers keep the adapter's name to themselves.
+            // Some browsers hide the name of the adapter.
             let problem = match gpu.info().adapter.as_str() {
                 "" => "the only GPU is emulated in software".to_owned(),
                 name => format!("the only GPU, {name}, is emulated in software"),
             };
             return Err(Error::device(problem, ""));
         }
-        gpu.prove(options).await?;
+        gpu.choose_kernels(options).await?;
         Ok(gpu)
     }
 
@@ -431,10 +433,10 @@ mod tests {
     use crate::checkpoint::source::memory::MemorySource;
     use crate::model::config;
 
-    /// A folder with a broken configuration, on a server that answers some things late or never.
+    /// A folder with a broken configuration, on a server that answers some requests late or never.
     struct Slow {
         files: MemorySource,
-        /// How often the configuration lets others go first, unless a file of the tokenizer was asked for.
+        /// How often the read of the configuration waits, unless a tokenizer file was requested.
         turns: usize,
         texts_never_answer: bool,
         texts_asked: Cell<bool>,
@@ -489,16 +491,16 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizer_is_asked_for_while_the_configuration_is_on_its_way() {
+    fn the_tokenizer_is_requested_while_the_configuration_arrives() {
         let source = Slow::new(1000, false);
         load_error(&source, BackendChoice::Cpu);
         assert!(source.texts_asked.get());
     }
 
     #[test]
-    fn a_broken_configuration_is_said_at_once_and_before_anything_else() {
+    fn a_broken_configuration_is_reported_at_once_and_before_other_errors() {
         let silent_texts = Slow::new(0, true);
-        // Whether or not there is a GPU here, and although it answers first.
+        // With a GPU or without one, and although the GPU answers first.
         let slow_files = Slow::new(1000, false);
         for (source, backend) in [(silent_texts, BackendChoice::Cpu), (slow_files, BackendChoice::Gpu)] {
             let error = load_error(&source, backend);

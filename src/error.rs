@@ -1,35 +1,35 @@
-//! The one error type: every message says what was wrong, where, and what to do about it.
+//! The error type. Every message says what is wrong, where, and what to do about it.
 
 use std::fmt::Display;
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong. [`Error::code`] is stable and reaches JavaScript as `error.code`.
+/// Everything that can go wrong. [`Error::code`] is stable; JavaScript gets it as `error.code`.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file that the checkpoint needs is not there.
+    /// A file that the checkpoint needs does not exist.
     #[error("{file} is missing. {remedy}")]
     Missing {
-        /// Path or URL of the absent file.
+        /// Path or URL of the missing file.
         file: String,
         /// What the user can do.
         remedy: String,
     },
-    /// A file is there but its content is wrong: truncated, malformed or self-contradictory.
+    /// A file exists, but its content is wrong: truncated, malformed or contradictory.
     #[error("{file}: {field}: {problem}. {remedy}")]
     Invalid {
         /// Path or URL of the file.
         file: String,
-        /// The field, tensor or byte range at fault.
+        /// The field, tensor or byte range that is wrong.
         field: String,
         /// What is wrong with it.
         problem: String,
         /// What the user can do.
         remedy: String,
     },
-    /// The file is well formed but asks for something that this engine does not do.
+    /// The file is well formed, but it needs something that this engine does not support.
     #[error("{file}: {what} is not supported. {remedy}")]
     Unsupported {
         /// Path or URL of the file.
@@ -39,12 +39,12 @@ pub enum Error {
         /// What is supported instead.
         remedy: String,
     },
-    /// Bytes could not be read from a disk or a server.
+    /// Bytes could not be read from the disk or from a server.
     #[error("cannot read {location}: {problem}. {remedy}")]
     Fetch {
         /// Path or URL.
         location: String,
-        /// The cause in words, with the HTTP status where there is one.
+        /// The cause in words, with the HTTP status if there is one.
         problem: String,
         /// What the user can do.
         remedy: String,
@@ -61,38 +61,38 @@ pub enum Error {
     },
     /// The prompt does not fit into the context window.
     #[error(
-        "the prompt has {prompt} tokens, {excess} more than the context of {limit} leaves room for. Shorten it, or start a new conversation"
+        "the prompt has {prompt} tokens, {excess} too many for the context of {limit} tokens. Shorten the prompt, or start a new conversation"
     )]
     ContextOverflow {
         /// Tokens in the prompt.
         prompt: usize,
         /// Tokens that the context holds.
         limit: usize,
-        /// How many tokens are too many.
+        /// Tokens that the prompt has too many.
         excess: usize,
     },
-    /// A request (options, messages, token ids) is not acceptable.
+    /// A request (options, messages, token ids) is not valid.
     #[error("{field}: {problem}")]
     Request {
-        /// The option or argument at fault.
+        /// The option or argument that is wrong.
         field: String,
-        /// What is wrong and what would be right.
+        /// What is wrong with it, and which values are valid.
         problem: String,
     },
     /// The chat template cannot be used.
     #[error("chat template: {problem}")]
     Template {
-        /// What is wrong and what would help.
+        /// What is wrong, and what the user can do.
         problem: String,
     },
-    /// The device has not enough of something.
+    /// Something exceeds a limit of the device.
     #[error("{what} needs {needed}, but the device offers {available}. {remedy}")]
     Limit {
         /// What was being made.
         what: String,
         /// How much it needs, with its unit.
         needed: String,
-        /// How much there is, with its unit.
+        /// How much the device offers, with its unit.
         available: String,
         /// What would fit.
         remedy: String,
@@ -115,13 +115,13 @@ pub enum Error {
         /// What would fit.
         remedy: String,
     },
-    /// The engine did what it never should: a bug.
+    /// The engine reached a state that should be impossible: a bug in the engine.
     #[error("internal error: {problem}. This is a bug in mobilellm, please report it")]
     Internal {
         /// What happened.
         problem: String,
     },
-    /// The caller cancelled.
+    /// The caller cancelled the load or the generation.
     #[error("cancelled")]
     Cancelled,
 }

@@ -1,7 +1,8 @@
 //! Small language models, in a browser tab and in a program: MobileLLM (arXiv 2402.14905) and other Llama-shaped models.
 //!
-//! A model is a folder as checkpoints lie on the Hugging Face hub. [`Engine::load`] streams its weights to the GPU, or to the CPU
-//! if there is none. A [`Session`] holds one conversation, and [`Session::start`] answers a prompt token by token.
+//! A model is a folder with the files that checkpoints have on the Hugging Face hub. [`Engine::load`] streams its
+//! weights to the GPU, or to the CPU if there is no GPU. A [`Session`] holds one conversation, and [`Session::start`]
+//! answers a prompt token by token.
 //!
 //! Complete a text:
 //!
@@ -69,7 +70,7 @@
 //! # }
 //! ```
 //!
-//! Make a copy with 8 bits a weight, and measure how far its predictions are from those of the original:
+//! Make a copy with 8 bits per weight, and measure how far its predictions are from those of the original:
 //!
 //! ```no_run
 //! # use mobilellm::{DirectorySource, Engine, LoadOptions};
@@ -99,8 +100,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-// What is not re-exported below is no part of the interface: the rooms are open only to the command line, the npm package,
-// tests and benchmarks of this repository.
+// Only the items that are re-exported below are part of the interface. The modules are public only for the command
+// line, the npm package, the tests and the benchmarks of this repository.
 #[doc(hidden)]
 pub mod backend;
 #[doc(hidden)]

@@ -1,6 +1,6 @@
-//! The model that comes with the page: it is what its card says, it fits, and it answers.
+//! The model that comes with the page: it matches its card, it is small enough, and it answers.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+#![allow(clippy::unwrap_used, reason = "an error in a test should make it fail")]
 
 #[path = "common/engines.rs"]
 mod engines;
@@ -15,17 +15,18 @@ use mobilellm::generate::session::{Event, FinishReason, GenerateOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Bytes that the folder may have.
+/// Maximum bytes in the folder.
 const LARGEST: u64 = 32_000_000;
 
-/// Bytes that one file may have: some hosts take no larger ones.
+/// Maximum bytes in one file: some hosts accept no larger files.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// How far a logit may be from the unquantised checkpoint's, in standard deviations of its row: what 4 bits cost.
+/// Maximum difference of a logit to that of the unquantised checkpoint, in standard deviations of its row: the cost of
+/// 4 bits.
 const QUANTISATION_TOLERANCE: f64 = 0.75;
 
-/// How far a logit may be from what PyTorch computes with the same rounded weights, in the same unit: the CPU and
-/// tiles of integers round activations to 8 bits, other GPU kernels only keys and values to f16.
+/// Maximum difference of a logit to the result of PyTorch with the same rounded weights, in the same unit. The CPU and
+/// integer tiles round activations to 8 bits, other GPU kernels round only keys and values to f16.
 fn tolerance(backend: Backend) -> f64 {
     match backend {
         Backend::Cpu | Backend::GpuInt8(_) => 0.2,
@@ -44,7 +45,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn it_is_small_and_lists_its_files() {
+fn the_folder_is_small_and_its_files_are_listed() {
     let sums = std::fs::read_to_string(folder().join("SHA256SUMS")).unwrap();
     let listed: Vec<&str> = sums.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     let mut bytes = 0;
@@ -67,7 +68,7 @@ fn it_is_small_and_lists_its_files() {
 }
 
 #[test]
-fn its_logits_are_those_of_the_checkpoint_but_for_rounding() {
+fn its_logits_differ_from_the_checkpoint_only_by_rounding() {
     let expected =
         json_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/default_model.json"));
     let tokens: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
@@ -95,7 +96,7 @@ fn its_logits_are_those_of_the_checkpoint_but_for_rounding() {
     }
 }
 
-/// A greedy answer, its tokens, and why it ended.
+/// A greedy answer, its tokens, and its finish reason.
 fn answer(engine: &Engine, question: &str, tools: &[Value]) -> (String, Vec<u32>, FinishReason) {
     let messages = [json!({"role": "user", "content": question})];
     let prompt = engine.chat_prompt(&messages, tools, false).unwrap();
@@ -111,13 +112,13 @@ fn answer(engine: &Engine, question: &str, tools: &[Value]) -> (String, Vec<u32>
             }
             Some(Event::Done { finish_reason, .. }) => return (text, tokens, finish_reason),
             Some(Event::Prefill { .. }) => {}
-            None => panic!("it ended without saying so"),
+            None => panic!("the generation ended without a finish reason"),
         }
     }
 }
 
 #[test]
-fn greedy_answers_end_by_themselves_and_do_not_go_in_circles() {
+fn greedy_answers_end_and_do_not_repeat_themselves() {
     let questions = [
         "Hello",
         "Who are you?",
@@ -138,7 +139,7 @@ fn greedy_answers_end_by_themselves_and_do_not_go_in_circles() {
     }
 }
 
-/// A tool in OpenAI's form, with string parameters.
+/// A tool in the format of OpenAI's API, with string parameters.
 fn tool(name: &str, description: &str, parameters: &[&str]) -> Value {
     let properties: serde_json::Map<String, Value> =
         parameters.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();
@@ -147,7 +148,7 @@ fn tool(name: &str, description: &str, parameters: &[&str]) -> Value {
 }
 
 #[test]
-fn a_question_for_a_tool_becomes_a_call_of_an_offered_one() {
+fn a_question_for_a_tool_becomes_a_call_of_an_offered_tool() {
     let tools = [
         tool("get_weather", "Get the weather in a city", &["city"]),
         tool("set_timer", "Start a timer", &["minutes"]),

@@ -1,5 +1,6 @@
-//! What is computed fast against the same weights multiplied in f32, on a checkpoint with what trained models have: a channel of
-//! the residual stream and one of the feed-forward activation that are thousands of times larger than the others.
+//! Compares the fast arithmetic with the same weights multiplied in f32, on a checkpoint with outliers as in trained
+//! models: one channel of the residual stream and one of the feed-forward activation are thousands of times larger than
+//! the others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -14,16 +15,16 @@ use mobilellm::measure::fidelity::{Comparison, Fidelity};
 
 use common::tiny::Tiny;
 
-/// Tokens of a text; more than a chunk, so that both begin anew.
+/// Tokens in the text: more than one chunk, so that both states begin a second time.
 const TOKENS: usize = 90;
 
-/// Width of the feed-forward activation: so many that what lies beside one large value is a small part.
+/// Width of the feed-forward activation: so large that the values that share a scale with the outlier are a small part.
 const FFN: usize = 1024;
 
-/// A tiny checkpoint with a large channel, which meets small weights, as training leaves them.
+/// A tiny checkpoint with a channel of large values and small weights, as in trained models.
 fn with_outliers() -> Tiny {
     let mut tiny = Tiny::with_ffn(FFN);
-    // The residual stream's third channel is the same for all tokens, and from it the first block makes the seventh of the
+    // Channel 3 of the residual stream is the same for all tokens. From it the first block computes channel 7 of the
     // feed-forward activation: thousands, at every token.
     map(&mut tiny, "model.embed_tokens.weight", |i, w| if i % 64 == 3 { 0.25 } else { w });
     map(
@@ -39,7 +40,7 @@ fn with_outliers() -> Tiny {
         };
         map(&mut tiny, &format!("model.layers.0.mlp.{part}.weight"), row);
     }
-    // The down projection makes it small again, but for the fifth channel, which the norms that follow make small.
+    // The down projection makes the values small again, except in channel 5, which the following norms make small.
     let down = |i, w| match (i / FFN, i % FFN) {
         (5, 7) => 0.1,
         (_, 7) => 1e-3 * w,
@@ -54,7 +55,7 @@ fn with_outliers() -> Tiny {
     tiny
 }
 
-/// Changes the values of a tensor, each given its index.
+/// Changes the values of a tensor. `change` gets the index and the value.
 fn map(tiny: &mut Tiny, tensor: &str, change: impl Fn(usize, f32) -> f32) {
     for (index, bytes) in tiny.tensor(tensor).bytes.chunks_exact_mut(2).enumerate() {
         let value = bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
@@ -93,7 +94,7 @@ fn products_of_integers_keep_a_model_with_outliers() {
         let fidelity = measure(options);
         assert_faithful(&format!("CPU, {weights}"), &fidelity);
         assert!(fidelity.mean_kl <= 0.0005 && fidelity.top1_agreement >= 0.97, "{fidelity:?}");
-        // They do round: a comparison with itself would prove nothing.
+        // The run must really round: a comparison of f32 with f32 would prove nothing.
         assert!(fidelity.logit_error > 1e-6, "{fidelity:?}");
     }
 }

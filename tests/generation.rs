@@ -1,5 +1,5 @@
-//! The loop: however tokens are chosen and however many are submitted at once, the text is the same, and a session that
-//! was stopped or abandoned goes on as if it had never been ahead.
+//! The generation loop: the text does not depend on where tokens are chosen and how many are submitted at once. A
+//! session that was stopped or abandoned continues as if it had never computed ahead.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -39,7 +39,7 @@ fn warm() -> SamplerOptions {
     SamplerOptions { temperature: 0.9, top_p: 0.9, seed: 3, ..SamplerOptions::default() }
 }
 
-/// The tokens, and why they ended.
+/// The tokens, and the finish reason.
 fn generate(session: &mut Session, prompt: &[u32], options: GenerateOptions) -> (Vec<u32>, FinishReason) {
     let mut generation = session.start(prompt, options).unwrap();
     let mut tokens = Vec::new();
@@ -63,7 +63,7 @@ fn prompts(vocab: u32) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn the_way_tokens_are_chosen_changes_none() {
+fn every_way_to_choose_gives_the_same_tokens() {
     for backend in backends() {
         let engine = engine(backend);
         let vocab = engine.session().unwrap().vocab_size() as u32;
@@ -77,12 +77,13 @@ fn the_way_tokens_are_chosen_changes_none() {
                 };
                 let plain = with(&|_| {});
                 assert_eq!(plain.len(), TOKENS);
-                // One token a submit.
+                // One token per submit.
                 assert_eq!(plain, with(&|o| o.in_flight = Some(Duration::ZERO)), "{backend:?}");
-                // Guesses, on and as they pay.
+                // With guesses: always, and only while they are faster.
                 assert_eq!(plain, with(&|o| o.speculation = Speculation::On), "{backend:?}");
                 assert_eq!(plain, with(&|o| o.speculation = Speculation::Auto), "{backend:?}");
-                // Chosen here, from logits: the same choice, but for the accuracy of the device's logarithm.
+                // Chosen on the CPU from logits: the same tokens, except for the accuracy of the logarithm on the
+                // device.
                 if sampler.temperature == 0.0 {
                     assert_eq!(plain, with(&|o| o.sampler.logprobs = Some(1)), "{backend:?}");
                 }
@@ -106,14 +107,14 @@ fn guesses_under_penalties_change_nothing() {
 }
 
 #[test]
-fn a_session_goes_on_as_if_it_had_never_been_ahead() {
+fn an_abandoned_session_continues_as_if_it_had_never_computed_ahead() {
     for backend in backends() {
         let engine = engine(backend);
         for speculation in [Speculation::Off, Speculation::On] {
             let options = || GenerateOptions { speculation, ..options() };
             let prompt = [1, 5, 6, 7, 5, 6, 7, 5, 6];
             let (all, _) = generate(&mut engine.session().unwrap(), &prompt, options());
-            // Abandoned after each number of tokens, between two submits and in the midst of one.
+            // Abandon the generation after these numbers of tokens: between two submits and in the middle of one.
             for abandon in [1, 2, 3, 5, 9, 17, 40] {
                 let mut session = engine.session().unwrap();
                 let mut generation = session.start(&prompt, options()).unwrap();
@@ -127,7 +128,7 @@ fn a_session_goes_on_as_if_it_had_never_been_ahead() {
                 assert_eq!(taken, all[..abandon], "{backend:?}");
                 let cached = [&prompt[..], &taken[..abandon - 1]].concat();
                 assert_eq!(session.cached_tokens(), cached, "{backend:?}");
-                // The conversation goes on where it was left.
+                // Continue the conversation after the last token.
                 let prompt = [&prompt[..], &taken[..]].concat();
                 let more = GenerateOptions { max_tokens: Some(TOKENS - abandon), ..options() };
                 let (rest, _) = generate(&mut session, &prompt, more);
@@ -157,7 +158,7 @@ fn an_answer_ends_at_the_last_token_and_at_the_last_position() {
     }
 }
 
-/// A copy of a fixture, one of whose JSON files has a field changed.
+/// A copy of a fixture with one changed field in one of its JSON files.
 fn changed(name: &str, file: &str, field: &str, value: Value) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(fixtures().join("checkpoints").join(name)).unwrap() {
@@ -171,7 +172,8 @@ fn changed(name: &str, file: &str, field: &str, value: Value) -> TempDir {
     copy
 }
 
-/// The text and the tokens of what transformers generates from a prompt, continued as these options say.
+/// Generates with these options after the prompt of the transformers reference. Returns the text, the tokens and the
+/// finish reason.
 fn continued(folder: &Path, backend: Backend, options: GenerateOptions) -> (String, Vec<u32>, FinishReason) {
     let engine = load(folder, backend, WeightFormat::F32);
     let prompt = engine.text_prompt("Alice was beginning to get").unwrap();
@@ -190,9 +192,9 @@ fn continued(folder: &Path, backend: Backend, options: GenerateOptions) -> (Stri
     }
 }
 
-/// The reference continues with 45, 195, five times 283 ("as"), 319 ("ot").
+/// The reference generates 45, 195, five times 283 ("as"), 319 ("ot").
 #[test]
-fn any_of_several_ends_ends_a_text_and_is_no_part_of_it() {
+fn each_end_token_ends_a_text_and_is_not_part_of_it() {
     for backend in backends() {
         for (ends, tokens, text) in [
             (json!([2, 0, 319]), &[45, 195, 283, 283, 283, 283, 283, 319][..], "K\u{4}asasasasas"),
@@ -208,13 +210,13 @@ fn any_of_several_ends_ends_a_text_and_is_no_part_of_it() {
 }
 
 #[test]
-fn stop_strings_end_a_text_wherever_its_tokens_end() {
+fn stop_strings_end_a_text_also_inside_tokens() {
     let folder = fixtures().join("checkpoints/chat");
     for backend in backends() {
         for (stop, text, reason) in [
             (&["sasaso"][..], "K\u{4}asasa", FinishReason::Stop),
             (&["never", "sa"], "K\u{4}a", FinishReason::Stop),
-            // It begins again and again, and is not there: all that was held back comes out.
+            // The stop string begins many times but never completes, so all text that was held back is emitted.
             (&["asasasasasa"], "K\u{4}asasasasasot", FinishReason::Length),
         ] {
             let stop = stop.iter().map(ToString::to_string).collect();
@@ -225,9 +227,9 @@ fn stop_strings_end_a_text_wherever_its_tokens_end() {
     }
 }
 
-/// Also where each block has two caches.
+/// This holds also if each block has two caches.
 #[test]
-fn a_session_runs_only_what_it_has_not_cached() {
+fn a_session_runs_only_tokens_that_are_not_cached() {
     for layer_sharing in [false, true] {
         let folder = changed("mobilellm", "config.json", "layer_sharing", json!(layer_sharing));
         for backend in backends() {

@@ -1,4 +1,4 @@
-//! Loading from a web server that does what web servers do: each misdeed is an error that says so, and none hangs.
+//! Loads from a web server with typical faults: each fault gives an error that names it, and none hangs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -17,9 +17,9 @@ use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::http::HttpSource;
 use serde_json::Value;
 
-/// What the server does when it is asked for the weights.
+/// How the server answers a request for the weights. Some of the answers are correct.
 #[derive(Clone, Copy)]
-enum Misdeed {
+enum Fault {
     None,
     NotFound,
     ServerError,
@@ -39,12 +39,12 @@ enum Misdeed {
     Garbage,
 }
 
-/// Starts a server on a free port; it lives as long as the test process.
-fn serve(misdeed: Misdeed) -> HttpSource {
-    serve_with_patience(misdeed, Duration::from_millis(300))
+/// Starts a server on a free port. It runs until the test process ends.
+fn serve(fault: Fault) -> HttpSource {
+    serve_with_patience(fault, Duration::from_millis(300))
 }
 
-fn serve_with_patience(misdeed: Misdeed, patience: Duration) -> HttpSource {
+fn serve_with_patience(fault: Fault, patience: Duration) -> HttpSource {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/model", listener.local_addr().unwrap());
     let tiny = Tiny::new();
@@ -52,14 +52,14 @@ fn serve_with_patience(misdeed: Misdeed, patience: Duration) -> HttpSource {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let files = files.clone();
-            // A client that hangs up in the middle is no failure of the server.
-            std::thread::spawn(move || drop(answer(stream, misdeed, &files.0, &files.1)));
+            // A client may close the connection early; that is no failure of the server.
+            std::thread::spawn(move || drop(answer(stream, fault, &files.0, &files.1)));
         }
     });
     HttpSource::new(&address, patience).unwrap()
 }
 
-fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, fault: Fault, config: &[u8], weights: &[u8]) -> std::io::Result<()> {
     let mut request = String::new();
     let mut lines = BufReader::new(stream.try_clone()?);
     lines.read_line(&mut request)?;
@@ -90,19 +90,19 @@ fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]
     }
     let page = b"<!DOCTYPE html><html><title>Sign in</title></html>";
     let half = weights.len() / 2;
-    match misdeed {
-        Misdeed::None => {
+    match fault {
+        Fault::None => {
             ok(&mut stream, weights.len())?;
             stream.write_all(weights)
         }
-        Misdeed::NotFound => status(&mut stream, "404 Not Found"),
-        Misdeed::ServerError => status(&mut stream, "503 Service Unavailable"),
-        Misdeed::SignIn => status(&mut stream, "401 Unauthorized"),
-        Misdeed::HtmlAsBinary => {
+        Fault::NotFound => status(&mut stream, "404 Not Found"),
+        Fault::ServerError => status(&mut stream, "503 Service Unavailable"),
+        Fault::SignIn => status(&mut stream, "401 Unauthorized"),
+        Fault::HtmlAsBinary => {
             ok(&mut stream, page.len())?;
             stream.write_all(page)
         }
-        Misdeed::Html => {
+        Fault::Html => {
             let len = page.len();
             write!(
                 stream,
@@ -110,35 +110,35 @@ fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]
             )?;
             stream.write_all(page)
         }
-        Misdeed::Redirect => status(&mut stream, "302 Found\r\nlocation: /cdn/moved.bin"),
-        Misdeed::RedirectForever => status(&mut stream, "302 Found\r\nlocation: /again/model.safetensors"),
-        Misdeed::NeverAnswer => {
+        Fault::Redirect => status(&mut stream, "302 Found\r\nlocation: /cdn/moved.bin"),
+        Fault::RedirectForever => status(&mut stream, "302 Found\r\nlocation: /again/model.safetensors"),
+        Fault::NeverAnswer => {
             std::thread::sleep(Duration::from_mins(1));
             Ok(())
         }
-        Misdeed::StallInTheMiddle => {
+        Fault::StallInTheMiddle => {
             ok(&mut stream, weights.len())?;
             stream.write_all(&weights[..half])?;
             std::thread::sleep(Duration::from_mins(1));
             Ok(())
         }
-        Misdeed::CloseEarly => {
+        Fault::CloseEarly => {
             ok(&mut stream, weights.len())?;
             stream.write_all(&weights[..half])
         }
-        Misdeed::CloseEarlyWithoutLength => {
+        Fault::CloseEarlyWithoutLength => {
             write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
             stream.write_all(&weights[..half])
         }
-        Misdeed::LengthTooLong => {
+        Fault::LengthTooLong => {
             ok(&mut stream, weights.len() + 1000)?;
             stream.write_all(weights)
         }
-        Misdeed::LengthTooShort => {
+        Fault::LengthTooShort => {
             ok(&mut stream, weights.len() - 1000)?;
             stream.write_all(weights)
         }
-        Misdeed::Chunked => {
+        Fault::Chunked => {
             write!(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n")?;
             for chunk in weights.chunks(997) {
                 write!(stream, "{:x}\r\n", chunk.len())?;
@@ -147,7 +147,7 @@ fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]
             }
             stream.write_all(b"0\r\n\r\n")
         }
-        Misdeed::Drip => {
+        Fault::Drip => {
             ok(&mut stream, weights.len())?;
             for drop in weights.chunks(weights.len() / 20) {
                 stream.write_all(drop)?;
@@ -155,53 +155,53 @@ fn answer(mut stream: TcpStream, misdeed: Misdeed, config: &[u8], weights: &[u8]
             }
             Ok(())
         }
-        Misdeed::Garbage => stream.write_all(b"\x00\x01 this is no HTTP\r\n\r\n"),
+        Fault::Garbage => stream.write_all(b"\x00\x01 this is no HTTP\r\n\r\n"),
     }
 }
 
-/// The weights as they arrive without any network.
+/// The weights, loaded from memory.
 fn expected() -> RecordingSink {
     load(&Tiny::new().source(), WeightFormat::Auto).unwrap().1
 }
 
 #[test]
-fn patient_servers_are_read_to_the_end() {
+fn slow_servers_are_read_to_the_end() {
     let expected = expected();
-    for misdeed in [Misdeed::None, Misdeed::Redirect, Misdeed::Chunked, Misdeed::Drip] {
-        let (_, sink, _) = load(&serve(misdeed), WeightFormat::Auto).unwrap();
+    for fault in [Fault::None, Fault::Redirect, Fault::Chunked, Fault::Drip] {
+        let (_, sink, _) = load(&serve(fault), WeightFormat::Auto).unwrap();
         assert_eq!(sink.matrices, expected.matrices);
     }
 }
 
 #[test]
-fn every_misdeed_has_its_words() {
-    for (misdeed, code, words) in [
-        (Misdeed::NotFound, "missing_file", "model.safetensors is missing"),
-        (Misdeed::ServerError, "fetch_failed", "503"),
-        (Misdeed::SignIn, "fetch_failed", "HF_TOKEN"),
-        (Misdeed::HtmlAsBinary, "fetch_failed", "web page"),
-        (Misdeed::Html, "fetch_failed", "web page"),
-        (Misdeed::RedirectForever, "fetch_failed", "redirects without an end"),
-        (Misdeed::NeverAnswer, "fetch_failed", "stopped answering"),
-        (Misdeed::StallInTheMiddle, "fetch_failed", "stopped answering"),
-        (Misdeed::CloseEarly, "fetch_failed", "cannot read"),
-        (Misdeed::CloseEarlyWithoutLength, "invalid_file", "truncated"),
-        (Misdeed::LengthTooLong, "fetch_failed", "cannot read"),
-        (Misdeed::LengthTooShort, "invalid_file", "truncated"),
-        (Misdeed::Garbage, "fetch_failed", "cannot read"),
+fn every_fault_has_its_message() {
+    for (fault, code, words) in [
+        (Fault::NotFound, "missing_file", "model.safetensors is missing"),
+        (Fault::ServerError, "fetch_failed", "503"),
+        (Fault::SignIn, "fetch_failed", "HF_TOKEN"),
+        (Fault::HtmlAsBinary, "fetch_failed", "web page"),
+        (Fault::Html, "fetch_failed", "web page"),
+        (Fault::RedirectForever, "fetch_failed", "redirects without an end"),
+        (Fault::NeverAnswer, "fetch_failed", "stopped answering"),
+        (Fault::StallInTheMiddle, "fetch_failed", "stopped answering"),
+        (Fault::CloseEarly, "fetch_failed", "cannot read"),
+        (Fault::CloseEarlyWithoutLength, "invalid_file", "truncated"),
+        (Fault::LengthTooLong, "fetch_failed", "cannot read"),
+        (Fault::LengthTooShort, "invalid_file", "truncated"),
+        (Fault::Garbage, "fetch_failed", "cannot read"),
     ] {
-        let error = load_error(&serve(misdeed));
+        let error = load_error(&serve(fault));
         assert_eq!(error.code(), code, "{error}");
         assert!(error.to_string().contains(words), "{error}");
         assert!(error.to_string().contains("http://127.0.0.1"), "it should say where: {error}");
     }
 }
 
-/// However patient the load is with its server, it is not with its caller.
+/// A cancel takes effect at once, also if the load may wait for the server for an hour.
 #[test]
 fn a_load_that_waits_for_a_silent_server_can_be_cancelled() {
-    for misdeed in [Misdeed::NeverAnswer, Misdeed::StallInTheMiddle] {
-        let source = serve_with_patience(misdeed, Duration::from_hours(1));
+    for fault in [Fault::NeverAnswer, Fault::StallInTheMiddle] {
+        let source = serve_with_patience(fault, Duration::from_hours(1));
         let cancel = Cancel::default();
         let canceller = cancel.clone();
         std::thread::spawn(move || {
@@ -217,7 +217,7 @@ fn a_load_that_waits_for_a_silent_server_can_be_cancelled() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_server_that_does_not_run_is_an_error() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let source = HttpSource::new(&format!("http://127.0.0.1:{port}/x"), Duration::from_millis(300)).unwrap();
     assert_eq!(load_error(&source).code(), "fetch_failed");
@@ -225,7 +225,7 @@ fn nobody_listens() {
 
 #[test]
 fn a_cancelled_load_stops_and_the_next_one_works() {
-    let source = serve(Misdeed::Drip);
+    let source = serve(Fault::Drip);
     let cancel = Cancel::default();
     let result = pollster::block_on(async {
         let checkpoint = Checkpoint::open(&source, &cancel).await?;

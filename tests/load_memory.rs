@@ -1,4 +1,5 @@
-//! A load holds a few tensors beside the finished weights, never the file: counted by the allocator.
+//! A load needs memory for a few tensors besides the finished weights, never for the whole file. The allocator counts
+//! it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -16,13 +17,13 @@ use mobilellm::model::matrix::Matrix;
 use mobilellm::model::network::{MatrixId, VectorId};
 use serde_json::json;
 
-/// A backend whose memory is elsewhere, like a GPU's.
+/// A backend with memory of its own, like a GPU. It drops the weights that it gets.
 #[derive(Default)]
-struct Elsewhere {
+struct DroppingSink {
     largest: usize,
 }
 
-impl WeightSink for Elsewhere {
+impl WeightSink for DroppingSink {
     fn put_matrix(&mut self, _: MatrixId, matrix: Matrix) -> Result<()> {
         self.largest = self.largest.max(matrix.bytes());
         Ok(())
@@ -37,7 +38,7 @@ impl WeightSink for Elsewhere {
 
 #[test]
 fn a_load_needs_a_few_tensors() {
-    // 48 blocks of the smallest checkpoint's form but 256 wide, in bf16: about 80 MB.
+    // 48 blocks with the shape of the smallest checkpoint, but 256 wide, in bf16: about 80 MB.
     let mut tiny = Tiny::new();
     for (field, value) in [
         ("hidden_size", 256),
@@ -77,13 +78,13 @@ fn a_load_needs_a_few_tensors() {
     for format in WeightFormat::ALL {
         let before = counting::in_use();
         counting::start_peak();
-        let mut sink = Elsewhere::default();
+        let mut sink = DroppingSink::default();
         let source = DirectorySource::new(folder.path()).unwrap();
         let (mut seen, mut total) = (0, None);
         let report = pollster::block_on(async {
             let checkpoint = Checkpoint::open(&source, &Cancel::default()).await?;
             let mut observe = |progress: Progress| {
-                // On a slow line this is what comes in a second, and people want to see it come.
+                // On a slow connection this much arrives in a second, and users want to see progress.
                 assert!(progress.bytes - seen <= 128 << 10, "{seen}, and then {}", progress.bytes);
                 (seen, total) = (progress.bytes, progress.total_bytes);
             };
@@ -92,7 +93,7 @@ fn a_load_needs_a_few_tensors() {
         .unwrap();
         assert_eq!((seen, total), (report.bytes, Some(report.bytes)));
         let extra = counting::peak() - before;
-        // The parts of one matrix and the matrix itself, one band in its forms, and the header.
+        // The parts of one matrix, the matrix itself, one band in each of its formats, and the header.
         let allowed = 3 * sink.largest + (12 << 20);
         assert!(extra <= allowed, "{format}: {extra} bytes beside the weights, {allowed} are allowed");
         assert!(allowed < file_len / 2, "the file is too small to tell: {file_len} bytes");

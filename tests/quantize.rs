@@ -1,4 +1,4 @@
-//! Quantising: bit for bit what mlx makes of the same weights, and folders that load again unchanged.
+//! Quantising: the result has the same bits as that of mlx, and a quantised folder loads again unchanged.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -114,13 +114,13 @@ fn a_quantised_folder_loads_bit_for_bit() {
             assert_eq!(values.len(), weights.len());
             let largest_step = scales.iter().fold(0f32, |max, scale| max.max(scale.abs()));
             for (value, weight) in values.iter().zip(weights) {
-                // Half a step, and what rounding scale and bias to bf16 may add over the whole range.
+                // Half a step, plus the error of rounding scale and bias to bf16, over the whole range.
                 let tolerance = largest_step * (0.5 + (1 << bits) as f32 / 128.0);
                 assert!((value - weight).abs() <= tolerance, "{name} {tensor}: {value} for {weight}");
             }
         }
         assert_eq!(report.quantized, quantized, "{name}");
-        assert_eq!(quantized > 0, name == "untied-mha", "the rows of 40 and 48 are not divided by any group");
+        assert_eq!(quantized > 0, name == "untied-mha", "no group size divides the rows of 40 and 48");
         assert!(quantized > 0 || !report.indivisible.is_empty(), "{name}");
 
         let source = DirectorySource::new(&folder).unwrap();
@@ -141,7 +141,7 @@ fn a_quantised_folder_loads_bit_for_bit() {
 }
 
 #[test]
-fn overrides_say_otherwise_for_a_module() {
+fn overrides_change_the_bits_of_a_module() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("out");
     let overrides = ["model.embed_tokens=8", "model.layers.0=none", "model.layers.0.self_attn.v_proj=8:32"];
@@ -158,7 +158,7 @@ fn overrides_say_otherwise_for_a_module() {
 }
 
 #[test]
-fn small_shards_hold_the_same() {
+fn small_shards_have_the_same_tensors() {
     let temporary = tempfile::tempdir().unwrap();
     let (one, many) = (temporary.path().join("one"), temporary.path().join("many"));
     let whole = options(4, 32, &[]);
@@ -167,7 +167,7 @@ fn small_shards_hold_the_same() {
         quantize(&Tiny::new().source(), &many, &QuantizeOptions { max_shard_size: 16 << 10, ..whole })
             .unwrap();
     assert!(report.files.len() > 2, "{:?}", report.files);
-    // As bits, because packed words are no numbers.
+    // Compared as bits, because packed words are not numbers.
     let bits = |folder: &Path| {
         let tensors = raw_tensors_of(folder).into_iter();
         let bits = tensors.map(|(name, values)| (name, values.iter().map(|v| v.to_bits()).collect()));
@@ -179,7 +179,7 @@ fn small_shards_hold_the_same() {
 }
 
 #[test]
-fn what_cannot_be_done_leaves_nothing_behind() {
+fn a_failed_quantisation_leaves_no_files() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("out");
     let refused = |name: &str, options: &QuantizeOptions, field: &str| {

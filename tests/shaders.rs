@@ -1,5 +1,5 @@
-//! Every shader that any checkpoint could need, validated without a device: a broken one must not wait
-//! for a user to meet it.
+//! Validates every shader that a checkpoint could need, without a device, so that no user is the first to run a broken
+//! one.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
@@ -28,7 +28,7 @@ fn formats() -> Vec<Format> {
     formats
 }
 
-/// Configs that between them have every epilogue, biases, and widths that fit into one tile and that do not.
+/// Configs that together have every epilogue, biases, and widths that fit into one tile and widths that do not.
 fn configs() -> Vec<Config> {
     let mut configs = Vec::new();
     for (hidden, ffn, heads, kv_heads, head_dim, vocab) in [
@@ -88,7 +88,7 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// One shader of each text.
+/// The shaders, without those of equal text.
 fn shaders(plans: &[Plan]) -> Vec<Shader> {
     let mut seen = BTreeSet::new();
     plans
@@ -101,7 +101,7 @@ fn shaders(plans: &[Plan]) -> Vec<Shader> {
 
 fn parse(shader: &Shader) -> naga::Module {
     let wgsl = shader.wgsl(Dialect::Naga);
-    // The two dialects differ by one line, which naga refuses and browsers demand.
+    // The two dialects differ by one line, which naga refuses and browsers require.
     let browser = shader.wgsl(Dialect::Browser);
     let (f16, body) = wgsl.strip_prefix("enable f16;\n").map_or(("", &*wgsl), |body| ("enable f16;\n", body));
     let subgroups = if wgsl.contains("subgroupShuffle") { "enable subgroups;\n" } else { "" };
@@ -117,7 +117,7 @@ fn every_shader_is_valid_and_within_the_limits_of_every_device() {
     for shader in shaders {
         let (name, wgsl) = (shader.name(), shader.wgsl(Dialect::Naga));
         let module = parse(&shader);
-        // Packing and unpacking f16 is core WebGPU, though naga counts it as a capability.
+        // Packing and unpacking f16 is part of core WebGPU, but naga counts it as a capability.
         let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SUBGROUP;
         capabilities.set(Capabilities::SHADER_FLOAT16, wgsl.starts_with("enable f16;"));
         Validator::new(ValidationFlags::all(), capabilities)
@@ -140,13 +140,13 @@ fn every_shader_is_valid_and_within_the_limits_of_every_device() {
         let barriers = wgsl.contains("workgroupBarrier") || memory > 0;
         assert!(
             !(name.ends_with("/thread") && barriers),
-            "{name} is for adapters where barriers are ruinous"
+            "{name} must have no barrier: it is for adapters on which barriers are very slow"
         );
     }
 }
 
 #[test]
-fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
+fn only_prefill_of_tier_f16_uses_half_precision_and_never_for_f32_weights() {
     let halves = |calls: &[Call]| -> Vec<_> {
         let shaders = calls.iter().map(|call| &call.shader);
         shaders
@@ -159,7 +159,7 @@ fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
             for tier in Tier::ALL.iter().copied() {
                 let plan = plan(&config, format, target(tier, false));
                 let expected = tier == Tier::F16 && format != Format::F32;
-                // The four projections of a block or more, where biases or blocks are more.
+                // At least the four projections of a block; more if there are biases or different blocks.
                 assert_eq!(halves(&plan.prefill).len() >= 4, expected, "{format:?} on {tier:?}");
                 assert_eq!(!halves(&plan.head_prefill).is_empty(), expected, "{format:?} on {tier:?}");
                 let decode =
@@ -171,7 +171,7 @@ fn half_precision_is_for_prompts_on_its_own_tier_and_never_for_exact_weights() {
 }
 
 #[test]
-fn integers_are_multiplied_in_prompts_of_affine_weights_where_they_were_chosen() {
+fn integers_are_multiplied_only_in_prefill_of_affine_weights_if_chosen() {
     for config in configs() {
         for format in formats() {
             for (tier, chosen) in Tier::ALL.iter().flat_map(|tier| [(*tier, false), (*tier, true)]) {
@@ -222,7 +222,7 @@ fn bindings_read_from_the_text_are_those_that_the_shader_has() {
 fn plans_bind_what_shaders_declare_and_no_buffer_twice() {
     for plan in plans() {
         for call in plan.calls() {
-            // The batch is bound to every kernel, and no call names it.
+            // The batch is bound to every kernel, but calls do not name it.
             let declared = call.shader.bindings().into_iter().map(|(binding, _)| binding);
             let mut declared: Vec<_> = declared.filter(|binding| *binding != Binding::Batch).collect();
             let mut bound: Vec<_> = call.resources.iter().map(|(binding, _)| *binding).collect();
@@ -245,18 +245,18 @@ fn a_layer_is_five_dispatches_in_decode() {
     let target = target(Tier::Portable, false);
     let q4 = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
     let plan = plan(&config, q4, target);
-    // And four a token: embedding, head, and two that choose.
+    // Besides the five per layer, four per token: embedding, head, and two that choose the token.
     assert_eq!(plan.decode.len() + plan.head_last.len() + plan.sample_one.len(), 5 * 30 + 4);
 }
 
-/// The text of a shader is what is compiled: few, because people wait for them.
+/// Each different shader text is compiled once. There must be few, because users wait for the compilation.
 #[test]
 fn a_model_compiles_few_pipelines() {
     let json = r#"{"model_type": "mobilellm", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
         "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 32000, "share_embedding": true}"#;
     let network = Network::new(Config::parse(json.as_bytes()).unwrap());
     let affine = |bits| Format::Affine(Affine { bits, group_size: 64, scales: ScaleFormat::F16 });
-    // As quantised checkpoints are: 8 bits at both ends, 4 between.
+    // As in quantised checkpoints: 8 bits for the embedding and the head, 4 bits between.
     let layout = |(id, rows, cols)| {
         let bits = match id {
             MatrixId::Block(1..=28, _) => 4,
@@ -268,7 +268,7 @@ fn a_model_compiles_few_pipelines() {
     for int8_tiles in [false, true] {
         for tier in Tier::ALL {
             let plan = Plan::new(&network, &layouts, target(*tier, int8_tiles)).unwrap();
-            // What logits of all rows need is compiled when somebody asks for them.
+            // The kernels for logits of all rows are compiled only when a call needs them.
             let head = plan.head_last.iter().chain(&plan.sample_one);
             let texts: BTreeSet<_> = plan.decode.iter().chain(&plan.prefill).chain(head).map(text).collect();
             assert!(texts.len() <= 20, "{tier:?} {int8_tiles}: {}", texts.len());
@@ -280,11 +280,11 @@ fn text(call: &Call) -> String {
     call.shader.wgsl(Dialect::Naga)
 }
 
-/// What a text uses that not every device or language version has, in the order of the headers.
+/// The optional features that a text uses, in the order of the headers.
 fn needs(code: &str) -> Vec<&'static str> {
     let words: BTreeSet<_> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let uses = |test: fn(&str) -> bool| words.iter().any(|word| test(word));
-    // Also short names of types, such as vec4h and mat2x2h, and numbers such as 1h and 0.5h.
+    // f16 also has short type names, such as vec4h and mat2x2h, and numbers such as 1h and 0.5h.
     let f16 = |word: &str| {
         let short = word.strip_suffix('h').is_some_and(|rest| rest.ends_with(|c: char| c.is_ascii_digit()));
         word == "f16" || short && word.starts_with(|c: char| c.is_ascii_digit() || c == 'v' || c == 'm')
@@ -313,7 +313,7 @@ fn headers_say_what_a_file_needs() {
         let name = piece.name;
         assert!(
             header.is_some_and(|line| line.starts_with("// Needs: ")),
-            "{name}: the header ends otherwise"
+            "{name}: the last line of the header must begin with \"// Needs: \""
         );
         let code: Vec<_> =
             piece.wgsl.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();

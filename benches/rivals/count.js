@@ -1,5 +1,5 @@
-// Counts the calls to WebGPU, in the page and in its workers. Nothing is wrapped before counting begins, so that
-// timings are those of the engines alone.
+// Counts the calls to WebGPU, in the page and in its workers. Functions are wrapped only when counting begins, so that
+// counting does not change the timings.
 
 (() => {
   if (self.webgpuCalls) return;
@@ -49,7 +49,7 @@
     return;
   }
 
-  // Workers made from a blob get this file in front; the server puts it in front of modules.
+  // This code puts this file in front of workers made from a blob. The server puts it in front of module workers.
   const workers = [];
   const own = document.currentScript.src;
   const Original = self.Worker;

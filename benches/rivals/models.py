@@ -3,10 +3,10 @@
 
     python3 models.py DIR          needs requirements.txt; writes DIR/{hf,gguf,onnx}, about 0.5 GB in all
 
-DIR appears when all of it is there: what broke off is never taken for a model.
+DIR appears only when it is complete, so that an interrupted run leaves no broken models.
 
-All engines get the same values: normal(0, 0.02) in f16, norms 1. The tokenizer makes one token of an ASCII character, so
-that a prompt of n characters has n tokens everywhere. No token ends a text, so that every engine writes as many as asked.
+All engines get the same values: normal(0, 0.02) in f16, norms 1. The tokenizer makes one token per ASCII character, so a
+prompt of n characters has n tokens in every engine. No token ends a text, so every engine generates the requested number.
 """
 
 import json
@@ -31,7 +31,7 @@ def random(name, *shape):
 
 
 def weights():
-    """Hugging Face's names and f16 arrays."""
+    """The tensors: Hugging Face names and f16 arrays."""
     tensors = {"model.embed_tokens.weight": random("model.embed_tokens.weight", VOCAB, HIDDEN)}
     shapes = {
         "self_attn.q_proj": (HEADS * HEAD_DIM, HIDDEN),
@@ -54,7 +54,7 @@ def weights():
 
 
 def vocabulary():
-    """GPT-2's byte characters, two spaces as the one merge, and words that no text has."""
+    """GPT-2's byte characters, two spaces as the only merge, and words that occur in no text."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in plain]
     spelled = {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(others)}
@@ -146,7 +146,7 @@ def write_gguf(path, tensors, tokens):
             _, _, layer, module = name.removesuffix(".weight").split(".", 3)
             to = f"blk.{layer}.{modules[module]}.weight"
             heads = {"self_attn.q_proj": HEADS, "self_attn.k_proj": KV_HEADS}.get(module)
-            if heads:  # GGUF stores rotary pairs as neighbours
+            if heads:  # in GGUF the two values of a rotary pair are neighbours
                 array = array.reshape(heads, 2, HEAD_DIM // 2, HIDDEN).swapaxes(1, 2).reshape(array.shape)
         else:
             to = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[name]
@@ -162,7 +162,7 @@ def write_gguf(path, tensors, tokens):
 
 
 class Graph:
-    """An ONNX graph in the making, with the operators that onnxruntime's own exporter uses."""
+    """Builds an ONNX graph with the operators that the exporter of onnxruntime uses."""
 
     def __init__(self):
         self.nodes, self.constants = [], []
@@ -177,7 +177,7 @@ class Graph:
         return names[0]
 
     def linear(self, inputs, name, output, array):
-        """4 bits, symmetric, groups of 32: what MatMulNBits takes."""
+        """Quantises to 4 bits, symmetric, in groups of 32: the format of MatMulNBits."""
         rows, cols = array.shape
         groups = array.astype(np.float32).reshape(rows, cols // 32, 32)
         extreme = np.take_along_axis(groups, np.abs(groups).argmax(-1)[..., None], -1)[..., 0]
@@ -270,7 +270,7 @@ def main():
     tensors, tokens = weights(), vocabulary()
     write_safetensors(folder / "hf", tensors, tokens)
     write_gguf(folder / "gguf" / "model-Q4_0.gguf", tensors, tokens)
-    # transformers.js looks for a model's name below a folder of models.
+    # transformers.js looks for the name of a model in a folder of models.
     write_onnx(folder / "onnx" / NAME, tensors, tokens)
     folder.rename(final)
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures this engine beside llama.cpp on the CPU: same machine, same shape and values, 4 bits, same threads, by turns.
+"""Compares this engine with llama.cpp on the CPU: same machine, shape and values, 4 bits, same threads, in turns.
 
     cargo xtask rivals --native -- [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64]
 
-The rival is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights; ours are 4 bits in groups
-of 64. It and what models.py needs (requirements-native.txt) are installed into target/rivals/ unless this interpreter has them already. Prints a JSON
-object a round and engine, and at the end the medians and the median of the rounds' ratios: on a shared machine the
-ratios hold where the speeds do not.
+The other engine is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights. This engine has 4
+bits in groups of 64. The packages of requirements-native.txt are installed into target/rivals/, unless this interpreter has
+them. Prints one JSON object per round and engine, and at the end the medians, and the median of the ratios of all rounds: on
+a shared machine the ratios are reliable, but the speeds are not.
 """
 
 import argparse
@@ -31,7 +31,7 @@ MODULES = ("numpy", "gguf", "onnx", "llama_cpp")
 
 
 def prepare():
-    """Restarts in a Python that has the packages, and makes the models."""
+    """Restarts in a Python that has the packages, and makes the models if necessary."""
     if not all(find_spec(module) for module in MODULES):
         own = WORK / "native"
         installed = own / "installed"
@@ -42,7 +42,7 @@ def prepare():
             packages = ["-r", HERE / "requirements-native.txt"]
             subprocess.run([own / "bin" / "pip", "install", "--quiet", *packages], check=True, stdout=sys.stderr)
             installed.touch()
-        # By its full path: Python finds its packages by the name that it is called by.
+        # The full path, because Python finds its packages from the path that it is started with.
         python = str(own / "bin" / "python")
         os.execv(python, [python, __file__, *sys.argv[1:]])
     if not MODELS.exists():

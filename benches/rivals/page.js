@@ -1,13 +1,13 @@
-// Measures one engine: `measure(options)` is called by run.mjs, once a page.
+// Measures one engine: run.mjs calls `measure(options)` once per page.
 //
-// Only whole calls are timed, because engines differ in when they hand out what they have: prefill is a call that writes
-// one token, and decode the difference between a call that writes many and one that writes one.
+// Only whole calls are timed, because engines differ in when they return a token. Prefill is a call that generates one
+// token. Decode is the difference between a call that generates many tokens and a call that generates one.
 
 const CONTEXT = 16;
 
 let salt = 0;
 
-/** Text of n tokens, a character each, that begins like none before it: no cache of prompts can help. */
+/** A text of n tokens, one character each. No earlier text has the same beginning, so a prompt cache cannot help. */
 function prompt(n) {
   salt += 1;
   let state = Math.imul(salt, 2654435761) >>> 0;
@@ -48,10 +48,10 @@ async function decode(engine, context, tokens, repeats) {
   return rounded(((tokens - 1) * 1000) / (all - one));
 }
 
-/** WebGPU calls a token: what twelve tokens need more than two. */
+/** WebGPU calls per token: the difference between twelve tokens and two, divided by ten. */
 async function calls(engine) {
   webgpuCalls.start();
-  // The message has to reach the workers first.
+  // The message must reach the workers first.
   await new Promise((resolve) => setTimeout(resolve, 200));
   const marks = [webgpuCalls.read()];
   for (const tokens of [2, 12]) {
@@ -63,7 +63,7 @@ async function calls(engine) {
   return Object.fromEntries(Object.keys(start).map((name) => [name, share(name)]));
 }
 
-/** The GPU that engines get here, in the browser's words. */
+/** The browser's description of the GPU. */
 async function adapter() {
   const found = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!found) return null;
@@ -94,7 +94,7 @@ self.measure = async ({ engine: name, device, threads, prefill, decode: tokens, 
   }
   if (device === "webgpu") {
     result.per_token = await calls(engine);
-    // Engines that need an optional feature fall back without a word where the adapter lacks it.
+    // If the adapter lacks an optional feature that an engine needs, the engine uses the CPU without a message.
     if (result.per_token.dispatches === 0) result.remark = "it computed on the CPU";
   }
   return result;

@@ -1,12 +1,12 @@
-// Measures this engine beside transformers.js and wllama: same machine, same browser, same shape, same prompts.
+// Compares this engine with transformers.js and wllama: same machine, same browser, same shape, same prompts.
 //
 //   cargo xtask rivals [--engines LIST] [--threads N] [--prefill 128,512] [--decode 64]
 //     [--long 1024] [--repeats 3] [--software] [--timeout SECONDS]
 //
-// LIST has ENGINE:DEVICE separated by commas; the default is all of them. Prints a JSON object an engine, and ratios at the
-// end; exits with 1 where an engine failed. --software takes SwiftShader for a GPU. --timeout is for one engine. CHROMIUM names
-// the browser, CHROMIUM_FLAGS its flags, PYTHON an interpreter that has requirements.txt already; without it they are installed
-// into target/rivals/.
+// LIST has entries ENGINE:DEVICE, separated by commas; the default is all. Prints one JSON object per engine, and
+// ratios at the end. Exits with 1 if an engine failed. --software uses SwiftShader as the GPU. --timeout applies to
+// each engine. CHROMIUM is the path of the browser, CHROMIUM_FLAGS its flags, PYTHON an interpreter that has the
+// packages of requirements.txt; without PYTHON they are installed into target/rivals/.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -43,7 +43,7 @@ const MACHINE = `${cpus()[0]?.model ?? process.arch}, ${cpus().length} threads`;
 const HARDWARE = "--enable-unsafe-webgpu --enable-features=Vulkan --ignore-gpu-blocklist";
 const SOFTWARE = "--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader";
 
-/** Installs the rivals and makes the models, where that has not been done yet. */
+/** Installs the other engines and makes the models, unless an earlier run did. */
 function prepare() {
   if (!existsSync(join(root, "pkg/index.js"))) throw new Error("pkg/ is missing: run `cargo xtask rivals`, which builds it");
   if (!isInstalled()) {
@@ -52,12 +52,12 @@ function prepare() {
   if (!existsSync(models)) run(process.env.PYTHON ?? python(), [join(here, "models.py"), models]);
 }
 
-/** Runs a program whose words are no part of the result. */
+/** Runs a program. Its output is not part of the result. */
 function run(program, args) {
   execFileSync(program, args, { cwd: here, stdio: ["ignore", 2, 2] });
 }
 
-/** Whether node_modules/ has what package.json asks for. */
+/** Whether node_modules/ has the versions that package.json asks for. */
 function isInstalled() {
   const json = (path) => JSON.parse(readFileSync(join(here, path), "utf8"));
   return Object.entries(json("package.json").dependencies).every(([name, version]) => {
@@ -66,7 +66,7 @@ function isInstalled() {
   });
 }
 
-/** A Python of the kit's own; an installation that broke off is done again. */
+/** A separate Python environment. An interrupted installation is repeated. */
 function python() {
   const own = join(work, "python/bin/python");
   const marker = join(work, "python/installed");
@@ -111,7 +111,7 @@ async function measure(address, engine, device) {
   }
 }
 
-/** This engine over the best rival on the same device, for everything that both measured. */
+/** The speed of this engine divided by that of the best other engine on the same device, for everything that both measured. */
 function ratios(results) {
   const lines = [];
   for (const device of ["cpu", "webgpu"]) {

@@ -1,4 +1,4 @@
-// A server for the measurements: an isolated origin, so that engines may have threads.
+// A server for the measurements. Its origin is isolated, so that engines can use threads.
 
 import { createReadStream, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -26,7 +26,7 @@ export async function serve(folders) {
       return;
     }
     response.setHeader("Content-Type", TYPES[extname(file)] ?? "application/octet-stream");
-    // So that the calls of this project's worker are counted like everybody's.
+    // Counts the calls of this project's worker too.
     if (name === "pkg" && rest.join("/") === "worker.js") {
       response.end(`import "/rivals/count.js";\n${readFileSync(file, "utf8")}`);
       return;
@@ -43,7 +43,7 @@ export async function serve(folders) {
   return { address: `http://localhost:${server.address().port}`, stop };
 }
 
-/** Bytes of a file; null where there is none. */
+/** The size of a file in bytes; null if it does not exist. */
 function sizeOf(file) {
   const found = statSync(file, { throwIfNoEntry: false });
   return found?.isFile() ? found.size : null;

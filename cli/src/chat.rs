@@ -22,7 +22,7 @@ const HELP: &str = "Type a message and press Enter. Ctrl-C stops an answer; Ctrl
 pub(crate) fn run(flags: &Chat) -> Result<()> {
     pollster::block_on(async {
         let loaded = load::engine(&flags.model, true).await?;
-        let mut talk = Talk::new(&loaded.engine, flags)?;
+        let mut conversation = Conversation::new(&loaded.engine, flags)?;
         let mut lines = rustyline::DefaultEditor::new()?;
         if std::io::stdin().is_terminal() {
             line(HELP)?;
@@ -32,7 +32,7 @@ pub(crate) fn run(flags: &Chat) -> Result<()> {
                 Ok(line) if line.trim().is_empty() => {}
                 Ok(line) => {
                     lines.add_history_entry(line.as_str())?;
-                    if !talk.obey(line.trim()).await? {
+                    if !conversation.run_line(line.trim()).await? {
                         return Ok(());
                     }
                 }
@@ -45,7 +45,7 @@ pub(crate) fn run(flags: &Chat) -> Result<()> {
 }
 
 /// The conversation so far.
-struct Talk<'a> {
+struct Conversation<'a> {
     engine: &'a Engine,
     flags: &'a Chat,
     session: Session,
@@ -57,11 +57,11 @@ struct Talk<'a> {
 }
 
 /// Sampling options for models that recommend none.
-fn lively() -> SamplerOptions {
+fn default_sampling() -> SamplerOptions {
     SamplerOptions { temperature: 0.7, top_p: 0.95, min_p: 0.05, ..SamplerOptions::default() }
 }
 
-impl<'a> Talk<'a> {
+impl<'a> Conversation<'a> {
     fn new(engine: &'a Engine, flags: &'a Chat) -> Result<Self> {
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = interrupted.clone();
@@ -79,7 +79,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Runs one line of input. Returns false to end the program.
-    async fn obey(&mut self, typed: &str) -> Result<bool> {
+    async fn run_line(&mut self, typed: &str) -> Result<bool> {
         match typed.split_once(' ').unwrap_or((typed, "")) {
             ("/exit" | "/quit", _) => return Ok(false),
             ("/help", _) => line(HELP)?,
@@ -121,7 +121,8 @@ impl<'a> Talk<'a> {
         let system = self.system.iter().map(|text| json!({"role": "system", "content": text}));
         let messages: Vec<Value> = system.chain(self.messages.iter().cloned()).collect();
         let prompt = self.engine.chat_prompt(&messages, &[], self.flags.plain)?;
-        let mut options = options(&self.flags.sampling, self.engine.generation_config().sampler(lively()));
+        let mut options =
+            options(&self.flags.sampling, self.engine.generation_config().sampler(default_sampling()));
         // Each answer has another seed, so that /retry gives another text. The seeds are the same in every chat.
         options.sampler.seed = options.sampler.seed.wrapping_add(self.answers);
         self.answers += 1;

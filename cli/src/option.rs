@@ -1,11 +1,11 @@
-//! From the library's tables of options to flags: help texts and parsers.
+//! Turns the option tables of the library into flags: help texts and parsers.
 
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use mobilellm::options::{OptionSpec, Values};
 
-/// On, off, or as the engine finds to be better.
+/// On, off, or the choice of the engine (`None`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Switch(pub(crate) Option<bool>);
 

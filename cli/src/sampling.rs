@@ -1,4 +1,4 @@
-//! The flags that say how tokens are chosen. Ranges and help texts come from the library's tables of options.
+//! The flags for sampling. Ranges and help texts come from the option tables of the library.
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;

@@ -1,4 +1,4 @@
-//! Which kernels there are, and which settings use them.
+//! The list of kernels, and the settings that use each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use mobilellm::backend::gpu::Tier;
 use super::line;
 use super::setting::{Model, Setting, Weights};
 
-/// The kernels by name, each with flags that lead to it: one set a tier that uses it.
+/// The kernels by name. Each has one set of flags for every tier that uses it.
 pub(crate) struct Kernels(BTreeMap<&'static str, Vec<String>>);
 
 impl Kernels {
-    /// Those of a model. Flags are as few as can be, beside `--format` with these weights.
+    /// The kernels of a model, with as few flags as possible. `weights` is the format that needs no flag.
     pub(crate) fn of(model: &Model, weights: Weights) -> Result<Self, String> {
         let mut kernels: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for tier in Tier::ALL {
@@ -28,7 +28,7 @@ impl Kernels {
         Ok(Self(kernels))
     }
 
-    /// One a line.
+    /// The list as text, one kernel per line.
     pub(crate) fn list(&self) -> String {
         let width = self.0.keys().map(|name| name.len()).max().unwrap_or(0);
         let mut text = String::new();
@@ -38,19 +38,21 @@ impl Kernels {
         text
     }
 
-    /// Why there is no kernel of this name.
+    /// The error for a kernel that does not exist, or that these flags do not use.
     pub(crate) fn why_not(&self, name: &str) -> String {
         match self.0.get(name) {
-            Some(uses) => format!("these flags do not lead to {name}; these do:\n  {}", uses.join("\n  ")),
+            Some(uses) => {
+                format!("no call uses {name} with these flags; use one of:\n  {}", uses.join("\n  "))
+            }
             None => format!(
-                "there is no kernel {name:?}; there are, with the flags that they need:\n{}",
+                "there is no kernel {name:?}; the kernels, with the flags that they need, are:\n{}",
                 self.list()
             ),
         }
     }
 }
 
-/// The settings of a tier with their flags, those with the fewest first.
+/// The settings of a tier with their flags; those with the fewest flags come first.
 fn settings(tier: Tier, weights: Weights) -> Vec<(String, Setting)> {
     let mut formats = Weights::value_variants().to_vec();
     formats.sort_by_key(|format| *format != weights);
@@ -58,7 +60,7 @@ fn settings(tier: Tier, weights: Weights) -> Vec<(String, Setting)> {
     for weights in formats {
         for int8_tiles in [false, true] {
             let setting = Setting { tier, weights, int8_tiles };
-            // The first are those that were asked for, and need no flag.
+            // The first two settings have the format `weights`, which needs no flag.
             let name = weights.to_possible_value().filter(|_| settings.len() >= 2);
             let format = name.map(|name| format!(" --format {}", name.get_name()));
             settings.push((format!("{setting}{}", format.unwrap_or_default()), setting));

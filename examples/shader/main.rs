@@ -1,10 +1,10 @@
-//! Prints a kernel's finished WGSL, exactly as the device gets it: `cargo xtask shader matmul/vector --format q4`.
+//! Prints the complete WGSL of a kernel, exactly as the device gets it: `cargo xtask shader matmul/vector --format q4`.
 //!
-//! Nothing is described twice. The network of a shape is lowered by the same code that the engine uses (`Plan::new`), and
-//! what is printed is the shader of a call of this plan. Without a name the kernels are listed, with the flags that they need.
+//! The program lowers the network of a shape with the code of the engine (`Plan::new`) and prints the shader of a call
+//! of this plan. Without a name it lists the kernels, with the flags that they need.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-#![allow(clippy::doc_markdown, reason = "comments on flags are the help text, which is no markdown")]
+#![allow(clippy::doc_markdown, reason = "comments on flags are the help text, which is not markdown")]
 
 mod kernels;
 mod setting;
@@ -21,29 +21,29 @@ use kernels::Kernels;
 use setting::{Model, Setting, Weights};
 use variants::Variants;
 
-/// Print a kernel's finished WGSL, exactly as the device gets it; without a name, list the kernels
+/// Print the complete WGSL of a kernel, exactly as the device gets it; without a name, list the kernels
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask shader")]
 struct Flags {
     /// A kernel, such as matmul/vector
     name: Option<String>,
-    /// How weights are stored
+    /// Format of the weights
     #[arg(long, value_enum, default_value_t = Weights::Q4)]
     format: Weights,
-    /// Which kernels the device may use: software, portable, subgroups or f16. Without it, the first of these that uses
-    /// the kernel
+    /// Tier of GPU kernels: software, portable, subgroups or f16. Without this flag, the first of these that uses the
+    /// kernel
     #[arg(long)]
     tier: Option<Tier>,
-    /// Prompts are multiplied in 8-bit integers
+    /// Prefill with 8-bit integer products
     #[arg(long)]
     int8_tiles: bool,
-    /// Print one that has this epilogue: write, add, swiglu, rotate or rotate_and_cache
+    /// Print a variant with this epilogue: write, add, swiglu, rotate or rotate_and_cache
     #[arg(long)]
     epilogue: Option<String>,
-    /// Where several fit, print this one; they are listed beside the first
+    /// If several variants fit, print this one; the list of them is printed too
     #[arg(long, default_value_t = 1)]
     nth: usize,
-    /// In the WGSL of browsers, not in that of native wgpu
+    /// Print the WGSL for browsers, not for native wgpu
     #[arg(long)]
     browser: bool,
     #[command(flatten)]
@@ -59,7 +59,7 @@ impl Flags {
 fn main() -> ExitCode {
     match run(&Flags::parse()) {
         Ok(printed) => {
-            // Who reads may leave before the end.
+            // The reader, such as `head`, may close the pipe early. That is not a failure.
             let _ = std::io::stdout().write_all(printed.text.as_bytes());
             let _ = std::io::stderr().write_all(printed.note.as_bytes());
             ExitCode::SUCCESS
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What goes to stdout and to stderr.
+/// `text` is printed to stdout, `note` to stderr.
 struct Printed {
     text: String,
     note: String,
@@ -84,7 +84,7 @@ fn run(flags: &Flags) -> Result<Printed, String> {
     };
     let mut tiers = flags.tier.map_or(Tier::ALL.to_vec(), |tier| vec![tier]).into_iter();
     let fitting = loop {
-        // None of the tiers that may be has it: say which settings do.
+        // No allowed tier uses the kernel: the error says which settings do.
         let Some(tier) = tiers.next() else {
             return Err(Kernels::of(&model, flags.format)?.why_not(name));
         };
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_is_printed_whole_for_the_flags() {
+    fn a_complete_kernel_is_printed_for_the_flags() {
         let printed = shader(&["matmul/vector", "--tier", "subgroups", "--epilogue", "add"]).unwrap();
         for needed in
             ["const SUBGROUP: u32 = 32u;", "const GROUP_SIZE: u32 = 64u;", "subgroupShuffleXor", "fn main("]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_fits_is_listed_and_can_be_had() {
+    fn other_variants_are_listed_and_can_be_chosen() {
         let first = shader(&["matmul/vector"]).unwrap();
         assert!(first.note.contains("epilogue/swiglu"), "{}", first.note);
         let second = shader(&["matmul/vector", "--nth", "2"]).unwrap();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_there_is() {
+    fn an_error_names_the_possible_values() {
         let refusal = |flags: &[&str]| shader(flags).err().unwrap();
         assert!(refusal(&["nothing"]).contains("attention/split"));
         assert!(refusal(&["matmul/tiled_int8"]).contains("--tier portable --int8-tiles"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kernel_is_in_the_list_and_is_printed_with_the_flags_that_stand_there() {
+    fn every_kernel_is_listed_and_printed_with_the_listed_flags() {
         let list = shader(&[]).unwrap().text;
         for line in list.lines() {
             let (name, uses) = line.split_once(' ').unwrap();

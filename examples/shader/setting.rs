@@ -1,4 +1,4 @@
-//! What shaders are made for: a model's sizes and formats, and what a device may use.
+//! The inputs of a shader: the sizes and formats of a model, and the features of a device.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
@@ -10,10 +10,10 @@ use mobilellm::measure::bench::Shape;
 use mobilellm::model::matrix::{Affine, Format, ScaleFormat};
 use mobilellm::model::network::Network;
 
-/// Bytes that WebGPU lets every device bind at once.
+/// Bytes per binding that WebGPU guarantees on every device.
 const MAX_BINDING: u64 = 128 << 20;
 
-/// How weights are stored.
+/// Format of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Weights {
     /// Single precision
@@ -28,7 +28,7 @@ pub(crate) enum Weights {
     Q8,
 }
 
-/// How scales and biases of integers are stored.
+/// Format of the scales and biases of integer weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scales {
     /// Single precision
@@ -39,19 +39,19 @@ pub(crate) enum Scales {
     Bf16,
 }
 
-/// What the shaders that are looked at have in common.
+/// Options of the model and the device.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// A published shape, such as mobilellm-350m, or LAYERSxHIDDEN
     #[arg(long, default_value = "mobilellm-125m")]
     shape: String,
-    /// Columns that share a scale, where weights are integers: 32, 64 or 128
+    /// Columns that share a scale, for integer weights: 32, 64 or 128
     #[arg(long, default_value_t = 64, value_parser = power_of_two::<32, 128>)]
     group_size: usize,
-    /// How scales are stored
+    /// Format of the scales
     #[arg(long, value_enum, default_value_t = Scales::F16)]
     scales: Scales,
-    /// Threads of the device's smallest subgroup: a power of two from 4 to 128
+    /// Threads in the smallest subgroup of the device: a power of two from 4 to 128
     #[arg(long, default_value_t = 32, value_parser = power_of_two::<4, 128>)]
     subgroup_size: usize,
 }
@@ -59,10 +59,10 @@ pub(crate) struct Options {
 /// A power of two in a range.
 fn power_of_two<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number) && number.is_power_of_two());
-    number.ok_or_else(|| format!("it is a power of two from {MIN} to {MAX}"))
+    number.ok_or_else(|| format!("it must be a power of two from {MIN} to {MAX}"))
 }
 
-/// What differs between one plan and the next.
+/// The inputs that differ between plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) tier: Tier,
@@ -70,7 +70,7 @@ pub(crate) struct Setting {
     pub(crate) int8_tiles: bool,
 }
 
-/// As flags, but for the weights.
+/// The setting as flags, without the weights.
 impl Display for Setting {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let int8_tiles = if self.int8_tiles { " --int8-tiles" } else { "" };
@@ -78,7 +78,7 @@ impl Display for Setting {
     }
 }
 
-/// A network whose shaders are looked at.
+/// A network and its options.
 pub(crate) struct Model<'a> {
     network: Network,
     options: &'a Options,
@@ -90,7 +90,7 @@ impl<'a> Model<'a> {
         Ok(Self { network: Network::new(config.map_err(|error| error.to_string())?), options })
     }
 
-    /// Its calls, as the engine lowers them.
+    /// The calls of the network, lowered as in the engine.
     pub(crate) fn plan(&self, setting: Setting) -> Result<Plan, String> {
         let format = self.format(setting.weights);
         let mut layouts = HashMap::new();

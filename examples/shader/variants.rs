@@ -1,4 +1,4 @@
-//! The shaders of one kernel in a plan: of equal texts one, with the call that needs it first.
+//! The different shader texts of one kernel in a plan, each with the first call that uses it.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use mobilellm::backend::gpu::plan::{Call, Plan};
 
 use super::line;
 
-/// Where epilogues lie.
+/// The folder of the epilogues.
 const EPILOGUE: &str = "epilogue/";
 
-/// One text.
+/// One shader text.
 struct Variant {
-    /// Whose it is.
+    /// The first call that uses it.
     label: String,
     pieces: BTreeSet<&'static str>,
     wgsl: String,
 }
 
-/// Those of a kernel.
+/// The variants of a kernel.
 pub(crate) struct Variants(Vec<Variant>);
 
 impl Variants {
-    /// In the order of the plan.
+    /// The variants, in the order of the plan.
     pub(crate) fn of(plan: &Plan, name: &str, dialect: Dialect) -> Self {
         let mut seen = BTreeSet::new();
         let mut variants = Vec::new();
@@ -42,7 +42,7 @@ impl Variants {
         self.0.is_empty()
     }
 
-    /// Those that have this epilogue.
+    /// The variants with this epilogue.
     pub(crate) fn with_epilogue(self, epilogue: &str) -> Result<Self, String> {
         let piece = format!("{EPILOGUE}{epilogue}");
         let all: BTreeSet<_> = self.0.iter().flat_map(|variant| &variant.pieces).copied().collect();
@@ -53,23 +53,28 @@ impl Variants {
         Err(if epilogues.is_empty() {
             "this kernel has no epilogue".to_owned()
         } else {
-            format!("{epilogue:?} is none of this kernel's epilogues: {}", epilogues.join(", "))
+            format!("this kernel has no epilogue {epilogue:?}; its epilogues are {}", epilogues.join(", "))
         })
     }
 
     /// The text of variant `nth`, counted from 1.
     pub(crate) fn text(&self, nth: usize) -> Result<&str, String> {
         let variant = nth.checked_sub(1).and_then(|index| self.0.get(index));
-        variant.map(|variant| &*variant.wgsl).ok_or_else(|| format!("--nth is from 1 to {}", self.0.len()))
+        variant
+            .map(|variant| &*variant.wgsl)
+            .ok_or_else(|| format!("--nth must be from 1 to {}", self.0.len()))
     }
 
-    /// What there is beside variant `nth`, and what chooses it.
+    /// A list of all variants that marks variant `nth`; empty if there is only one.
     pub(crate) fn note(&self, nth: usize) -> String {
         let mut note = String::new();
         if self.0.len() < 2 {
             return note;
         }
-        line(&mut note, "Several shaders fit. --nth NUMBER chooses one, --epilogue NAME those that have it:");
+        line(
+            &mut note,
+            "Several shaders fit. Choose one with --nth NUMBER, or an epilogue with --epilogue NAME:",
+        );
         let common = |piece: &str| self.0.iter().all(|variant| variant.pieces.contains(piece));
         for (index, variant) in self.0.iter().enumerate() {
             let mark = if index + 1 == nth { "*" } else { " " };
@@ -83,7 +88,7 @@ impl Variants {
     }
 }
 
-/// The lists of calls, and the rows that they are for.
+/// The lists of calls, each with the rows that it computes.
 fn parts(plan: &Plan) -> [(&'static str, &[Call]); 7] {
     [
         ("decode", &plan.decode),

@@ -1,5 +1,5 @@
-// Checks of single values. Each one takes a name and a value, and returns the value in the form that the engine reads. A wrong
-// value is an error that names it.
+// Checks of single values. Each check takes a name and a value, and returns the value in the form that the engine
+// reads. For a wrong value it throws an error with the name.
 
 import { invalid, show } from "./errors.js";
 

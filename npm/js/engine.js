@@ -91,7 +91,10 @@ function checked({ stallTimeout = 30_000, ...settings }) {
   return { backend: "auto", weights: "auto", ignoreConfigFields: [], ...options, stallTimeout };
 }
 
-/** The settings that are set, checked as load options. One whose name is not among `names` is an error: it is no option of `place`. */
+/**
+ * Checks settings as load options and returns those that are set. If the name of a setting is not in `names`, it throws an error:
+ * `place` has no such option.
+ */
 export function loadOptions(settings, names, place) {
   const set = Object.entries(settings).filter(([, value]) => value !== undefined);
   return Object.fromEntries(set.map(([name, value]) => {

@@ -1,6 +1,6 @@
 // The only error type that this package throws.
 
-/** An error with a stable, machine-readable `code` beside its message. */
+/** An error with a message and a stable, machine-readable `code`. */
 export class MobileLLMError extends Error {
   constructor(code, message, options) {
     super(message, options);

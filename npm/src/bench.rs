@@ -1,4 +1,4 @@
-//! The measurement of [`mobilellm::measure::bench`] as the worker calls it.
+//! The measurement of [`mobilellm::measure::bench`], for the worker.
 
 #![expect(unreachable_pub, reason = "wasm-bindgen exports only what is pub")]
 
@@ -16,7 +16,7 @@ use mobilellm::measure::bench::{
 };
 use mobilellm::{Error, Result};
 
-/// What `benchmark` takes, as `npm/js/benchmark.js` sends it.
+/// The settings of `benchmark`, in the form that `npm/js/benchmark.js` sends.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Settings {
@@ -33,33 +33,33 @@ struct Settings {
     limit: f64,
 }
 
-/// What there is to choose from.
+/// The choices that a page can offer.
 #[derive(Serialize)]
 struct Choices {
-    shapes: Vec<Counted>,
+    shapes: Vec<ShapeWithSize>,
     studies: Vec<Study>,
-    /// Of GPU kernels, the most demanding first.
+    /// Tiers of GPU kernels, the highest first.
     tiers: Vec<Tier>,
 }
 
-/// A shape and what it weighs.
+/// A shape and its number of parameters.
 #[derive(Serialize)]
-struct Counted {
+struct ShapeWithSize {
     #[serde(flatten)]
     shape: Shape,
     parameters: u64,
 }
 
-/// The shapes of the family, the studies made of them, and the tiers that an adapter may have.
+/// The shapes of the family, the studies that compare them, and the tiers of GPU kernels.
 #[wasm_bindgen(js_name = benchmarkChoices)]
 pub fn benchmark_choices() -> Result<JsValue, JsValue> {
     let shapes = Shape::family().into_iter();
-    let shapes = shapes.map(|shape| Counted { parameters: shape.num_parameters(), shape }).collect();
+    let shapes = shapes.map(|shape| ShapeWithSize { parameters: shape.num_parameters(), shape }).collect();
     let tiers = Tier::ALL.iter().copied().rev().collect();
     into_js(&Choices { shapes, studies: studies(), tiers })
 }
 
-/// Measures one shape; `report` gets what is being done.
+/// Measures one shape. `report` is called with the current stage.
 #[wasm_bindgen]
 pub async fn benchmark(settings: JsValue, report: Function) -> Result<JsValue, JsValue> {
     log::start();
@@ -87,7 +87,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
     };
     let mut tell = |stage: Stage| {
         if let Ok(stage) = into_js(&stage) {
-            // A page that cannot hear of progress still wants the result.
+            // An error in the progress callback must not lose the result.
             let _ = observe.call1(&JsValue::NULL, &stage);
         }
     };
@@ -95,7 +95,7 @@ async fn measure(settings: Settings, observe: &Function) -> Result<Report> {
     run(&shape.name, &source, &options, &mut tell).await
 }
 
-/// What the browser says of itself.
+/// The browser's description of the machine.
 fn machine() -> Machine {
     let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
     let get = |name: &str| Reflect::get(&navigator, &name.into()).unwrap_or(JsValue::UNDEFINED);

@@ -1,4 +1,4 @@
-//! The engine as the worker calls it.
+//! The engine, for the worker.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use web_sys::File;
 use web_time::Instant;
 
 use super::errors::{message, to_js};
-use super::event_loop::Breather;
+use super::event_loop::Yielder;
 use super::fetch::{FetchSource, ReadAhead};
 use super::files::FilesSource;
 use super::log;
@@ -28,19 +28,19 @@ use mobilellm::generate::session::{Event, FinishReason, Generation, Session, Tim
 use mobilellm::measure::fidelity::{self, Comparison, Fidelity};
 use mobilellm::{Error, Result};
 
-/// Progress that comes faster than this is of no use to a person.
+/// Minimum time between two progress reports: a person cannot see faster changes.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A loaded checkpoint and its one conversation.
+/// A loaded checkpoint and its only session.
 #[wasm_bindgen]
 pub struct WebEngine {
     engine: Engine,
     name: String,
-    /// Absent while a generation has it.
+    /// `None` while a generation uses it.
     session: RefCell<Option<Session>>,
 }
 
-/// The options of `Engine.load`, as `npm/js/engine.js` sends them.
+/// The options of `Engine.load`, in the form that `npm/js/engine.js` sends.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LoadSettings {
@@ -71,7 +71,7 @@ struct NamedInfo<'a> {
 
 #[wasm_bindgen]
 impl WebEngine {
-    /// Loads a checkpoint, whose files `ahead` fetches where they lie on a server; `report` is called with progress.
+    /// Loads a checkpoint. `ahead` fetches its files if they are on a server; `report` is called with the progress.
     pub async fn load(
         source: JsValue,
         ahead: ReadAhead,
@@ -86,23 +86,24 @@ impl WebEngine {
         load(source.as_ref(), settings, name, &report).await.map_err(|error| to_js(&error))
     }
 
-    /// What runs, and where.
+    /// Facts about the model and the backend.
     pub fn info(&self) -> Result<JsValue, JsValue> {
         into_js(&NamedInfo { model: &self.name, info: self.engine.info() })
     }
 
-    /// The ids of a text, with the special tokens that the model expects.
+    /// The token ids of a text, with the special tokens that the model expects.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, JsValue> {
         self.engine.text_prompt(text).map_err(|error| to_js(&error))
     }
 
-    /// The text of ids, without special tokens.
+    /// The text of token ids, without special tokens.
     pub fn detokenize(&self, ids: &[u32]) -> Result<String, JsValue> {
         let text = self.engine.tokenizer().and_then(|tokenizer| tokenizer.decode(ids, true));
         text.map_err(|error| to_js(&error))
     }
 
-    /// Answers a request; `report` gets an event for every piece, the promise what stands at the end.
+    /// Answers a request. `report` is called with an event for every piece. The promise resolves to the finish reason, the
+    /// usage and the timings.
     pub async fn generate(
         &self,
         request: JsValue,
@@ -114,7 +115,7 @@ impl WebEngine {
         into_js(&end)
     }
 
-    /// Compares what runs with its own weights multiplied in f32; `report` gets how far it has come.
+    /// Compares the predictions with those of the same weights multiplied in f32. `report` is called with the progress.
     pub async fn fidelity(
         &self,
         settings: JsValue,
@@ -135,14 +136,14 @@ impl WebEngine {
         report: &Function,
     ) -> Result<Fidelity> {
         cancel.check()?;
-        let breather = Breather::new().map_err(|thrown| internal(&thrown))?;
+        let yielder = Yielder::new().map_err(|thrown| internal(&thrown))?;
         let text = settings.text.as_deref().unwrap_or(fidelity::TEXT);
         let chunk = settings.chunk.unwrap_or(fidelity::CHUNK).min(self.engine.info().max_context);
         let mut comparison = Comparison::with_exact_products(&self.engine, text, chunk)?;
         while let Some(progress) = comparison.next().await? {
             let progress = into_js(&progress).map_err(|thrown| internal(&thrown))?;
             report.call1(&JsValue::NULL, &progress).map_err(|thrown| internal(&thrown))?;
-            breather.breathe().await.map_err(|thrown| internal(&thrown))?;
+            yielder.yield_if_due().await.map_err(|thrown| internal(&thrown))?;
             cancel.check()?;
         }
         Ok(comparison.report())
@@ -153,12 +154,12 @@ impl WebEngine {
         let kept = self.session.borrow_mut().take();
         let mut session = kept.map_or_else(|| self.engine.session(), Ok)?;
         let end = self.pump(&mut session, request, cancel, report).await;
-        // Whatever happened, the session has what was computed, and the next request may reuse it.
+        // Also after an error: the caches are valid, and the next request may reuse them.
         self.session.replace(Some(session));
         end
     }
 
-    /// Pulls events until the last, and lets messages through in between.
+    /// Runs a generation to its end. Between events it lets the worker receive messages.
     async fn pump(
         &self,
         session: &mut Session,
@@ -167,7 +168,7 @@ impl WebEngine {
         report: &Function,
     ) -> Result<End> {
         cancel.check()?;
-        let breather = Breather::new().map_err(|thrown| internal(&thrown))?;
+        let yielder = Yielder::new().map_err(|thrown| internal(&thrown))?;
         let mut generation: Generation<'_> = session.start(&request.prompt, request.options)?;
         if request.is_chat {
             generation = generation.as_answer();
@@ -182,10 +183,10 @@ impl WebEngine {
             };
             let piece = into_js(&piece).map_err(|thrown| internal(&thrown))?;
             report.call1(&JsValue::NULL, &piece).map_err(|thrown| internal(&thrown))?;
-            breather.breathe().await.map_err(|thrown| internal(&thrown))?;
+            yielder.yield_if_due().await.map_err(|thrown| internal(&thrown))?;
             cancel.check()?;
         }
-        Err(Error::internal("a generation ended without saying why"))
+        Err(Error::internal("a generation ended without a finish reason"))
     }
 
     fn token(&self, TokenEvent { token, text, logprob, alternatives }: TokenEvent) -> Piece {
@@ -203,7 +204,7 @@ impl WebEngine {
     }
 }
 
-/// A piece of an answer.
+/// An event for a piece of an answer.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Piece {
@@ -211,7 +212,7 @@ enum Piece {
     Token { id: u32, text: String, logprob: Option<NamedLogprob> },
 }
 
-/// A token's log-probability, and those of the likeliest tokens.
+/// The log-probability of a token, and those of the most likely tokens.
 #[derive(Serialize)]
 struct NamedLogprob {
     #[serde(flatten)]
@@ -219,7 +220,7 @@ struct NamedLogprob {
     top: Vec<Named>,
 }
 
-/// A token with what a person reads; `bytes` say it exactly, where it is half a character.
+/// A token with its text. `bytes` is exact also if the token is a part of a character.
 #[derive(Serialize)]
 struct Named {
     id: u32,
@@ -228,7 +229,7 @@ struct Named {
     logprob: f32,
 }
 
-/// What stands at the end of an answer.
+/// The result at the end of an answer.
 #[derive(Serialize)]
 struct End {
     finish_reason: FinishReason,
@@ -236,7 +237,7 @@ struct End {
     timings: Timings,
 }
 
-/// Stops a generation from outside.
+/// Stops a generation or a comparison.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct Canceller {
@@ -245,13 +246,13 @@ pub struct Canceller {
 
 #[wasm_bindgen]
 impl Canceller {
-    /// Not yet cancelled.
+    /// A canceller that is not cancelled yet.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Stops at the next opportunity.
+    /// Stops the work at its next check of the flag.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
@@ -270,7 +271,7 @@ async fn load(
         weights: settings.weights.parse()?,
         max_context: settings.max_context,
         ignore_config_fields: settings.ignore_config_fields,
-        // All that a page can ask for is text.
+        // Every call of the package needs a tokenizer.
         needs_text: true,
         progress: Some(&mut progress),
         cancel: Cancel::default(),
@@ -279,7 +280,7 @@ async fn load(
     Ok(WebEngine { engine, name, session: RefCell::new(None) })
 }
 
-/// The kernels that were asked for, and what a browser needs besides.
+/// GPU options: the requested kernels, and the functions that a browser needs.
 pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Result<gpu::GpuOptions> {
     Ok(gpu::GpuOptions {
         tier: tier.map(str::parse).transpose()?,
@@ -290,7 +291,7 @@ pub(super) fn gpu_options(tier: Option<&str>, int8_tiles: Option<bool>) -> Resul
     })
 }
 
-/// Passes progress on, not more often than a person can see; the last always.
+/// Passes progress on, at most once in [`PROGRESS_INTERVAL`], and always the last report.
 fn throttled(report: &Function) -> impl FnMut(Progress) + '_ {
     let mut last: Option<Instant> = None;
     move |progress: Progress| {
@@ -309,12 +310,12 @@ fn throttled(report: &Function) -> impl FnMut(Progress) + '_ {
             // Setting a property of an object that was just made cannot fail.
             let _ = Reflect::set(&object, &name.into(), &value.into());
         }
-        // A page that cannot hear of progress still wants the model.
+        // An error in the progress callback must not stop the load.
         let _ = report.call1(&JsValue::NULL, &object);
     }
 }
 
-/// `{ kind: "url", url }` or `{ kind: "files", files: { name: File } }`, as `npm/js/source.js` makes them.
+/// Opens `{ kind: "url", url }` or `{ kind: "files", files: { name: File } }`, the forms that `npm/js/source.js` makes.
 fn open_source(source: &JsValue, ahead: ReadAhead, patience: Duration) -> Result<Box<dyn Source>, JsValue> {
     let url = text_field(source, "url");
     if !url.is_empty() {
@@ -337,12 +338,12 @@ pub(super) fn from_js<T: serde::de::DeserializeOwned>(name: &str, value: JsValue
     serde_wasm_bindgen::from_value(value).map_err(|error| to_js(&Error::request(name, error)))
 }
 
-/// Plain objects and arrays, as JSON would have them.
+/// Converts to plain objects and arrays, as in JSON.
 pub(super) fn into_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
     Ok(value.serialize(&Serializer::json_compatible())?)
 }
 
-/// What cannot happen in a browser that keeps the standards.
+/// The error for a failure that cannot happen in a browser that follows the standards.
 fn internal(thrown: &JsValue) -> Error {
-    Error::internal(format!("the browser refused what it never should: {}", message(thrown)))
+    Error::internal(format!("a browser function failed that should never fail: {}", message(thrown)))
 }

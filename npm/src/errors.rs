@@ -1,4 +1,4 @@
-//! Errors and panics as JavaScript sees them.
+//! Turns errors and panics into JavaScript values.
 
 use js_sys::{Function, Reflect};
 use wasm_bindgen::prelude::*;
@@ -14,7 +14,7 @@ pub(super) fn to_js(error: &Error) -> JsValue {
     object.into()
 }
 
-/// What a thrown value says, in one line.
+/// The message of a thrown value.
 pub(super) fn message(thrown: &JsValue) -> String {
     match thrown.dyn_ref::<js_sys::Error>() {
         Some(error) => String::from(error.message()),
@@ -22,23 +22,23 @@ pub(super) fn message(thrown: &JsValue) -> String {
     }
 }
 
-/// Calls `report` with the message of a panic, before the trap that follows it ends the worker's usefulness.
+/// Calls `report` with the message of a panic. The trap that follows makes the worker unusable.
 #[expect(unreachable_pub, reason = "JavaScript reaches it")]
 #[wasm_bindgen(js_name = onPanic)]
 pub fn on_panic(report: Function) {
     let report = SingleThreaded(report);
     std::panic::set_hook(Box::new(move |panic| {
         let report = &report;
-        // Where reporting fails there is nobody left to tell.
+        // If the report fails, there is no other way to report.
         let _ = report.0.call1(&JsValue::NULL, &panic.to_string().into());
         console_error_panic_hook::hook(panic);
     }));
 }
 
-/// Lets a function into the panic hook, which asks for thread safety.
+/// Wraps a function for the panic hook, which requires thread safety.
 struct SingleThreaded(Function);
 
-// SAFETY: the module is built without threads (no atomics), so that there is only the thread that made the value.
+// SAFETY: the module is built without threads (no atomics), so only one thread exists.
 #[cfg(not(target_feature = "atomics"))]
 unsafe impl Send for SingleThreaded {}
 // SAFETY: as above.

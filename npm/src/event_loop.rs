@@ -1,4 +1,4 @@
-//! Time: letting the worker look at its messages, and noticing when nothing happens.
+//! Lets the worker receive messages during long work, and limits the time to wait for a promise.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::MessageChannel;
 use web_time::Instant;
 
-/// How long work may go on before messages are looked at; below what a person notices, well above what a turn of
-/// the event loop costs.
+/// Maximum time of work without a turn of the event loop: too short for a person to notice, but much longer than a turn
+/// takes.
 const SLICE: Duration = Duration::from_millis(12);
 
 #[wasm_bindgen]
@@ -22,22 +22,23 @@ extern "C" {
     fn clear_timeout(id: &JsValue);
 }
 
-/// Gives way to the event loop when enough time has passed, so that a cancel message gets through.
-pub(super) struct Breather {
+/// Yields to the event loop when enough time has passed, so that the worker can receive a cancel message.
+pub(super) struct Yielder {
     channel: MessageChannel,
     last: Cell<Instant>,
 }
 
-impl Breather {
-    /// Starts to count.
+impl Yielder {
+    /// Starts the clock.
     pub(super) fn new() -> Result<Self, JsValue> {
         Ok(Self { channel: MessageChannel::new()?, last: Cell::new(Instant::now()) })
     }
 
-    /// Waits for one turn of the event loop if the slice is used up.
+    /// Waits for one turn of the event loop if [`SLICE`] has passed since the last one.
     ///
-    /// A promise alone would not do: promises resolve before messages are looked at. A timer would wait for 4 ms.
-    pub(super) async fn breathe(&self) -> Result<(), JsValue> {
+    /// A message channel wakes it up. A resolved promise is not enough, because promises come before messages, and a
+    /// timer would wait for at least 4 ms.
+    pub(super) async fn yield_if_due(&self) -> Result<(), JsValue> {
         if self.last.get().elapsed() < SLICE {
             return Ok(());
         }
@@ -49,14 +50,14 @@ impl Breather {
     }
 }
 
-impl Drop for Breather {
+impl Drop for Yielder {
     fn drop(&mut self) {
-        // An open port would be kept alive by its handler.
+        // An open port stays alive because of its handler.
         self.channel.port1().close();
     }
 }
 
-/// Waits for a promise, but not for ever: `None` once `limit` has passed.
+/// Waits for a promise, at most for `limit`; `None` if the time has passed.
 pub(super) async fn within(promise: Promise, limit: Duration) -> Option<Result<JsValue, JsValue>> {
     let timer = Timer::new(limit);
     match select(JsFuture::from(promise), JsFuture::from(timer.promise.clone())).await {

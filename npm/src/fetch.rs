@@ -18,7 +18,7 @@ use mobilellm::{Error, Result};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The class of that name in `npm/js/read-ahead.js`.
+    /// The class `ReadAhead` in `npm/js/read-ahead.js`.
     pub type ReadAhead;
     #[wasm_bindgen(method)]
     fn fetch(this: &ReadAhead, url: &str) -> Promise;
@@ -28,18 +28,18 @@ extern "C" {
 
 /// A folder behind an http(s) URL.
 pub(super) struct FetchSource {
-    /// Ends with a slash.
+    /// The URL of the folder; ends with a slash.
     base: String,
-    /// Goes behind every file's URL, such as `?download=true`; starts with `?` or is empty.
+    /// Appended to the URL of every file, such as `?download=true`; begins with `?` or is empty.
     query: String,
-    /// How long the server may stay silent.
+    /// Maximum time that the server may send nothing.
     patience: Duration,
     /// Reads the files.
     ahead: ReadAhead,
 }
 
 impl FetchSource {
-    /// The folder at `url`, with or without a slash at its end; a query is kept for every file.
+    /// The folder at `url`, with or without a slash at its end. A query in `url` is appended to the URL of every file.
     pub(super) fn new(url: &str, patience: Duration, ahead: ReadAhead) -> Self {
         let url = url.split('#').next().unwrap_or_default();
         let (path, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
@@ -92,7 +92,7 @@ impl Source for FetchSource {
     }
 }
 
-/// Browsers say only "Failed to fetch", for several quite different reasons.
+/// The error for a failed fetch. Browsers say only "Failed to fetch", for several different reasons.
 fn unreachable_server(url: &str, thrown: &JsValue) -> Error {
     Error::fetch(
         url,
@@ -109,7 +109,7 @@ fn refused(url: &str, response: &Response) -> Error {
     Error::fetch(url, format!("the server answered {status}{separator}{words}"), remedy)
 }
 
-/// The file's length, unless the header speaks of its compressed form.
+/// The length of the file; `None` if the answer is compressed, because then the header has the compressed length.
 fn length(response: &Response) -> Option<u64> {
     match header(response, "content-encoding") {
         Some(encoding) if encoding != "identity" => None,

@@ -1,10 +1,11 @@
-//! The JavaScript surface: everything that knows of browsers, and nothing else does.
+//! The JavaScript interface. Only this crate contains code for browsers.
 //!
-//! It runs in a dedicated worker (`npm/js/worker.js`), which hands it a source and requests and gets events back;
-//! the modules in `npm/js/` make OpenAI's shapes of them. This crate only translates: bytes from `fetch` and from
-//! picked files into a [`mobilellm::Source`], options into the engine's, events and errors into objects.
+//! It runs in a dedicated worker (`npm/js/worker.js`). The worker passes a source and requests to it and gets events,
+//! and the modules in `npm/js/` turn the events into the format of OpenAI's API. This crate only translates: bytes from
+//! `fetch` and from picked files into a [`mobilellm::Source`], options into those of the engine, events and errors into
+//! objects.
 
-// There is nothing in it for other targets.
+// On other targets this crate is empty.
 #![cfg(target_arch = "wasm32")]
 
 mod bench;

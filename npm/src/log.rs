@@ -1,4 +1,4 @@
-//! Warnings and errors of the engine, in the browser's console.
+//! Writes warnings and errors of the engine to the console of the browser.
 
 use std::fmt::{Debug, Write};
 
@@ -8,9 +8,9 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use wasm_bindgen::JsValue;
 use web_sys::console;
 
-/// Sends warnings and errors to the console from now on.
+/// Starts to write warnings and errors to the console.
 pub(super) fn start() {
-    // A second engine in the same worker finds the first one's logger, which is as good.
+    // If a second engine starts in the same worker, the logger of the first one stays in use.
     let _ = tracing::subscriber::set_global_default(Console);
 }
 
@@ -31,7 +31,7 @@ impl Subscriber for Console {
         }
     }
 
-    // Spans measure time, and nobody looks at that here.
+    // Spans measure time, which the console does not need.
     fn new_span(&self, _: &Attributes<'_>) -> Id {
         Id::from_u64(1)
     }
@@ -41,7 +41,7 @@ impl Subscriber for Console {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event's fields in one line.
+/// The fields of an event in one line.
 struct Line(String);
 
 impl Visit for Line {

@@ -10,23 +10,23 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 
 use super::errors::message;
-use super::event_loop::{Breather, within};
+use super::event_loop::{Yielder, within};
 use mobilellm::checkpoint::source::ByteStream;
 use mobilellm::{Error, Result};
 
-/// Reads a stream's pieces as they come.
+/// Reads the pieces of a stream.
 pub(super) struct ReaderStream {
     reader: ReadableStreamDefaultReader,
-    breather: Breather,
+    yielder: Yielder,
     location: String,
     len_hint: Option<u64>,
     received: u64,
-    /// How long the source may stay silent.
+    /// Maximum time that the source may send nothing.
     patience: Duration,
 }
 
 impl ReaderStream {
-    /// Takes over a stream that nobody else reads. `location` is the file's name in errors.
+    /// Locks and reads `stream`, which must have no other reader. `location` is the name of the file in errors.
     pub(super) fn new(
         stream: &ReadableStream,
         location: String,
@@ -36,14 +36,14 @@ impl ReaderStream {
         let wrap = |thrown: JsValue| Error::fetch(&location, message(&thrown), "Load again");
         let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>();
         let reader = reader.map_err(|object| wrap(object.into()))?;
-        let breather = Breather::new().map_err(wrap)?;
-        Ok(Self { reader, breather, location, len_hint, received: 0, patience })
+        let yielder = Yielder::new().map_err(wrap)?;
+        Ok(Self { reader, yielder, location, len_hint, received: 0, patience })
     }
 
     async fn read(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
-            // Bytes that are there already come without a turn of the event loop.
-            self.breather.breathe().await.map_err(|thrown| self.broken(&message(&thrown)))?;
+            // If bytes have arrived already, reading them gives the event loop no turn.
+            self.yielder.yield_if_due().await.map_err(|thrown| self.broken(&message(&thrown)))?;
             let Some(result) = within(self.reader.read(), self.patience).await else {
                 return Err(self.broken(&format!("no byte came for {} seconds", self.patience.as_secs_f32())));
             };
@@ -54,7 +54,7 @@ impl ReaderStream {
             }
             let piece = field("value").dyn_into::<Uint8Array>();
             let piece =
-                piece.map_err(|_| self.broken("the stream holds something else than bytes"))?.to_vec();
+                piece.map_err(|_| self.broken("the stream contains values that are not bytes"))?.to_vec();
             self.received += piece.len() as u64;
             if !piece.is_empty() {
                 return Ok(Some(piece));
@@ -62,7 +62,7 @@ impl ReaderStream {
         }
     }
 
-    /// A connection that closes early can look like the end of the file.
+    /// Checks the length at the end, because a connection that closes early can look like the end of the file.
     fn end(&self) -> Result<()> {
         match self.len_hint {
             Some(length) if self.received < length => Err(self.broken("the connection was closed")),
@@ -91,10 +91,10 @@ impl ByteStream for ReaderStream {
 }
 
 impl Drop for ReaderStream {
-    /// Stops a download that nobody waits for any more.
+    /// Stops a download that is not needed any more.
     fn drop(&mut self) {
         let cancelled = self.reader.cancel();
-        // Cancelling a stream that broke rejects with the error that is known already.
+        // Cancelling a failed stream rejects with the error that was reported already.
         spawn_local(async move { drop(JsFuture::from(cancelled).await) });
     }
 }

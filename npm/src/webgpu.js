@@ -1,8 +1,8 @@
-// What wgpu cannot ask of a browser yet.
+// Functions of WebGPU that wgpu cannot use in browsers yet.
 
 let asking = false;
 
-/** From now on every device is asked for with subgroups, where its adapter has them. */
+/** From now on, every new device has subgroups if its adapter has them. */
 export function askForSubgroups() {
   if (asking || !globalThis.GPUAdapter) return;
   asking = true;
@@ -15,8 +15,8 @@ export function askForSubgroups() {
 }
 
 /**
- * Begins to compile a kernel without holding up anybody. Browsers compile the same text only once as long as the
- * result lives, so whoever asks for it later, and waits, hardly waits.
+ * Begins to compile a kernel in the background. Browsers compile the same text only once as long as the result is in
+ * use, so a later request for it returns almost at once.
  */
 export function compileAhead(device, label, code, types) {
   const entries = types.map(([binding, type]) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } }));
@@ -25,6 +25,6 @@ export function compileAhead(device, label, code, types) {
     bindGroupLayouts: [device.createBindGroupLayout({ label, entries })],
   });
   const module = device.createShaderModule({ label, code });
-  // What is wrong with it, the one who waits for it will be told.
+  // An error is ignored here, because the later request for the pipeline reports it.
   return device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: "main" } }).catch(() => {});
 }

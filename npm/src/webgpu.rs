@@ -1,4 +1,4 @@
-//! Whether this browser has WebGPU, and if not, why; and what wgpu cannot ask of it.
+//! Finds out whether this browser has WebGPU, and if not, why. Also does what wgpu cannot do in browsers.
 
 use std::any::Any;
 use std::time::Duration;
@@ -23,10 +23,10 @@ extern "C" {
     fn js_compile_ahead(device: &JsValue, label: &str, code: &str, types: &Array) -> Promise;
 }
 
-/// Some in-app browsers offer WebGPU and then never answer.
+/// Maximum time to wait for an adapter, because some in-app browsers offer WebGPU but never answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// [`mobilellm::backend::gpu::AskHost`] in a browser. From now on its devices have subgroups where their adapters do.
+/// [`mobilellm::backend::gpu::AskHost`] for a browser. From now on, new devices have subgroups if their adapters do.
 pub(super) fn ask() -> LocalBoxFuture<'static, Result<Hints>> {
     async {
         let adapter = adapter().await.map_err(|reason| Error::device(reason, "Use backend: \"cpu\""))?;
@@ -40,7 +40,7 @@ pub(super) fn ask() -> LocalBoxFuture<'static, Result<Hints>> {
     .boxed_local()
 }
 
-/// What the browser says of an adapter: its description, or its maker and architecture.
+/// The name of an adapter: its description, or its vendor and architecture.
 fn name_of(adapter: &JsValue) -> String {
     let info = get(adapter, "info");
     let word = |name: &str| get(&info, name).as_string().filter(|word| !word.is_empty());
@@ -49,19 +49,19 @@ fn name_of(adapter: &JsValue) -> String {
     })
 }
 
-/// Whether WGSL has `dot4I8Packed` and what goes with it.
+/// Whether WGSL has `dot4I8Packed` and the related functions.
 fn has_packed_dot() -> bool {
     let gpu = get(&get(&js_sys::global(), "navigator"), "gpu");
     has(&get(&gpu, "wgslLanguageFeatures"), "packed_4x8_integer_dot_product")
 }
 
-/// What a `Set`, or what is like one, says of `name`.
+/// Whether a `Set`, or an object like a `Set`, has `name`.
 fn has(set: &JsValue, name: &str) -> bool {
     let has: Result<Function, _> = get(set, "has").dyn_into();
     has.is_ok_and(|has| has.call1(set, &name.into()).is_ok_and(|has| has.is_truthy()))
 }
 
-/// [`mobilellm::backend::gpu::CompileAhead`] by the browser's own means.
+/// [`mobilellm::backend::gpu::CompileAhead`] for a browser.
 pub(super) fn compile_ahead(
     device: &wgpu::Device,
     name: &str,
@@ -77,7 +77,7 @@ pub(super) fn compile_ahead(
         };
         Array::of2(&binding.number().into(), &access.into())
     });
-    // It is compiled whether or not anybody waits.
+    // The browser compiles it even if the promise is not awaited.
     let pipeline = js_compile_ahead(device, name, wgsl, &types.collect());
     async move { Box::new(JsFuture::from(pipeline).await) as Box<dyn Any> }.boxed_local()
 }

@@ -1,8 +1,8 @@
 // embed: output[t] = embedding[token[t]], dequantised.
 //
 // Shapes: embedding [vocab_size, 4 * COLS_QUADS] in any weight format; output [tokens, 4 * OUTPUT_QUADS] f32.
-// Work: one thread a quad of columns of a token: x over quads, y over tokens. Where the embedding lies in
-// several parts the kernel runs once a part and tokens of other parts are left alone.
+// Work: one thread per quad of columns of a token: x over quads, y over tokens. If the embedding has several parts, the kernel
+// runs once per part, and each run writes only the tokens of its part.
 // Needs: nothing
 
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<f32>>;

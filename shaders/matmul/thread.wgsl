@@ -3,7 +3,8 @@
 // Shapes: weights [num_rows, 4 * QUADS_PER_CHUNK * ROW_CHUNKS] in any weight format; input
 // [tokens, 4 * INPUT_QUADS] f32, zero beyond the matrix's columns.
 // Work: one thread computes a pair of neighbouring rows for TOKENS tokens: x over pairs, y over groups of tokens.
-// No barriers and no workgroup memory, for software adapters. A weight is decoded once for its TOKENS uses.
+// There are no barriers and no workgroup memory, because they are slow on software adapters. Each weight is decoded once for
+// all TOKENS tokens.
 // Needs: nothing
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
@@ -14,7 +15,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if row >= part.num_rows {
         return;
     }
-    // A last odd row is its own neighbour.
+    // If the number of rows is odd, the last row is its own neighbour.
     let neighbour = min(row + 1u, part.num_rows - 1u);
     let first = id.y * TOKENS;
     let source = (first + select(0u, batch.first_wanted, WANTED_ROWS)) * INPUT_QUADS;
@@ -23,8 +24,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var c = 0u; c < ROW_CHUNKS; c++) {
         let chunk_a = load_chunk(row, c);
         let chunk_b = load_chunk(neighbour, c);
-        // A token's dot products with both rows, and its sum. Zeroed in so many words: without an initialiser, Chromium
-        // on SwiftShader keeps what the last turn of the loop left in it.
+        // For each token its dot products with both rows, and the sum of its inputs. The explicit initialiser is necessary:
+        // without it, Chromium on SwiftShader keeps the values of the previous iteration.
         var dots = array<vec3<f32>, TOKENS>();
         for (var i = 0u; i < QUADS_PER_CHUNK; i++) {
             let a = quad(chunk_a, i);

@@ -1,10 +1,10 @@
 // matmul: finish(weights . input[t] + bias) for each token t of a batch.
 //
 // Shapes: as in matmul/thread.wgsl.
-// Work: a workgroup computes a tile of 32 rows by 32 tokens: x over rows, y over tokens. Each of its SLICES goes through every
-// SLICES-th step of 32 columns, because one alone would wait for memory at every step; at the end they are added up. The
-// 8 by 8 threads of a slice hold 4 rows (two pairs of neighbours) by 4 tokens each in registers. A step's weights (decoded
-// once) and inputs lie in workgroup memory, quads of columns together.
+// Work: a workgroup computes a tile of 32 rows by 32 tokens: x over rows, y over tokens. Its threads form SLICES slices, and each
+// slice computes every SLICES-th step of 32 columns, because one slice alone would wait for memory at every step. At the end the
+// sums of the slices are added. Each of the 8 by 8 threads of a slice holds 4 rows (two pairs of neighbours) by 4 tokens in
+// registers. The weights (decoded once) and inputs of a step are in workgroup memory as quads of columns.
 // Needs: nothing
 
 const SLICES: u32 = 2u;
@@ -16,7 +16,7 @@ const STEPS: u32 = (ROW_CHUNKS + TILE_CHUNKS - 1u) / TILE_CHUNKS;
 
 @group(0) @binding(6) var<storage, read> input: array<vec4<f32>>;
 
-// Of each slice: [quad][even rows, then odd rows] and [quad][token].
+// For each slice: weights [quad][even rows, then odd rows] and inputs [quad][token].
 var<workgroup> weight_tile: array<vec4<f32>, SLICES * TILE * TILE_QUADS>;
 var<workgroup> input_tile: array<vec4<f32>, SLICES * TILE * TILE_QUADS>;
 
@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let slice = local / SLICE_THREADS;
     let thread = local % SLICE_THREADS;
     let tile = slice * TILE * TILE_QUADS;
-    // This thread's rows are 2 * column and its neighbour, and the two 16 further on.
+    // The rows of this thread are 2 * column, 2 * column + 1, and the two rows 16 after them.
     let column = thread % 8u;
     let line = thread / 8u;
 
@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
-    // The slices share out the tokens that they add up and finish.
+    // Each slice adds the sums for its share of the tokens, and finishes them.
     workgroupBarrier();
     for (var t = 0u; t < 4u; t++) {
         weight_tile[(slice * 4u + t) * SLICE_THREADS + thread] = products[t];

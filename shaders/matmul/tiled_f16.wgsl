@@ -2,37 +2,37 @@
 //
 // Shapes: as in matmul/thread.wgsl.
 // Work: a workgroup computes a tile of 64 rows by 32 tokens: x over rows, y over tokens, in SLICES of the columns as
-// matmul/tiled.wgsl does. The 16 by 4 threads of a slice hold 4 neighbouring rows by 8 tokens each in registers. In steps of
-// 32 columns weights and inputs lie in workgroup memory.
+// matmul/tiled.wgsl does. Each of the 16 by 4 threads of a slice holds 4 neighbouring rows by 8 tokens in registers. The weights
+// and inputs of a step of 32 columns are in workgroup memory.
 //
-// f16 has 11 bits and ends at 65504. What a step multiplies therefore lies in a range that does not depend on the model:
-// a token's inputs are divided by a power of two, so that the largest of the step is below 2 (or 4, where it is above
-// 2^127), and so are the weights of a row. Sums of more than eight products are f32, so that rounding does not pile up.
-// Stored integers are unpacked to the weights first: multiplied as they are, far from zero, they would make rounding errors
-// that are large beside the weights, which lie around zero.
+// f16 has 11 bits of precision and a maximum of 65504. So the factors of a step are scaled to a range that does not depend on
+// the model: the inputs of a token are divided by a power of two, so that the largest of the step is below 2 (or 4, if it is
+// above 2^127). The weights of a row are scaled in the same way. Sums of more than eight products are f32, so that rounding
+// errors do not accumulate. Stored integers are first converted to the weights, which are around zero. Products of the
+// integers themselves, which are far from zero, would have rounding errors that are large compared to the weights.
 // Needs: shader-f16, subgroups
 
 const SLICES: u32 = 2u;
 // Quads of columns that are summed in f16.
 const RUN: u32 = 2u;
-// Neighbouring threads that share the largest value of 32 columns, no more than the smallest subgroup has.
+// Neighbouring threads that share the largest value of 32 columns; not more than the smallest subgroup has.
 const LANES: u32 = 4u;
 
-// Of each slice: [column][quad of rows] and [quad of columns][token].
+// For each slice: weights [column][quad of rows] and inputs [quad of columns][token].
 var<workgroup> weight_tile: array<vec4<f16>, SLICES * 4u * TILE_QUADS * ROW_QUADS>;
 var<workgroup> input_tile: array<vec4<f16>, SLICES * TILE_QUADS * TOKENS>;
-// What takes a step's products back to weights and inputs: the powers of two of rows and of tokens.
+// The powers of two by which the weights of rows and the inputs of tokens were divided in this step.
 var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
 var<workgroup> token_scales: array<f32, SLICES * TOKENS>;
 var<workgroup> sums: array<vec4<f32>, SLICES * SLICE_THREADS>;
 
-// The power of two that is left of positive values without their fractions, at most 2^126 so that it has an inverse.
-// Zero for zero, and for what is so small that it is as good as zero.
+// The largest power of two that is not above a positive value (its exponent bits without the fraction), at most 2^126, so that
+// it has an inverse. Zero for zero and for denormal values.
 fn power_of_two(values: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(min(bitcast<vec4<u32>>(values) & vec4(0x7f800000u), vec4(253u << 23u)));
 }
 
-// One divided by such powers; 2^127 for zero.
+// One divided by the results of power_of_two; 2^127 for zero.
 fn inverse(powers: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(vec4(254u << 23u) - bitcast<vec4<u32>>(powers));
 }
@@ -45,12 +45,12 @@ fn largest_of_lanes(value: vec4<f32>) -> vec4<f32> {
     return largest;
 }
 
-// A thread stages four rows of eight columns.
+// Each thread copies four rows of eight columns to workgroup memory.
 fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     let lane = thread % LANES;
     let rows = thread / LANES;
     let q = step * TILE_QUADS + 2u * lane;
-    // Beyond the last chunk inputs are zero, so that any weights will do.
+    // After the last chunk the inputs are zero, so any weights are correct.
     let c = min(q / QUADS_PER_CHUNK, ROW_CHUNKS - 1u);
     let tile = slice * 4u * TILE_QUADS * ROW_QUADS + rows;
     var low: mat4x4<f32>;
@@ -76,7 +76,7 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     }
 }
 
-// A thread stages eight columns of two tokens.
+// Each thread copies eight columns of two tokens to workgroup memory.
 fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let lane = thread % LANES;
     for (var first = 0u; first < TOKENS; first += SLICE_THREADS / LANES) {
@@ -134,7 +134,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
-    // Token by token the slices put down their part, and one of them adds up.
+    // For each token the slices write their sums to workgroup memory, and one slice adds them.
     for (var t = 0u; t < THREAD_TOKENS; t++) {
         workgroupBarrier();
         sums[local] = products[t];

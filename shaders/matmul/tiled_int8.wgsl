@@ -2,29 +2,31 @@
 //
 // Shapes: as in matmul/thread.wgsl; weights are affine.
 // Work: a workgroup computes a tile of 64 rows by 32 tokens: x over rows, y over tokens, in SLICES of the columns as
-// matmul/tiled.wgsl does. The 16 by 4 threads of a slice hold 4 neighbouring rows by 8 tokens each in registers. In steps of
-// 32 columns weights and inputs lie in workgroup memory, four columns a word.
+// matmul/tiled.wgsl does. Each of the 16 by 4 threads of a slice holds 4 neighbouring rows by 8 tokens in registers. The weights
+// and inputs of a step of 32 columns are in workgroup memory, four columns per word.
 //
-// A token's inputs are rounded eight columns at a time, to whole multiples of a 127th of the largest: x ~ scale * x8, with a scale
-// of 8 bits that is rounded up. What follows is computed with the rounded inputs alone: a step never spans two quantisation
-// groups, so that with w = s * (q + offset) + b its products are
-// s * sum(scale * sum(q * x8)) + (b + s * offset) * sum(scale * sum(x8)), the outer sums over its quarters. The inner sums are exact.
+// The inputs of a token are rounded in groups of eight columns, to whole multiples of 1/127 of the largest: x ~ scale * x8, with
+// a scale of 8 bits that is rounded up. All later computations use only the rounded inputs. A step lies within one quantisation
+// group, so with w = s * (q + offset) + b the sum of its products is
+// s * sum(scale * sum(q * x8)) + (b + s * offset) * sum(scale * sum(x8)). The outer sums are over the four quarters of the step.
+// The inner sums are exact.
 // Needs: packed_4x8_integer_dot_product
 
 const SLICES: u32 = 4u;
-// Threads that stage four rows.
+// Threads that together copy four rows to workgroup memory.
 const LANES: u32 = 4u;
 
-// Of each slice, words of four columns: [word][quad of rows], and [half of the step][token] with the half's four words.
+// For each slice, in words of four columns: weights [word][quad of rows], and inputs [half of the step][token], four words each.
 var<workgroup> weight_tile: array<vec4<u32>, SLICES * TILE_QUADS * ROW_QUADS>;
 var<workgroup> input_tile: array<vec4<u32>, SLICES * 2u * TOKENS>;
-// Scales and biases of rows; of each half of a token the scales of its two quarters, and the sum of what they were rounded to.
+// Scales and biases of the rows. For each half of a token: the scales of its two quarters, and the sum of its rounded inputs.
 var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
 var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
 var<workgroup> token_scales: array<u32, SLICES * 2u * TOKENS>;
 var<workgroup> token_sums: array<f32, SLICES * 2u * TOKENS>;
 
-// A thread stages four rows of eight columns; beyond the last step inputs are zero, so that any weights will do.
+// Each thread copies four rows of eight columns to workgroup memory. After the last step the inputs are zero, so any weights are
+// correct.
 fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     let lane = thread % LANES;
     let rows = thread / LANES;
@@ -51,14 +53,14 @@ fn round_quad(x: vec4<f32>, inverse: f32) -> vec4<i32> {
     return vec4<i32>(round(x * inverse));
 }
 
-// The scale of eight inputs, without the lower half of its bits: two fit into a word.
+// The scale of eight inputs, without the lower half of its bits, so that two scales fit into a word.
 fn scale_of(low: vec4<f32>, high: vec4<f32>) -> f32 {
     let most = max(abs(low), abs(high));
     let largest = max(max(most.x, most.y), max(most.z, most.w));
     return bitcast<f32>((bitcast<u32>(largest / 127.0) + 0xffffu) & 0xffff0000u);
 }
 
-// A denormal's inverse is infinite; all such values are as good as zero.
+// Zero for denormal scales, because their inverse would be infinite. Such inputs are almost zero.
 fn inverse_of(scale: f32) -> f32 {
     return select(0.0, 1.0 / scale, scale > 1.17549435e-38);
 }
@@ -67,7 +69,7 @@ fn sum_of(eight: vec2<u32>) -> f32 {
     return f32(dot4I8Packed(eight.x, 0x01010101u) + dot4I8Packed(eight.y, 0x01010101u));
 }
 
-// A thread stages half a step of one token.
+// Each thread copies half a step of one token to workgroup memory.
 fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     let token = thread % TOKENS;
     let half = thread / TOKENS;
@@ -86,7 +88,7 @@ fn stage_input(thread: u32, slice: u32, first_token: u32, step: u32) {
     token_sums[place] = scales.x * sum_of(low) + scales.y * sum_of(high);
 }
 
-// Products of a word of four rows with one of a token.
+// Dot products of one word of each of four rows with a word of a token.
 fn four_rows(weights: vec4<u32>, x: u32) -> vec4<i32> {
     return vec4(
         dot4I8Packed(weights.x, x),
@@ -136,7 +138,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
-    // Token by token the slices put down their part, and one of them adds up.
+    // For each token the slices write their sums to workgroup memory, and one slice adds them.
     for (var t = 0u; t < THREAD_TOKENS; t++) {
         workgroupBarrier();
         weight_tile[local] = bitcast<vec4<u32>>(products[t]);

@@ -1,12 +1,12 @@
-// matmul: finish(weights . input[t] + bias) for each token t, each computed as if it were alone: in a batch of several it
-// has the same bits.
+// matmul: finish(weights . input[t] + bias) for each token t. Each token is computed separately, so that its result has the same
+// bits in every batch.
 //
 // Shapes: weights [num_rows, 4 * QUADS_PER_CHUNK * ROW_CHUNKS] in any weight format; input [tokens, 4 * INPUT_QUADS] f32,
 // zero beyond the matrix's columns.
-// Work: x over rows, y over tokens. LANES neighbouring threads compute PAIRS pairs of neighbouring rows, each every
-// LANES-th chunk of them, so that they load consecutive words; a workgroup has THREADS / LANES such groups. Nothing is
-// shared but the sums at the end, and lanes without a chunk load one all the same: so no load waits for anything, and a
-// launch costs one trip to memory, where staging the input would cost two.
+// Work: x over rows, y over tokens. A group of LANES neighbouring threads computes PAIRS pairs of neighbouring rows. Each thread
+// computes every LANES-th chunk, so that the threads load consecutive words. A workgroup has THREADS / LANES groups. Threads
+// share only the sums at the end, and a thread without a chunk loads one too. So no load waits for other work, and a launch
+// waits for memory once; copying the input to workgroup memory first would make it wait twice.
 // Needs: nothing
 
 const TURNS: u32 = (ROW_CHUNKS + LANES - 1u) / LANES;
@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let first = 2u * PAIRS * (workgroup.x * (THREADS / LANES) + thread / LANES);
     let token = workgroup.y;
     let lane = thread % LANES;
-    // Threads beyond the matrix go along with the last row, because everybody must take part in sums.
+    // Threads after the end of the matrix compute the last row, because all threads must take part in the sums.
     let last = part.num_rows - 1u;
 
     var products: array<vec2<f32>, PAIRS>;

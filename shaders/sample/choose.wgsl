@@ -1,19 +1,20 @@
-// sample, second half: the token of a row, from the bests of its slices and, where tokens are cut, the row itself.
+// sample, second half: chooses the token of a row from the best tokens of its slices. If top-k, top-p or min-p removes tokens,
+// it reads the row itself.
 //
-// Shapes: bests as in sample/slices.wgsl; chosen [RING], the token of step i at i % RING. Where ADVANCES, the token
-// becomes the next batch: the next pass needs nothing from the host.
-// Work: one workgroup of THREADS threads a row (y). A cut is the smallest distance from the best within which
-// enough tokens or probability lie. It is found digit by digit: a histogram over the first DIGIT_BITS bits of all
-// distances, then over the next of those that begin alike, and so on to the last of STEP_BITS. Once eight or more are known
-// the tokens that still matter are put aside where they are no more than FEW, in any order, because whole numbers add
-// up the same in every order.
-// STEPS, STEP_BITS and TOP_P_SLACK are those of cpu::sample, which says what they mean.
+// Shapes: bests as in sample/slices.wgsl; chosen [RING], the token of step i at i % RING. If ADVANCES, the token becomes the
+// next batch, so that the next pass needs nothing from the host.
+// Work: one workgroup of THREADS threads per row (y). The limit is the smallest distance from the best score within which there
+// are enough tokens or enough probability. It is searched digit by digit: first a histogram over the first DIGIT_BITS bits of
+// all distances, then over the next bits of the distances with the found beginning, and so on until all STEP_BITS bits are
+// known. When at least eight bits are known, the tokens up to the limit are copied to workgroup memory, if there are at most
+// FEW. Their order does not matter, because sums of whole numbers are the same in every order.
+// STEPS, STEP_BITS and TOP_P_SLACK are explained in cpu::sample.
 // Needs: nothing
 
 const BINS: u32 = 1u << DIGIT_BITS;
 const GROUPS: u32 = 1u << (DIGIT_BITS / 2u);
 
-struct Few {
+struct Candidate {
     token: u32,
     steps: u32,
 }
@@ -24,14 +25,14 @@ struct Few {
 @group(0) @binding(7) var<storage, read_write> chosen: array<u32>;
 
 var<workgroup> found: array<Best, THREADS>;
-// An amount is high * 4096 + low, so that millions of likelihoods of 24 bits can be summed.
+// A sum is high * 4096 + low, so that it can hold millions of likelihoods of 24 bits.
 var<workgroup> high: array<atomic<u32>, BINS>;
 var<workgroup> low: array<atomic<u32>, BINS>;
 var<workgroup> group_sums: array<vec2<u32>, GROUPS>;
-var<workgroup> few: array<Few, FEW>;
+var<workgroup> few: array<Candidate, FEW>;
 var<workgroup> few_count: atomic<u32>;
-// What thread 0 tells the others.
-var<workgroup> told: u32;
+// The number of copied tokens, which thread 0 reads for all threads.
+var<workgroup> shared_count: u32;
 
 fn best_of_all(thread: u32, best: Best) -> Best {
     workgroupBarrier();
@@ -46,18 +47,18 @@ fn best_of_all(thread: u32, best: Best) -> Best {
     return found[0];
 }
 
-// Distance from the best, rounded to the nearest step; NO_TOKEN for a token that is never chosen.
+// Distance from the best score, rounded to the nearest step; NO_TOKEN for a token that is never chosen.
 fn steps_from(largest: f32, score: f32) -> u32 {
     let distance = (largest - score) * (sampling.inverse_temperature * STEPS) + 0.5;
     return select(u32(min(distance, f32(LAST_STEP))), NO_TOKEN, score == NEVER);
 }
 
-// Token i of those that still matter: of the whole row, or of those put aside.
-fn member(row: u32, largest: f32, is_few: bool, i: u32) -> Few {
+// Token i of the whole row, or of the copied tokens if is_few.
+fn member(row: u32, largest: f32, is_few: bool, i: u32) -> Candidate {
     if is_few {
         return few[i];
     }
-    return Few(i, steps_from(largest, score(row, i)));
+    return Candidate(i, steps_from(largest, score(row, i)));
 }
 
 fn likelihood(steps: u32) -> u32 {
@@ -77,7 +78,7 @@ fn clear(thread: u32) {
     workgroupBarrier();
 }
 
-// Adds one token to a bin: its likelihood, or simply itself.
+// Adds a token to a bin: its likelihood, or 1.
 fn count_in(bin: u32, steps: u32, by_likelihood: bool) {
     if by_likelihood {
         let one = likelihood(steps);
@@ -102,11 +103,11 @@ fn sum_groups(thread: u32) {
 
 struct Place {
     bin: u32,
-    // What lies before it.
+    // The sum of all bins before it.
     before: vec2<u32>,
 }
 
-// The first bin at whose end `before` and the bins up to it make `enough`, or the last.
+// The first bin at which `before` plus all bins up to and including this one reach `enough`, or the last bin.
 fn find(before: vec2<u32>, enough: f32) -> Place {
     var sum = before;
     var group = 0u;
@@ -124,8 +125,8 @@ fn find(before: vec2<u32>, enough: f32) -> Place {
     return Place(bin, sum);
 }
 
-// Puts aside the tokens of a row up to `end`, and says how many; NO_TOKEN where they are too many for that.
-fn put_aside(thread: u32, row: u32, largest: f32, end: u32) -> u32 {
+// Copies the tokens of a row with a distance up to `end`, and returns their number; NO_TOKEN if there are more than FEW.
+fn copy_candidates(thread: u32, row: u32, largest: f32, end: u32) -> u32 {
     workgroupBarrier();
     if thread == 0u {
         atomicStore(&few_count, 0u);
@@ -142,9 +143,9 @@ fn put_aside(thread: u32, row: u32, largest: f32, end: u32) -> u32 {
     }
     workgroupBarrier();
     if thread == 0u {
-        told = atomicLoad(&few_count);
+        shared_count = atomicLoad(&few_count);
     }
-    let count = workgroupUniformLoad(&told);
+    let count = workgroupUniformLoad(&shared_count);
     return select(count, NO_TOKEN, count > FEW);
 }
 
@@ -165,7 +166,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         var is_few = false;
         var count = VOCAB_SIZE;
         var end = LAST_STEP;
-        // Top-k first, then top-p among what it left.
+        // First top-k, then top-p among the tokens that top-k keeps.
         for (var search = 0u; search < 2u; search++) {
             let by_likelihood = search == 1u;
             if !select(by_rank, by_share, by_likelihood) {
@@ -195,9 +196,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 before = place.before;
                 prefix = (prefix << DIGIT_BITS) | place.bin;
                 if known < 8u && known + DIGIT_BITS >= 8u && !is_few {
-                    let aside = put_aside(thread, row, largest, min(end, ((prefix + 1u) << shift) - 1u));
-                    is_few = aside != NO_TOKEN;
-                    count = select(VOCAB_SIZE, aside, is_few);
+                    let copied = copy_candidates(thread, row, largest, min(end, ((prefix + 1u) << shift) - 1u));
+                    is_few = copied != NO_TOKEN;
+                    count = select(VOCAB_SIZE, copied, is_few);
                 }
             }
             end = min(end, prefix);

@@ -1,8 +1,8 @@
 // sample, first half: the best token of each slice of a row of logits.
 //
-// Shapes: bests [rows, SLICES]. Where top-k, top-p or min-p will cut, or there is no noise, the best is that of the plain
-// scores; otherwise that of the noisy ones.
-// Work: a workgroup of THREADS threads goes through a slice of SLICE tokens: x over slices, y over rows.
+// Shapes: bests [rows, SLICES]. If top-k, top-p or min-p is on, or if there is no noise, the best token is the one with the
+// best score without noise; otherwise with noise.
+// Work: a workgroup of THREADS threads reads a slice of SLICE tokens: x over slices, y over rows.
 // Needs: nothing
 
 @group(0) @binding(11) var<storage, read> adjustments: array<Adjustment>;

@@ -1,4 +1,5 @@
-//! What a checkpoint recommends for generating: `generation_config.json` over `config.json`.
+//! Generation settings that a checkpoint recommends: those of `generation_config.json`, otherwise those of
+//! `config.json`.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -8,20 +9,20 @@ use crate::generate::sampler::SamplerOptions;
 use crate::model::config::{Config, token_ids};
 use crate::options::{OptionSpec, Range, request};
 
-/// The name that errors give to the file.
+/// The name of the file, also in errors.
 pub const FILE: &str = "generation_config.json";
 
-const REMEDY: &str = "Download it again from where the checkpoint comes from, or delete it";
+const REMEDY: &str = "Download the file again, or delete it";
 
-/// A wrong value is the makers' mistake: another download would bring it again.
-const VALUE_REMEDY: &str = "Correct the value in the file, or take the field out";
+/// The remedy for a wrong value: another download would have the same value.
+const VALUE_REMEDY: &str = "Correct the value in the file, or remove the field";
 
-/// Tokens that end a generation, and the sampling that the checkpoint's makers recommend.
+/// Tokens that end a generation, and the sampling options that the authors of the checkpoint recommend.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GenerationConfig {
-    /// Any of these ends an answer.
+    /// Each of these tokens ends an answer.
     pub eos_token_ids: Vec<u32>,
-    /// Whether sampling is recommended at all; greedy otherwise.
+    /// Whether sampling is recommended; otherwise greedy.
     pub do_sample: bool,
     /// Recommended temperature.
     pub temperature: Option<f64>,
@@ -36,7 +37,7 @@ pub struct GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// Reads and checks the file; without one, only the end tokens of `config.json` are known.
+    /// Reads and checks the file. Without the file, only the end-of-sequence tokens of `config.json` are known.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the field.
@@ -56,7 +57,7 @@ impl GenerationConfig {
         };
         let usual = |option: &OptionSpec, off: &[f64]| fields.number(option.name, option.range(), off);
         Ok(Self {
-            // No token at all means that the file says nothing of it.
+            // An empty list means that the file does not name the tokens.
             eos_token_ids: if eos_token_ids.is_empty() {
                 config.eos_token_ids.clone()
             } else {
@@ -81,7 +82,7 @@ impl GenerationConfig {
 struct Recommended(Map<String, Value>);
 
 impl Recommended {
-    /// A number, where the file has one; those of `off` are how people write that it is off.
+    /// A number, if the file has one. `off` has the values with which authors switch the option off.
     fn number(&self, field: &str, Range { low, high }: Range, off: &[f64]) -> Result<Option<f64>> {
         match self.0.get(field) {
             None | Some(Value::Null) => Ok(None),
@@ -108,9 +109,9 @@ fn wrong(field: &str, problem: String) -> Error {
 }
 
 impl GenerationConfig {
-    /// Sampling as the checkpoint's makers recommend it; `otherwise` where they say nothing at all.
+    /// The recommended sampling options; `otherwise` if the checkpoint recommends none.
     ///
-    /// Where they say something, what they leave open is off: their recommendation is meant as a whole.
+    /// If it recommends some, all other options are off, because a recommendation is meant as a whole.
     pub fn sampler(&self, otherwise: SamplerOptions) -> SamplerOptions {
         if !self.recommends_sampling() {
             return otherwise;
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_overrides_the_config_and_does_without() {
+    fn the_file_overrides_the_config_and_may_be_absent() {
         assert_eq!(GenerationConfig::parse(None, &config()).unwrap().eos_token_ids, [2]);
         let json = br#"{"eos_token_id":[3,4],"do_sample":true,"temperature":0.7,"top_k":40,"top_p":null}"#;
         let parsed = GenerationConfig::parse(Some(json), &config()).unwrap();
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_values_are_named() {
+    fn invalid_values_are_named() {
         for (json, field) in [
             (&br#"{"temperature":-1}"#[..], "temperature"),
             (br#"{"top_p":"much"}"#, "top_p"),

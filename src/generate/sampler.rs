@@ -1,12 +1,12 @@
 //! From logits to the next token.
 //!
-//! The order is that of transformers: penalties, temperature, top-k, top-p, min-p. The three filters have one
-//! form, a farthest distance from the best that is kept, and the choice among the kept is the largest sum of scaled logit
-//! and Gumbel noise (which is a draw from the softmax). The noise is a hash of seed, step and token: it has no state, so
-//! a seed gives the same text however the work is divided.
+//! The order is that of transformers: penalties, temperature, top-k, top-p, min-p. Each of the three filters is a
+//! maximum distance from the best score. Among the tokens within it, the token with the largest sum of scaled logit and
+//! Gumbel noise is chosen, which is a draw from the softmax. The noise is a hash of seed, step and token. It has no
+//! state, so a seed gives the same text for every division of the work.
 //!
-//! The rule itself is [`crate::backend::cpu::sample`], which a GPU follows too; here are the options, and what a generation
-//! remembers.
+//! The rule itself is in [`crate::backend::cpu::sample`], and the GPU has a shader for it. This file has the options
+//! and the state of a generation.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::backend::cpu::sample::{Adjustment, IN_PROMPT, LAST_STEP, STEPS, Sampl
 use crate::error::{Error, Result};
 use crate::options::request;
 
-/// How to choose. The default is greedy and unpenalised.
+/// How to choose tokens. The default is greedy, without penalties.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplerOptions {
     /// Divides the logits; 0 always takes the most likely token.
@@ -23,10 +23,10 @@ pub struct SamplerOptions {
     pub top_k: usize,
     /// Keeps the most likely tokens that together reach this probability; 1 keeps all.
     pub top_p: f32,
-    /// Keeps tokens at least this likely relative to the most likely; 0 keeps all.
+    /// Keeps tokens whose probability is at least this value times that of the most likely token; 0 keeps all.
     pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens seen in prompt or answer; 1 is none
-    /// (arXiv 1909.05858).
+    /// Divides the positive and multiplies the negative logits of tokens that occurred in the prompt or the answer; 1
+    /// is off (arXiv 1909.05858).
     pub repetition_penalty: f32,
     /// Subtracted from a token's logit for each time it was generated.
     pub frequency_penalty: f32,
@@ -34,9 +34,9 @@ pub struct SamplerOptions {
     pub presence_penalty: f32,
     /// Added to the logits of single tokens.
     pub logit_bias: HashMap<u32, f32>,
-    /// Same seed, same choices.
+    /// The same seed gives the same choices.
     pub seed: u64,
-    /// Alternatives to report with each token's log-probability; `None` reports nothing.
+    /// Number of alternatives to report with the log-probability of each token; `None` reports no log-probabilities.
     pub logprobs: Option<usize>,
 }
 
@@ -57,12 +57,12 @@ impl Default for SamplerOptions {
     }
 }
 
-/// The most alternatives that can be reported, as in OpenAI's API.
+/// Maximum number of alternatives, as in OpenAI's API.
 pub const MAX_LOGPROBS: usize = 20;
 
 impl SamplerOptions {
     /// # Errors
-    /// [`Error::Request`] that names the option and the range it must lie in.
+    /// [`Error::Request`] that names the option and its range.
     pub fn check(&self) -> Result<()> {
         request::TEMPERATURE.check(self.temperature)?;
         request::TOP_P.check(self.top_p)?;
@@ -86,7 +86,7 @@ impl SamplerOptions {
             || self.frequency_penalty != 0.0
             || self.presence_penalty != 0.0
             || !self.logit_bias.is_empty();
-        // A temperature so low that its inverse is infinite is greedy.
+        // A temperature so low that its inverse is infinite means greedy.
         let inverse_temperature = self.temperature.recip();
         let greedy = self.temperature == 0.0 || inverse_temperature > 1e30;
         Sampling {
@@ -114,26 +114,26 @@ impl SamplerOptions {
 pub struct Logprob {
     /// Token id.
     pub token: u32,
-    /// ln p.
+    /// Natural logarithm of the probability.
     pub logprob: f32,
 }
 
-/// What was chosen, and what might have been.
+/// The chosen token and its alternatives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     /// The chosen token.
     pub token: u32,
-    /// Its log-probability, when log-probabilities were asked for.
+    /// Its log-probability, if requested.
     pub logprob: Option<f32>,
-    /// The most likely tokens, likeliest first, as many as were asked for.
+    /// As many of the most likely tokens as requested, the most likely first.
     pub alternatives: Vec<Logprob>,
 }
 
-/// Chooses tokens for one generation and remembers what was chosen.
+/// Chooses the tokens of one generation and remembers them.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     sampling: Sampling,
-    /// One a token of the vocabulary, or none where nothing changes a score.
+    /// One per token of the vocabulary; empty if no option changes scores.
     adjustments: Vec<Adjustment>,
     logprobs: Option<usize>,
     step: u32,
@@ -164,22 +164,22 @@ impl Sampler {
         Ok(Self { sampling, adjustments, logprobs: options.logprobs, step: 0 })
     }
 
-    /// How a row is chosen from.
+    /// The parameters of the choice.
     pub fn sampling(&self) -> &Sampling {
         &self.sampling
     }
 
-    /// What changes the scores of single tokens by now: one a token of the vocabulary, or none.
+    /// The current changes to the scores of single tokens: one per token of the vocabulary, or empty.
     pub fn adjustments(&self) -> &[Adjustment] {
         &self.adjustments
     }
 
-    /// Tokens chosen so far.
+    /// Number of tokens chosen so far.
     pub fn step(&self) -> u32 {
         self.step
     }
 
-    /// Whether the logits themselves are asked for, and so must be read back from wherever they are.
+    /// Whether the sampler needs the logits, so that they must be read back from the device.
     pub fn needs_logits(&self) -> bool {
         self.logprobs.is_some()
     }
@@ -187,7 +187,7 @@ impl Sampler {
     /// Chooses from one row of logits. A token whose logit is NaN is never chosen.
     ///
     /// # Errors
-    /// [`Error::Device`] where no logit is finite: the network computed nonsense.
+    /// [`Error::Device`] if no logit is finite, which means that the network computed wrong values.
     pub fn sample(&mut self, logits: &[f32]) -> Result<Sampled> {
         let token =
             sample(logits, &self.adjustments, &self.sampling, self.step).ok_or_else(nothing_to_choose)?;
@@ -202,7 +202,7 @@ impl Sampler {
         Ok(Sampled { token, logprob, alternatives })
     }
 
-    /// Remembers a token that was chosen where the logits are.
+    /// Remembers a token that the device chose.
     pub fn record(&mut self, token: u32) {
         if let Some(adjustment) = self.adjustments.get_mut(token as usize) {
             adjustment.seen += 1;
@@ -211,17 +211,17 @@ impl Sampler {
     }
 }
 
-/// No logit of a row is finite.
+/// The error for a row without a finite logit.
 pub(crate) fn nothing_to_choose() -> Error {
     Error::invalid(
         "checkpoint",
         "logits",
-        "the network's output has no finite value",
+        "the output of the network has no finite value",
         "The weights may be damaged: download them again, or try another weight format",
     )
 }
 
-/// Log-probabilities of the chosen and of the likeliest tokens.
+/// Log-probabilities of the chosen token and of the most likely tokens.
 fn logprobs(logits: &[f32], token: u32, count: usize) -> (f32, Vec<Logprob>) {
     let finite = |logit: &f32| !logit.is_nan();
     let max = logits.iter().copied().filter(finite).fold(f32::NEG_INFINITY, f32::max);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_and_another_differs() {
+    fn equal_seeds_give_equal_draws_and_other_seeds_other_draws() {
         let logits: Vec<f32> = (0..50).map(|i| (i % 7) as f32 * 0.1).collect();
         let with = |seed| {
             draws(&SamplerOptions { temperature: 1.0, seed, ..SamplerOptions::default() }, &logits, 20)
@@ -304,13 +304,13 @@ mod tests {
         assert_eq!(kept(SamplerOptions { top_p: 0.0, ..none() }), [0]);
         assert_eq!(kept(SamplerOptions { min_p: 0.4, ..none() }), [0, 1]);
         assert_eq!(kept(SamplerOptions { top_k: 3, top_p: 0.99, min_p: 0.0, ..none() }), [0, 1, 2, 3]);
-        // Top-p looks at what top-k left: 0.5 of 0.75 is two thirds.
+        // Top-p uses the tokens that top-k kept: 0.5 of 0.75 is two thirds.
         assert_eq!(kept(SamplerOptions { top_k: 2, top_p: 0.66, ..none() }), [0]);
         assert_eq!(kept(none()), [0, 1, 2, 3]);
     }
 
     #[test]
-    fn penalties_turn_the_choice() {
+    fn penalties_change_the_choice() {
         let logits = [2.0, 1.9, -1.0];
         let repetition = SamplerOptions { repetition_penalty: 1.5, ..SamplerOptions::default() };
         let mut sampler = Sampler::new(&repetition, &[0], 3).unwrap();

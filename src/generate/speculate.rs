@@ -1,9 +1,9 @@
-//! Prompt lookup: guessing the next tokens from what the text has said before, for the network to check in one batch.
+//! Prompt lookup: guesses the next tokens from the earlier text. The network checks all of them in one batch.
 //!
-//! Where the last few tokens stood in the text before, what followed them there is proposed (Saxena, "Prompt Lookup
-//! Decoding", 2023). A guess changes no output: the token chosen after each proposed one is what it would have been
-//! anyway, and the first that differs ends the guess. It only costs or saves time, so whether to guess at all is decided by
-//! what it brought so far.
+//! If the last few tokens occurred in the text before, the tokens that followed them there are the guess (Saxena,
+//! "Prompt Lookup Decoding", 2023). A guess changes no output: after each guessed token the network chooses the same
+//! token as without the guess, and the first difference ends the guess. A guess only costs or saves time, so the
+//! measured gain decides whether to guess.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::options::request::SPECULATION;
 /// Whether to guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Speculation {
-    /// While it is faster.
+    /// As long as guessing is faster.
     #[default]
     Auto,
     /// Wherever the text repeats itself.
@@ -36,30 +36,30 @@ impl FromStr for Speculation {
     }
 }
 
-/// Tokens that must have stood together before.
+/// Number of tokens that must have occurred before in the same order.
 const NGRAM: usize = 3;
 
-/// Tokens proposed at most.
+/// Maximum number of tokens in a guess.
 pub const MAX_PROPOSED: usize = 8;
 
-/// Tokens without a guess after one that did not pay, the first time and at most.
+/// Number of tokens without a guess after guesses that cost time: the first pause, and the longest.
 const PAUSE: (usize, usize) = (16, 512);
 
 /// Weight of the newest measurement in an average.
 const NEWEST: f64 = 0.25;
 
-/// A text's trigrams, and what guesses were worth.
+/// The trigrams of a text, and how much time guesses took and saved.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     speculation: Speculation,
     tokens: Vec<u32>,
-    /// Where the latest occurrence of a trigram that something follows ends.
+    /// The end of the latest occurrence of each trigram that is followed by another token.
     ends: HashMap<[u32; NGRAM], usize>,
-    /// Seconds a token takes without a guess.
+    /// Seconds per token without a guess.
     plain: Option<f64>,
-    /// Seconds that a guess takes, and tokens that it brings.
+    /// Seconds per guess, and tokens that a guess gives.
     guess: Option<(f64, f64)>,
-    /// Length of the text from which on to guess again.
+    /// Guesses are paused until the text has this length.
     resume: usize,
     pause: usize,
 }
@@ -84,7 +84,7 @@ impl Lookup {
         lookup
     }
 
-    /// Takes the text's next token.
+    /// Takes the next token of the text.
     pub(crate) fn push(&mut self, token: u32) {
         if self.speculation == Speculation::Off {
             return;
@@ -95,14 +95,14 @@ impl Lookup {
         self.tokens.push(token);
     }
 
-    /// Up to `max` tokens that may follow; none where nothing suggests any, or guessing does not pay.
+    /// A guess of up to `max` tokens; empty if there is none, or if guesses cost more time than they save.
     pub(crate) fn propose(&self, max: usize) -> Vec<u32> {
         let paused = self.speculation == Speculation::Auto && self.tokens.len() < self.resume;
         let ngram =
             self.tokens.last_chunk::<NGRAM>().filter(|_| !paused && self.speculation != Speculation::Off);
         let Some(end) = ngram.and_then(|ngram| self.ends.get(ngram)) else { return Vec::new() };
         let mut text = self.tokens[*end..].to_vec();
-        // A text that repeats itself right away goes on doing so.
+        // If the text repeats itself at once, the guess repeats it further.
         let period = text.len();
         while text.len() < max.min(MAX_PROPOSED) {
             text.push(text[text.len() - period]);
@@ -111,7 +111,7 @@ impl Lookup {
         text
     }
 
-    /// `count` tokens took so many seconds without a guess.
+    /// Records that `count` tokens took `seconds` without a guess.
     pub(crate) fn plain(&mut self, count: usize, seconds: f64) {
         if count > 0 {
             let each = seconds / count as f64;
@@ -119,7 +119,7 @@ impl Lookup {
         }
     }
 
-    /// A guess took so many seconds and brought `count` tokens.
+    /// Records that a guess took `seconds` and gave `count` tokens.
     pub(crate) fn guessed(&mut self, count: usize, seconds: f64) {
         let (time, gain) = match self.guess {
             Some((time, gain)) => (blend(time, seconds), blend(gain, count as f64)),
@@ -129,7 +129,7 @@ impl Lookup {
         if self.plain.is_some_and(|plain| time > gain * plain) {
             self.resume = self.tokens.len() + self.pause;
             self.pause = (2 * self.pause).min(PAUSE.1);
-            // What comes after the pause is judged anew.
+            // After the pause the measurement of guesses starts again.
             self.guess = None;
         } else {
             self.pause = PAUSE.0;
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_followed_before_is_proposed() {
+    fn the_tokens_that_followed_before_are_proposed() {
         let lookup = Lookup::new(Speculation::On, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3]);
         assert_eq!(lookup.propose(3), [4, 5, 6]);
         assert_eq!(lookup.propose(8), [4, 5, 6, 7, 8, 1, 2, 3]);
@@ -168,7 +168,7 @@ mod tests {
         assert!(Lookup::new(Speculation::Off, &[7, 7, 7, 7]).propose(8).is_empty());
     }
 
-    /// Tokens go by.
+    /// Pushes as many tokens as the first pause lasts.
     fn pass(lookup: &mut Lookup) {
         for _ in 0..PAUSE.0 {
             lookup.push(7);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_that_lose_are_paused_longer_and_longer() {
+    fn guesses_that_cost_time_are_paused_longer_and_longer() {
         let mut lookup = Lookup::new(Speculation::Auto, &[7; 8]);
         lookup.plain(10, 1.0);
         lookup.guessed(8, 0.3);

@@ -1,25 +1,25 @@
-//! Stop strings in a stream of text: found across the borders of its pieces, and never shown, not even in part.
+//! Stop strings in a stream of text. They are found also across the borders of pieces, and no part of them is emitted.
 
 use crate::error::{Error, Result};
 
 /// Watches a stream of text for strings that end it.
 ///
-/// The stop string that is *complete first* wins (of several that end at the same place, the longest), so the result does not
-/// depend on how the text is cut into pieces.
+/// The stop string that is *complete first* ends the text; if several end at the same place, the longest. So the result
+/// does not depend on how the text is cut into pieces.
 #[derive(Debug, Clone, Default)]
 pub struct StopStrings {
     stops: Vec<String>,
-    /// The end of the text so far, where it may be the beginning of a stop string.
+    /// The end of the text so far, if it may be the beginning of a stop string.
     held: String,
     stopped: bool,
 }
 
-/// What [`StopStrings::push`] makes of a piece of text.
+/// The result of [`StopStrings::push`] for a piece of text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watched {
     /// Text that is certainly before any stop string.
     pub emit: String,
-    /// The stop string that ended the text, if one did.
+    /// The stop string that ended the text, if any.
     pub stopped: Option<String>,
 }
 
@@ -27,16 +27,16 @@ impl StopStrings {
     /// Watches for these strings.
     ///
     /// # Errors
-    /// [`Error::Request`] for an empty string, which would stop everything.
+    /// [`Error::Request`] for an empty string, because it would end every text at once.
     pub fn new<S: Into<String>>(stops: impl IntoIterator<Item = S>) -> Result<Self> {
         let stops: Vec<String> = stops.into_iter().map(Into::into).collect();
         if stops.iter().any(String::is_empty) {
-            return Err(Error::request("stop", "a stop string is empty; it needs at least one character"));
+            return Err(Error::request("stop", "a stop string is empty; each needs at least one character"));
         }
         Ok(Self { stops, ..Self::default() })
     }
 
-    /// Takes the next piece of the text. After the stop nothing is emitted any more.
+    /// Takes the next piece of the text. After a stop string nothing more is emitted.
     pub fn push(&mut self, text: &str) -> Watched {
         if self.stopped {
             return Watched::default();
@@ -51,12 +51,12 @@ impl StopStrings {
         Watched { emit: text, stopped: None }
     }
 
-    /// What was held back, at the end of the text.
+    /// The text that was held back, once the whole text has come.
     pub fn finish(self) -> String {
         self.held
     }
 
-    /// Where the stop string begins that is complete first, and which it is.
+    /// The stop string that is complete first, and the byte position where it begins.
     fn first_complete(&self, text: &str) -> Option<(usize, String)> {
         self.stops
             .iter()
@@ -65,7 +65,7 @@ impl StopStrings {
             .map(|(_, start, stop)| (start, stop.clone()))
     }
 
-    /// Length of the longest end of the text with which a stop string begins.
+    /// Length in bytes of the longest end of the text that is the beginning of a stop string.
     fn possible_beginning(&self, text: &str) -> usize {
         let longest = |stop: &String| {
             (1..stop.len())
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn across_pieces() {
+    fn stop_strings_are_found_across_pieces() {
         let (emitted, stopped, rest) = watch(&["\nUser:"], &["Hi.", "\n", "Us", "er", ": no"]);
         assert_eq!(emitted, ["Hi.", "", "", "", ""]);
         assert_eq!((stopped.as_deref(), rest.as_str()), (Some("\nUser:"), ""));
     }
 
     #[test]
-    fn what_was_held_in_vain_comes_out() {
+    fn held_text_is_emitted_if_no_stop_string_follows() {
         let (emitted, stopped, rest) = watch(&["abab"], &["xab", "ac", "ab"]);
         assert_eq!(emitted, ["x", "abac", ""]);
         assert_eq!((stopped, rest.as_str()), (None, "ab"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_after_the_stop() {
+    fn nothing_is_emitted_after_a_stop() {
         let (emitted, stopped, rest) = watch(&["b", "abc"], &["abc", "more"]);
         assert_eq!(emitted.concat(), "a");
         assert_eq!((stopped.as_deref(), rest.as_str()), (Some("b"), ""));
@@ -127,7 +127,7 @@ mod tests {
         assert!(matches!(StopStrings::new([""]), Err(Error::Request { .. })));
     }
 
-    /// Character by character: the text before the stop string, and which it was.
+    /// A simple search, character by character: the text before the stop string, and the stop string.
     fn naive<'a>(stops: &'a [String], text: &str) -> (String, Option<&'a String>) {
         for end in (1..=text.len()).filter(|end| text.is_char_boundary(*end)) {
             let complete =
@@ -151,7 +151,7 @@ mod tests {
                 let watched = watcher.push(piece);
                 text += &watched.emit;
                 stopped = stopped.or(watched.stopped);
-                // Whatever is held back could still become a stop string.
+                // The text that is held back could still become a stop string.
                 let held = watcher.held.as_str();
                 prop_assert!(held.is_empty() || stops.iter().any(|stop| stop.len() > held.len() && stop.starts_with(held)));
             }

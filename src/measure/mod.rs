@@ -1,4 +1,4 @@
-//! How fast a network runs here, and how faithful it stays.
+//! How fast a network runs on this device, and how accurate its predictions are.
 
 pub mod bench;
 pub mod fidelity;

@@ -1,4 +1,4 @@
-//! The options of a load. The npm package has their names in camel case.
+//! The options of a load. The npm package writes their names in camel case.
 
 use super::{Limits, OptionSpec, UNSAID, Values, both, range};
 
@@ -14,7 +14,7 @@ pub const BACKEND: OptionSpec = OptionSpec {
     default: both("auto"),
 };
 
-/// How to hold the weights.
+/// Number format of the weights in memory.
 pub const WEIGHTS: OptionSpec = OptionSpec {
     name: "weights",
     values: Values::Word(&["auto", "stored", "f32", "f16", "q8", "q4"]),
@@ -23,7 +23,7 @@ pub const WEIGHTS: OptionSpec = OptionSpec {
     default: both("auto"),
 };
 
-/// Which kernels of the GPU.
+/// Which GPU kernels to use.
 pub const TIER: OptionSpec = OptionSpec {
     name: "tier",
     values: Values::Word(&["software", "portable", "subgroups", "f16"]),
@@ -31,7 +31,7 @@ pub const TIER: OptionSpec = OptionSpec {
     default: both("the highest that the GPU supports"),
 };
 
-/// What prompts are multiplied with on the GPU.
+/// Which products prefill uses on the GPU.
 pub const INT8_TILES: OptionSpec = OptionSpec {
     name: "int8_tiles",
     values: Values::Switch,
@@ -40,7 +40,7 @@ pub const INT8_TILES: OptionSpec = OptionSpec {
     default: UNSAID,
 };
 
-/// Positions of a session. Its flag is `--context`.
+/// Maximum positions of a session. Its flag is `--context`.
 pub const MAX_CONTEXT: OptionSpec = OptionSpec {
     name: "max_context",
     values: Values::Whole(Limits {
@@ -51,7 +51,7 @@ pub const MAX_CONTEXT: OptionSpec = OptionSpec {
     default: both("the maximum of the model, at most 4096"),
 };
 
-/// Overrides the refusal of unknown fields. Its flag is `--ignore-config-field`.
+/// Unknown fields of `config.json` to accept. Its flag is `--ignore-config-field`.
 pub const IGNORE_CONFIG_FIELDS: OptionSpec = OptionSpec {
     name: "ignore_config_fields",
     values: Values::Strings,
@@ -68,14 +68,14 @@ mod tests {
     use crate::engine::BackendChoice;
 
     #[test]
-    fn the_words_are_those_that_the_engine_knows() {
+    fn the_words_are_those_of_the_engine() {
         assert_eq!(BACKEND.words(), BackendChoice::ALL.map(BackendChoice::name));
         assert_eq!(WEIGHTS.words(), WeightFormat::ALL.map(WeightFormat::name));
         assert!(TIER.words().iter().copied().eq(Tier::ALL.iter().map(|tier| tier.name())));
     }
 
     #[test]
-    fn the_words_for_a_default_say_the_default() {
+    fn the_words_for_a_default_match_the_default() {
         assert_eq!(BACKEND.default.package, BackendChoice::default().name());
         assert_eq!(WEIGHTS.default.package, WeightFormat::default().name());
     }

@@ -11,17 +11,17 @@ use crate::error::{Error, Result};
 /// An option.
 #[derive(Debug)]
 pub struct OptionSpec {
-    /// Its name, in words that underscores separate. Flags have hyphens in their place.
+    /// Its name: words separated by underscores. Flags have hyphens instead.
     pub name: &'static str,
-    /// What it may be.
+    /// Which values are valid.
     pub values: Values,
-    /// What it does, in sentences for the reader of a manual.
+    /// What it does, in sentences for a manual.
     pub about: &'static str,
-    /// What holds if it is not given.
+    /// What applies if the option is not given.
     pub default: DefaultWords,
 }
 
-/// What an option may be.
+/// The type and the valid values of an option.
 #[derive(Debug)]
 pub enum Values {
     /// A number.
@@ -32,8 +32,8 @@ pub enum Values {
     Boolean,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// On, off, or what the engine finds to be better: `auto`, `on` or `off` on the command line; true, false or nothing in
-    /// the npm package.
+    /// On, off, or the choice of the engine: `auto`, `on` or `off` on the command line; true, false or undefined in the
+    /// npm package.
     Switch,
     /// Strings that are not empty.
     Strings,
@@ -41,7 +41,7 @@ pub enum Values {
     ByToken(Limits),
 }
 
-/// The ranges of an option, where the surfaces differ.
+/// The ranges of an option. They may differ between the surfaces.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// In Rust and on the command line.
@@ -59,12 +59,12 @@ pub struct Range {
     pub high: f64,
 }
 
-/// A default in words; empty where `about` or the flag itself says it.
+/// A default in words; empty if `about` or the flag itself says it.
 #[derive(Debug, Clone, Copy)]
 pub struct DefaultWords {
-    /// Of the flag.
+    /// For the flag.
     pub flag: &'static str,
-    /// In the npm package.
+    /// For the npm package.
     pub package: &'static str,
 }
 
@@ -85,13 +85,13 @@ const fn both(words: &'static str) -> DefaultWords {
     DefaultWords { flag: words, package: words }
 }
 
-/// Words for the package alone.
+/// Words for the npm package only.
 const fn package(words: &'static str) -> DefaultWords {
     DefaultWords { flag: "", package: words }
 }
 
 impl OptionSpec {
-    /// The range in Rust and on the command line. Values that are no numbers have an endless one.
+    /// The range in Rust and on the command line. For values that are not numbers, it is infinite.
     pub const fn range(&self) -> Range {
         match &self.values {
             Values::Number(limits) | Values::Whole(limits) | Values::ByToken(limits) => limits.engine,
@@ -101,7 +101,7 @@ impl OptionSpec {
         }
     }
 
-    /// The words that it may be; none where it is no word.
+    /// The valid words; none if the option is not a word.
     pub const fn words(&self) -> &'static [&'static str] {
         match self.values {
             Values::Word(words) => words,
@@ -110,7 +110,7 @@ impl OptionSpec {
         }
     }
 
-    /// The error for a word that it may not be.
+    /// The error for a word that is not valid.
     pub fn not_a_word(&self, word: &str) -> Error {
         Error::request(self.name, format!("it must be one of {}, not {word:?}", self.words().join(", ")))
     }
@@ -123,7 +123,7 @@ impl OptionSpec {
 }
 
 impl Range {
-    /// Whether a number lies in it. NaN does not.
+    /// Whether a number lies in the range. NaN does not.
     pub fn contains(self, value: f32) -> bool {
         (self.low as f32..=self.high as f32).contains(&value)
     }

@@ -20,7 +20,7 @@ pub const ALL: [&OptionSpec; 14] = [
     &IN_FLIGHT_MS,
 ];
 
-/// Ends the answer after so many tokens.
+/// Ends the answer after this many tokens.
 pub const MAX_TOKENS: OptionSpec = OptionSpec {
     name: "max_tokens",
     // The package keeps to the whole numbers of 31 bits.
@@ -40,7 +40,7 @@ pub const TEMPERATURE: OptionSpec = OptionSpec {
     },
 };
 
-/// Keeps the most likely tokens up to a probability.
+/// Keeps the most likely tokens until their probabilities reach this sum.
 pub const TOP_P: OptionSpec = OptionSpec {
     name: "top_p",
     values: Values::Number(same(0.0, 1.0)),
@@ -49,7 +49,7 @@ pub const TOP_P: OptionSpec = OptionSpec {
     default: package(OF_THE_MODEL_OR_1),
 };
 
-/// Keeps a number of the most likely tokens.
+/// Keeps this many of the most likely tokens.
 pub const TOP_K: OptionSpec = OptionSpec {
     name: "top_k",
     // The package keeps to the whole numbers of 31 bits.
@@ -87,7 +87,7 @@ pub const STOP: OptionSpec = OptionSpec {
     default: UNSAID,
 };
 
-/// Makes tokens less likely by how often they occurred.
+/// Makes a token less likely, the more often it occurred.
 pub const FREQUENCY_PENALTY: OptionSpec = OptionSpec {
     name: "frequency_penalty",
     values: Values::Number(PENALTY),
@@ -103,7 +103,7 @@ pub const PRESENCE_PENALTY: OptionSpec = OptionSpec {
     default: package("0"),
 };
 
-/// Makes tokens that occurred less likely, as a factor.
+/// Makes tokens that occurred less likely, by a factor.
 pub const REPETITION_PENALTY: OptionSpec = OptionSpec {
     name: "repetition_penalty",
     values: Values::Number(same(0.01, 100.0)),
@@ -120,7 +120,7 @@ pub const LOGIT_BIAS: OptionSpec = OptionSpec {
     default: UNSAID,
 };
 
-/// Goes on where the model would end.
+/// Continues after an end-of-sequence token.
 pub const IGNORE_EOS: OptionSpec = OptionSpec {
     name: "ignore_eos",
     values: Values::Boolean,
@@ -128,7 +128,7 @@ pub const IGNORE_EOS: OptionSpec = OptionSpec {
     default: both("false"),
 };
 
-/// Guesses tokens. Its flag is `--speculate`.
+/// Speculative decoding. Its flag is `--speculate`.
 pub const SPECULATION: OptionSpec = OptionSpec {
     name: "speculation",
     values: Values::Word(&["auto", "on", "off"]),
@@ -137,7 +137,7 @@ pub const SPECULATION: OptionSpec = OptionSpec {
     default: package("auto"),
 };
 
-/// Work that a GPU is given ahead.
+/// How much work the GPU may receive in advance.
 pub const IN_FLIGHT_MS: OptionSpec = OptionSpec {
     name: "in_flight_ms",
     // In Rust it is a `Duration`, of any length.
@@ -162,13 +162,13 @@ mod tests {
     use crate::generate::speculate::Speculation;
 
     #[test]
-    fn the_words_are_those_that_the_engine_knows() {
+    fn the_words_are_those_of_the_engine() {
         assert!(SPECULATION.words().iter().all(|word| word.parse::<Speculation>().is_ok()));
         assert_eq!(SPECULATION.default.package.parse::<Speculation>().unwrap(), Speculation::default());
     }
 
     #[test]
-    fn the_words_for_a_default_say_the_default() {
+    fn the_words_for_a_default_match_the_default() {
         assert_eq!(IN_FLIGHT_MS.default.package, IN_FLIGHT.as_millis().to_string());
     }
 }

@@ -1,4 +1,4 @@
-//! An allocator that counts the bytes in use and their peak; a program that includes this file uses it.
+//! An allocator that counts the bytes in use and their peak. Every program that includes this file uses it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ struct Counting;
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call goes to the system's allocator unchanged; only numbers are kept beside it.
+// SAFETY: every call goes to the allocator of the system unchanged; this code only counts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let in_use = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(in_use, Ordering::Relaxed);
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        // SAFETY: the caller guarantees what the allocator of the system requires.
         unsafe { System.alloc(layout) }
     }
 
@@ -32,12 +32,12 @@ pub(crate) fn in_use() -> usize {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// The most bytes in use since [`start_peak`].
+/// The maximum of the bytes in use since [`start_peak`].
 pub(crate) fn peak() -> usize {
     PEAK.load(Ordering::Relaxed)
 }
 
-/// Forgets the peak so far.
+/// Starts to measure a new peak.
 pub(crate) fn start_peak() {
     PEAK.store(in_use(), Ordering::Relaxed);
 }

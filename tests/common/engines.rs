@@ -1,6 +1,6 @@
-//! What several test programs need: fixtures, engines on every backend that this machine has.
+//! Helpers for several test programs: fixtures, and engines on every backend that this machine has.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+#![allow(clippy::unwrap_used, reason = "an error in a test should make it fail")]
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::checkpoint::source::directory::DirectorySource;
 use mobilellm::engine::{BackendChoice, Engine, LoadOptions};
 
-/// The folder of fixtures that independent software made.
+/// The folder with fixtures that independent software made.
 pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures")
 }
@@ -20,11 +20,11 @@ pub(crate) fn fixtures() -> PathBuf {
 pub(crate) enum Backend {
     Cpu,
     Gpu(Tier),
-    /// The same with tiles of 8-bit integers.
+    /// The GPU with tiles of 8-bit integers.
     GpuInt8(Tier),
 }
 
-/// The backends of this machine: always the CPU, and each tier of the GPU (perhaps an emulated one) that opens.
+/// The backends of this machine: always the CPU, and each tier of the GPU (which may be emulated) that can be opened.
 pub(crate) fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Cpu];
     for tier in Tier::ALL.iter().copied() {
@@ -39,7 +39,7 @@ pub(crate) fn backends() -> Vec<Backend> {
     backends
 }
 
-/// The same, and each tier that has tiles once more with tiles of integers: for tests of quantised weights.
+/// [`backends`], and each tier that has tiles a second time with integer tiles: for tests of quantised weights.
 pub(crate) fn backends_both_ways() -> Vec<Backend> {
     let backends = backends();
     let with_tiles = backends.clone().into_iter().filter_map(|backend| match backend {
@@ -56,7 +56,7 @@ pub(crate) fn load(folder: &Path, backend: Backend, weights: WeightFormat) -> En
         Backend::Gpu(tier) => (BackendChoice::Gpu, Some(tier), Some(false)),
         Backend::GpuInt8(tier) => (BackendChoice::Gpu, Some(tier), Some(true)),
     };
-    // Every tier is compared as a whole here; testing each device first would only take time.
+    // These tests compare every tier as a whole, so a self-test of the device would only take time.
     let gpu = gpu::GpuOptions { tier, int8_tiles, skip_self_test: true, ..gpu::GpuOptions::default() };
     let options = LoadOptions { backend, gpu, weights, ..LoadOptions::default() };
     DirectorySource::new(folder)

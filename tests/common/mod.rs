@@ -1,4 +1,4 @@
-//! What several tests of checkpoints need: a backend that only keeps what it gets, and the fixtures.
+//! Helpers for several tests of checkpoints: a backend that only stores weights, and the fixtures.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
@@ -20,7 +20,7 @@ use mobilellm::{Error, Result};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-/// Keeps all weights; refuses what it has already.
+/// Stores all weights; it is an error to get one twice.
 #[derive(Default)]
 pub struct RecordingSink {
     pub matrices: BTreeMap<MatrixId, Matrix>,
@@ -57,7 +57,7 @@ impl WeightSink for RecordingSink {
     }
 }
 
-/// Loads everything.
+/// Loads a whole checkpoint.
 pub fn load(source: &dyn Source, format: WeightFormat) -> Result<(Config, RecordingSink, LoadReport)> {
     pollster::block_on(async {
         let checkpoint = Checkpoint::open(source, &Cancel::default()).await?;
@@ -78,19 +78,19 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures/checkpoints").join(name)
 }
 
-/// Loads such a folder.
+/// Loads a [`fixture`].
 pub fn load_fixture(name: &str, format: WeightFormat) -> (Config, RecordingSink, LoadReport) {
     let source = DirectorySource::new(fixture(name)).unwrap();
     load(&source, format).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// All tensors of a fixture as f32 (packed words as floats of the same bits:
-/// see [`dequantized`]), read by the `safetensors` crate.
+/// All tensors of a fixture as f32, read by the `safetensors` crate. Packed words become floats with the same bits: see
+/// [`dequantized`].
 pub fn raw_tensors(name: &str) -> BTreeMap<String, Vec<f32>> {
     raw_tensors_of(&fixture(name))
 }
 
-/// The same of any folder.
+/// All tensors of a folder, as [`raw_tensors`].
 pub fn raw_tensors_of(folder: &Path) -> BTreeMap<String, Vec<f32>> {
     let mut tensors = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -107,7 +107,7 @@ pub fn raw_tensors_of(folder: &Path) -> BTreeMap<String, Vec<f32>> {
     tensors
 }
 
-/// A tensor's values; packed words as floats of the same bits.
+/// The values of a tensor. Packed words become floats with the same bits.
 pub fn values(tensor: &TensorView<'_>) -> Vec<f32> {
     let bytes = tensor.data();
     let words = || bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
@@ -120,7 +120,7 @@ pub fn values(tensor: &TensorView<'_>) -> Vec<f32> {
     }
 }
 
-/// `scale * q + bias` of a quantised module, straight from the definition.
+/// The values `scale * q + bias` of a quantised module, directly from the definition.
 pub fn dequantized(raw: &BTreeMap<String, Vec<f32>>, module: &str, bits: u32, group_size: usize) -> Vec<f32> {
     let (scales, biases) = (&raw[&format!("{module}.scales")], &raw[&format!("{module}.biases")]);
     let per_word = (32 / bits) as usize;

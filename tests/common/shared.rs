@@ -1,10 +1,11 @@
-//! Material beside the repository that not everyone has.
+//! Test material outside of the repository, which may be absent.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
 
-/// A file or folder of `../shared`, or of what `MOBILELLM_SHARED` names; `None`, said aloud, where it is absent.
+/// A file or folder of `../shared`, or of the folder that `MOBILELLM_SHARED` names. If it is absent, this prints a
+/// message and returns `None`.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("MOBILELLM_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);

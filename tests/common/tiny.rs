@@ -1,10 +1,10 @@
-//! A small random checkpoint in memory, to be quantised, or to be spoilt in one place.
+//! A small random checkpoint in memory, which tests quantise, or damage in one place.
 
 use half::bf16;
 use mobilellm::checkpoint::source::memory::MemorySource;
 use serde_json::{Map, Value, json};
 
-/// A tensor to be written.
+/// A tensor of the checkpoint.
 #[derive(Clone)]
 pub struct Tensor {
     pub name: String,
@@ -21,12 +21,12 @@ pub struct Tiny {
 }
 
 impl Tiny {
-    /// Two blocks in bf16, tied; rows of 64 and 128 values, which groups of 32 and 64 divide.
+    /// Two blocks in bf16 with tied embeddings. Rows have 64 or 128 values, which groups of 32 and 64 divide.
     pub fn new() -> Self {
         Self::with_ffn(128)
     }
 
-    /// The same with another width of the feed-forward activation.
+    /// As [`Tiny::new`], with another width of the feed-forward activation.
     pub fn with_ffn(ffn: usize) -> Self {
         let config = json!({
             "model_type": "llama", "hidden_size": 64, "intermediate_size": ffn, "num_hidden_layers": 2,
@@ -66,12 +66,12 @@ impl Tiny {
         self.tensors.push(Tensor { name: name.to_owned(), dtype: "BF16", shape: shape.to_vec(), bytes });
     }
 
-    /// A tensor to be changed.
+    /// A tensor, to change it.
     pub fn tensor(&mut self, name: &str) -> &mut Tensor {
         self.tensors.iter_mut().find(|tensor| tensor.name == name).unwrap()
     }
 
-    /// With one field of the configuration set.
+    /// Sets one field of the configuration.
     pub fn with_config(mut self, field: &str, value: Value) -> Self {
         self.config.insert(field.to_owned(), value);
         self
@@ -81,12 +81,12 @@ impl Tiny {
         serde_json::to_vec(&self.config).unwrap()
     }
 
-    /// The header's entries, as they should be.
+    /// The correct entries of the header.
     pub fn header(&self) -> Map<String, Value> {
         header(&self.tensors)
     }
 
-    /// All tensors' bytes.
+    /// The bytes of all tensors.
     pub fn data(&self) -> Vec<u8> {
         self.tensors.iter().flat_map(|tensor| tensor.bytes.clone()).collect()
     }
@@ -96,7 +96,7 @@ impl Tiny {
         self.source_with(&Value::Object(self.header()).to_string(), &self.data())
     }
 
-    /// The checkpoint with any header and data.
+    /// The checkpoint with another header and other data.
     pub fn source_with(&self, header: &str, data: &[u8]) -> MemorySource {
         MemorySource::new()
             .with("config.json", self.config_json())
@@ -130,7 +130,7 @@ fn header(tensors: &[Tensor]) -> Map<String, Value> {
     entries
 }
 
-/// A safetensors file.
+/// A safetensors file with this header and data.
 pub fn file(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());

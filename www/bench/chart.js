@@ -45,7 +45,7 @@ export function bars(title, rows) {
   return chart;
 }
 
-/** One bar of parts `{ label, value, text }`, in order; the table beside it is the legend. */
+/** One bar of parts `{ label, value, text }`, in order. The table next to it is the legend. */
 export function stack(title, parts) {
   const total = parts.reduce((sum, { value }) => sum + value, 0) || 1;
   const words = parts.map(({ label, text }) => `${label}: ${text}`).join("; ");

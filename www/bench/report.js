@@ -1,4 +1,4 @@
-// The report of one shape: first the main numbers, then where the time goes.
+// The report of one shape: first the main numbers, then the details of the time.
 
 import { element } from "../app/dom.js";
 import { bytes, count, rate } from "../app/format.js";

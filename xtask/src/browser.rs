@@ -1,4 +1,4 @@
-//! Which browsers tests and measurements drive.
+//! Finds the browsers for tests and measurements.
 
 use std::path::PathBuf;
 
@@ -21,15 +21,15 @@ pub(crate) fn firefox() -> Option<PathBuf> {
         .or_else(|| ["firefox-esr", "firefox"].iter().find_map(|name| process::find(name)))
 }
 
-/// What drives WebKitGTK: its driver, which brings a browser, and a display that needs no screen.
+/// The programs that run WebKitGTK: its driver, which comes with a browser, and an X server that needs no screen.
 pub(crate) struct Webkit {
-    /// Speaks WebDriver.
+    /// The WebDriver program.
     pub(crate) driver: PathBuf,
-    /// An X server in memory.
+    /// An X server that draws to memory.
     pub(crate) display: PathBuf,
 }
 
-/// The driver and the display, where both are installed.
+/// The driver and the display, if both are installed.
 pub(crate) fn webkit() -> Option<Webkit> {
     Some(Webkit { driver: process::find("WebKitWebDriver")?, display: process::find("Xvfb")? })
 }

@@ -1,4 +1,4 @@
-//! Running other programs, with errors that name the program and what it was to do.
+//! Runs other programs. Errors name the program and its arguments.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 
-/// A command that runs in the repository's root.
+/// A command that runs in the root of the repository.
 pub(crate) fn command(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     command.current_dir(workspace::root());
@@ -23,12 +23,12 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// The compiler that goes with it.
+/// The compiler of the same toolchain.
 pub(crate) fn rustc() -> PathBuf {
     std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()).into()
 }
 
-/// Runs a command to its end and fails if it fails.
+/// Runs a command until it ends; an error if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", describe(command)))?;
     if !status.success() {
@@ -37,7 +37,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command and returns what it prints to stdout.
+/// Runs a command and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -49,7 +49,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a command, shows what it prints to stdout line by line, and returns those lines with whether it succeeded.
+/// Runs a command and shows its standard output. Returns whether it succeeded, and the lines of its output.
 pub(crate) fn run_and_read(command: &mut Command) -> Result<(bool, Vec<String>)> {
     let mut child = command
         .stdout(Stdio::piped())
@@ -59,7 +59,7 @@ pub(crate) fn run_and_read(command: &mut Command) -> Result<(bool, Vec<String>)>
     let mut lines = Vec::new();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
-        // A closed terminal must not end the run; the exit status still tells.
+        // A closed terminal must not end the run; the exit status still reports the result.
         let _ = writeln!(std::io::stdout(), "{line}");
         lines.push(line);
     }
@@ -75,7 +75,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// The command as a person would type it.
+/// The command as text, as in a terminal.
 pub(crate) fn describe(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));

@@ -1,6 +1,6 @@
-//! `cargo xtask rivals`: other engines beside this one, in a browser or natively.
+//! `cargo xtask rivals`: compares this engine with others, in a browser or natively.
 
-#![allow(clippy::doc_markdown, reason = "these comments are the help text, which is no markdown")]
+#![allow(clippy::doc_markdown, reason = "these comments are the help text, which is not markdown")]
 
 use anyhow::{Context, Result};
 
@@ -10,7 +10,7 @@ use crate::{browser, build, process};
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub(crate) struct RivalsOptions {
-    /// Beside llama.cpp on the CPU instead of transformers.js and wllama in a browser
+    /// Compare with llama.cpp on the CPU instead of transformers.js and wllama in a browser
     #[arg(long)]
     native: bool,
     #[command(flatten)]

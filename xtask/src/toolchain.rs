@@ -1,4 +1,4 @@
-//! The compiler's target for the browser.
+//! The compilation target for the browser.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use anyhow::{Result, bail};
 
 use crate::process;
 
-/// The target of everything that runs in a page.
+/// The target of all code that runs in a page.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
-/// Installs the target's standard library where rustup did not do it by itself.
+/// Installs the standard library of the target if rustup has not installed it.
 ///
-/// It does so when it installs the pinned toolchain, but not where that was there already without the target, or where
-/// somebody has turned automatic installation off.
+/// rustup installs it together with the pinned toolchain. It does not if the toolchain was already installed without
+/// the target, or if automatic installation is off.
 pub(crate) fn ensure_wasm_target() -> Result<()> {
     let mut rustc = process::command(process::rustc());
     let libraries = process::read(rustc.args(["--print", "target-libdir", "--target", WASM]))?;

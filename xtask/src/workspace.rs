@@ -1,4 +1,4 @@
-//! Where things lie in the repository.
+//! Paths in the repository.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,12 @@ pub(crate) fn path(relative: impl AsRef<Path>) -> PathBuf {
     root().join(relative)
 }
 
-/// The npm package as built.
+/// The folder of the built npm package.
 pub(crate) fn package() -> PathBuf {
     path("pkg")
 }
 
-/// Cargo's output folder, wherever the user has put it.
+/// Cargo's output folder, which the user can change.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),

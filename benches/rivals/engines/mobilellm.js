@@ -1,5 +1,5 @@
-// This project's engine, from pkg/. It does not guess ahead here: random weights repeat themselves after a few tokens, where
-// guessing wins more than in any text.
+// The engine of this project, from pkg/, without speculative decoding: a model with random weights repeats itself after
+// a few tokens, so guesses would gain more than in real text.
 
 import { Engine } from "/pkg/index.js";
 

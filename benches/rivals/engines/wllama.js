@@ -1,4 +1,4 @@
-// wllama: llama.cpp in WebAssembly, with its WebGPU backend where the adapter has what that needs.
+// wllama: llama.cpp in WebAssembly, with its WebGPU backend if the adapter supports it.
 
 import { Wllama } from "/npm/@wllama/wllama/esm/index.js";
 

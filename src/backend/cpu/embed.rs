@@ -1,4 +1,4 @@
-//! Token ids to rows of the embedding.
+//! Turns token ids into rows of the embedding.
 
 use super::matmul::Unpack as _;
 use super::weights::Weight;

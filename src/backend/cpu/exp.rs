@@ -1,16 +1,16 @@
-//! The exponential function and the hyperbolic tangent in operations that every vector register has.
+//! The exponential function and the hyperbolic tangent, with operations that every vector instruction set has.
 
-/// Below this the result is as good as zero, and above it an f32 overflows.
+/// Below this range the result is almost zero, and above it an f32 overflows.
 const RANGE: std::ops::RangeInclusive<f32> = -86.0..=88.0;
 
-/// Adding it leaves an f32's nearest integer in the lowest bits of the sum.
+/// Added to an f32, it rounds the value to the nearest integer, which is then in the lowest bits of the sum.
 const ROUND: f32 = 12_582_912.0;
 
-/// `e^x` within two units in the last place; the nearest end of -86..=88 stands for an `x` beyond it. Nothing in it branches, so
-/// that a loop over it becomes vector code, and the bits are the same on every machine.
+/// `e^x` within two units in the last place; an `x` outside -86..=88 is replaced by the nearest end of the range. There
+/// are no branches, so the compiler vectorises loops over it, and the bits are the same on every machine.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // ln 2 in two parts: the first has so few bits that its products with the exponents are exact.
+    // ln 2 as a sum of two parts. The first has so few bits that its products with the exponents are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let x = x.clamp(*RANGE.start(), *RANGE.end());
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_exponential() {
+    fn exp_is_accurate() {
         for i in -860_000..=880_000 {
             let x = i as f32 / 10_000.0;
             let expected = f64::from(x).exp();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_stay_ends() {
+    fn values_outside_the_range_stay_extreme() {
         assert!(exp(f32::NEG_INFINITY) < 1e-37);
         assert!(exp(f32::INFINITY) > 1e38);
         assert!(exp(f32::NAN).is_nan());

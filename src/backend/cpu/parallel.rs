@@ -1,4 +1,4 @@
-//! Dividing work among threads; one thread where there is only one (a web page).
+//! Divides work among threads. In a web page there is only one thread.
 
 /// Calls `work(index, chunk)` for each chunk of `out`, on all threads of the pool.
 #[cfg(not(target_arch = "wasm32"))]
@@ -17,8 +17,8 @@ pub(crate) fn for_each_chunk(out: &mut [f32], chunk: usize, work: impl Fn(usize,
     out.chunks_mut(chunk).enumerate().for_each(|(index, chunk)| work(index, chunk));
 }
 
-/// Calls `work(index, rows)` for each block of columns of `out`, whose rows are `width` long, on all threads of the pool;
-/// `rows` has the block's part of every row.
+/// Calls `work(index, rows)` for each block of `block` columns of `out`, on all threads of the pool. The rows of `out`
+/// have `width` values; `rows` has the block's part of every row.
 pub(crate) fn for_each_block(
     out: &mut [f32],
     width: usize,
@@ -44,7 +44,7 @@ pub(crate) fn for_each_block(
     blocks.iter_mut().enumerate().for_each(|(index, rows)| work(index, rows));
 }
 
-/// How many chunks make the work even without making it small.
+/// Number of threads, and so of chunks that share the work evenly and are not too small.
 pub(crate) fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
     return rayon::current_num_threads();
@@ -52,7 +52,7 @@ pub(crate) fn threads() -> usize {
     1
 }
 
-/// Runs `work` on a thread of the pool, whose loops then start without a change of threads.
+/// Runs `work` on a thread of the pool, so that parallel loops in it start without a switch to another thread.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn on_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())

@@ -1,85 +1,87 @@
-//! Choosing a token from a row of logits: twin of `shaders/sample/*.wgsl`, which get its numbers as constants.
+//! Chooses a token from a row of logits. The shaders `shaders/sample/*.wgsl` do the same with the same constants.
 //!
-//! Everything is measured as a distance from the best score, in steps of 2^-19 of a unit of log-probability (at
-//! the request's temperature), up to 32 units: whole numbers, so that top-k and top-p count and sum the
-//! same on every device and in any order. Tokens beyond 32 units count as the last step; noise never carries one so far.
+//! Each score is expressed as its distance from the best score, in steps of 2^-19 of a unit of log-probability (at the
+//! temperature of the request), up to 32 units. Distances are whole numbers, so top-k and top-p count and sum the same
+//! on every device and in any order. Tokens farther than 32 units count as the last step; no noise is large enough to
+//! choose one of them.
 
 use bytemuck::{Pod, Zeroable};
 
-/// How a row is chosen from, as the shaders read it.
+/// Parameters of the choice from a row, in the layout that the shaders read.
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Sampling {
-    /// 1 / temperature; 0 takes the best.
+    /// 1 / temperature; 0 means greedy.
     pub inverse_temperature: f32,
-    /// Tokens that top-k keeps; 0 keeps all.
+    /// Number of tokens that top-k keeps; 0 keeps all.
     pub top_k: u32,
-    /// Share of the probability that top-p keeps; 1 keeps all.
+    /// Probability that top-p keeps; 1 keeps all tokens.
     pub top_p: f32,
-    /// Steps from the best that min-p keeps; [`LAST_STEP`] keeps all.
+    /// Maximum distance from the best in steps that min-p keeps; [`LAST_STEP`] keeps all.
     pub max_steps: u32,
-    /// What the noise of all steps has in common.
+    /// Seed of the noise, the same for all steps of a generation.
     pub seed: u32,
-    /// 1 where [`Adjustment`]s count.
+    /// 1 if there are [`Adjustment`]s, otherwise 0.
     pub adjusted: u32,
-    /// Multiplies negative scores of tokens seen.
+    /// Multiplies the negative scores of tokens that occurred.
     pub repetition: f32,
-    /// Multiplies positive scores of tokens seen.
+    /// Multiplies the positive scores of tokens that occurred.
     pub inverse_repetition: f32,
     /// Subtracted for each time that a token was generated.
     pub frequency: f32,
-    /// Subtracted where a token was generated.
+    /// Subtracted once if a token was generated.
     pub presence: f32,
-    /// Uniforms come in multiples of 16 bytes.
+    /// Padding: the size of a uniform is a multiple of 16 bytes.
     pub unused: [u32; 2],
 }
 
-/// What changes one token's score.
+/// Changes to the score of one token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Adjustment {
-    /// How often it was generated, plus [`IN_PROMPT`].
+    /// How often the token was generated, plus [`IN_PROMPT`] if it is in the prompt.
     pub seen: u32,
     /// Added to its score.
     pub bias: f32,
 }
 
-/// The bit of [`Adjustment::seen`] for a token of the prompt.
+/// The bit of [`Adjustment::seen`] for a token that is in the prompt.
 pub const IN_PROMPT: u32 = 1 << 31;
 
-/// Bits of a distance in steps.
+/// Number of bits of a distance in steps.
 pub(crate) const STEP_BITS: usize = 24;
 
-/// The farthest step, at which everything beyond is counted too.
+/// The last step. All larger distances count as this one.
 pub const LAST_STEP: u32 = (1 << STEP_BITS) - 1;
 
-/// Steps of a unit of log-probability.
+/// Steps per unit of log-probability.
 pub const STEPS: f32 = 524_288.0;
 
-/// 1, in the whole numbers of 24 bits that likelihoods are summed in and that noise is made from.
+/// The value 1 in fixed-point numbers of 24 bits. Likelihoods are summed and noise is made in these numbers.
 pub(crate) const ONE: f32 = 16_777_216.0;
 
-/// The score of a token that is never chosen, and the highest one.
+/// The score of a token that is never chosen. Every other score is higher.
 pub(crate) const NEVER: f32 = f32::MIN;
 
-/// Of a share that tokens reach exactly, rounding must not demand one more of them.
+/// Factor on top-p: if the tokens reach the probability exactly, rounding must not add another token.
 pub(crate) const TOP_P_SLACK: f32 = 1.0 - 1.0 / 262_144.0;
 
-/// No noise is larger.
+/// Upper limit of the noise.
 pub(crate) const MAX_NOISE: f32 = 17.4;
 
-/// Below it noise takes a series for `-ln(1 - v)`; see [`gumbel`].
+/// Below this `v`, the noise uses a series for `-ln(1 - v)`; see [`gumbel`].
 pub(crate) const SERIES_BELOW: f32 = 0.0625;
 
 impl Sampling {
-    /// Whether tokens are left out by their rank or share, which takes a search.
+    /// Whether top-k, top-p or min-p may remove tokens, which needs a search for the limit.
     pub fn is_cut(&self) -> bool {
         self.inverse_temperature > 0.0 && (self.top_k > 0 || self.top_p < 1.0 || self.max_steps < LAST_STEP)
     }
 }
 
-/// Chooses from `logits` for step `step` of a generation: the best of those kept, with noise unless greedy; the lowest id among
-/// equals. `adjustments` are one a token, or none. `None` where no logit is a number above minus infinity.
+/// Chooses a token from `logits` for step `step` of a generation: the best of the tokens that the filters keep, with
+/// noise unless greedy; the lowest id among equals. `adjustments` has one entry per token or is empty. Returns `None`
+/// if every logit is NaN or minus infinity.
 pub fn sample(logits: &[f32], adjustments: &[Adjustment], sampling: &Sampling, step: u32) -> Option<u32> {
     let scores: Vec<f32> = logits
         .iter()
@@ -95,7 +97,7 @@ pub fn sample(logits: &[f32], adjustments: &[Adjustment], sampling: &Sampling, s
     let mut so_far = NEVER;
     best(scores.iter().enumerate().map(|(token, score)| {
         let scaled = score * sampling.inverse_temperature;
-        // Most tokens are too unlikely for any noise to help, and noise is what takes time.
+        // Noise is expensive. Most tokens are so unlikely that no noise could make them the best, so they get none.
         if *score == NEVER || scaled + MAX_NOISE < so_far || steps(max, *score, sampling) > limit {
             return NEVER;
         }
@@ -105,7 +107,7 @@ pub fn sample(logits: &[f32], adjustments: &[Adjustment], sampling: &Sampling, s
     }))
 }
 
-/// A logit with its penalties; [`NEVER`] for what is no number or minus infinity.
+/// A logit with its penalties; [`NEVER`] for NaN and minus infinity.
 fn adjusted(logit: f32, adjustment: Option<&Adjustment>, sampling: &Sampling) -> f32 {
     if logit.is_nan() || logit <= NEVER {
         return NEVER;
@@ -124,7 +126,7 @@ fn adjusted(logit: f32, adjustment: Option<&Adjustment>, sampling: &Sampling) ->
     score.clamp(NEVER, f32::MAX)
 }
 
-/// The token of the largest score above [`NEVER`], the lowest id among equals.
+/// The token with the largest score above [`NEVER`]; the lowest id among equals.
 fn best(scores: impl Iterator<Item = f32>) -> Option<u32> {
     let mut best = (NEVER, None);
     for (token, score) in scores.enumerate() {
@@ -135,17 +137,17 @@ fn best(scores: impl Iterator<Item = f32>) -> Option<u32> {
     best.1
 }
 
-/// Distance from the best, rounded to the nearest step.
+/// Distance from the best score, rounded to the nearest step.
 fn steps(max: f32, score: f32, sampling: &Sampling) -> u32 {
     ((max - score) * (sampling.inverse_temperature * STEPS) + 0.5).min(LAST_STEP as f32) as u32
 }
 
-/// A likelihood relative to the best, as a whole number.
+/// Likelihood relative to the best token, in units of 1 / [`ONE`].
 fn weight(steps: u32) -> u64 {
     ((-(steps as f32) / STEPS).exp() * ONE + 0.5) as u64
 }
 
-/// The farthest step that top-k, top-p and min-p all keep.
+/// The largest distance in steps that top-k, top-p and min-p all keep.
 fn limit(scores: &[f32], max: f32, sampling: &Sampling) -> u32 {
     let mut limit = LAST_STEP;
     let within = scores.iter().filter(|score| **score != NEVER).map(|score| steps(max, *score, sampling));
@@ -171,11 +173,11 @@ fn limit(scores: &[f32], max: f32, sampling: &Sampling) -> u32 {
 
 /// Standard Gumbel noise, `-ln(-ln(u))`, for one token of one step.
 ///
-/// The largest noise, which decides, comes from `u` close to 1, where WGSL promises of `ln(u)` no correct digit. So
-/// the series of `ln(1 - v)` stands in for it there.
+/// The largest noise decides the choice. It comes from `u` close to 1, where WGSL guarantees no correct digit of
+/// `ln(u)`. There the series of `ln(1 - v)` is used instead.
 pub fn gumbel(seed: u32, step: u32, token: u32) -> f32 {
     let bits = hash(hash(seed ^ step) ^ token);
-    // 24 bits, centred between 0 and 1 so that neither logarithm is infinite.
+    // 24 bits, strictly between 0 and 1, so that neither logarithm is infinite.
     let v = ((bits >> 8) as f32 + 0.5) / ONE;
     let waiting = if v < SERIES_BELOW {
         v * (1.0 + v * (1.0 / 2.0 + v * (1.0 / 3.0 + v * (1.0 / 4.0 + v * (1.0 / 5.0 + v / 6.0)))))
@@ -185,7 +187,7 @@ pub fn gumbel(seed: u32, step: u32, token: u32) -> f32 {
     -waiting.ln()
 }
 
-/// [`Sampling::seed`] of a request's seed.
+/// Turns the seed of a request into [`Sampling::seed`].
 pub fn mix_seed(seed: u64) -> u32 {
     hash(seed as u32) ^ (seed >> 32) as u32
 }

@@ -1,8 +1,10 @@
-//! Compiling a function once more for wider registers.
+//! Compiles a function a second time, for wider registers.
 
-/// Defines a function of slices that runs compiled for AVX2 where the machine has it, and as written elsewhere.
+/// Defines a function over slices. On machines with AVX2 it runs a version compiled for AVX2, elsewhere the plain
+/// version.
 ///
-/// The compiler then vectorises plain loops eight floats wide. Results are the same to the bit: Rust fuses no products.
+/// With AVX2 the compiler vectorises plain loops eight floats wide. The results have the same bits, because Rust does
+/// not fuse products and sums.
 macro_rules! wide {
     ($(#[$attribute:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$attribute])*

@@ -1,9 +1,9 @@
-//! Buffers that give their memory back.
+//! Buffers that free their memory when they are dropped.
 
 use std::ops::Deref;
 
-/// A buffer that is destroyed when it is dropped. In a browser wgpu's own drop leaves that to the garbage
-/// collector, which knows nothing of GPU memory.
+/// A buffer that is destroyed when it is dropped. In a browser, wgpu itself leaves this to the garbage collector, which
+/// does not know how much GPU memory a buffer holds.
 pub(super) struct Buffer(wgpu::Buffer);
 
 impl Buffer {

@@ -6,19 +6,19 @@ use crate::model::matrix::Format;
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheFormat {
-    /// One word a value: exact, for f32 weights.
+    /// One word per value: exact, for f32 weights.
     F32,
-    /// Two values a word.
+    /// Two values per word.
     F16,
 }
 
 impl CacheFormat {
-    /// Exact caches for exact weights; otherwise half the size.
+    /// f32 caches for f32 weights; otherwise f16 caches, which have half the size.
     pub fn for_weights(formats: impl IntoIterator<Item = Format>) -> Self {
         if formats.into_iter().all(|format| format == Format::F32) { Self::F32 } else { Self::F16 }
     }
 
-    /// Words of a position's keys and values.
+    /// Words for the keys and values of one position.
     pub(super) fn row_words(self, kv_width: usize) -> usize {
         match self {
             Self::F32 => 2 * kv_width,

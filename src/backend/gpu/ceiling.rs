@@ -1,4 +1,4 @@
-//! What a device could do at best.
+//! The limits of a device.
 
 use serde::Serialize;
 
@@ -6,27 +6,27 @@ use super::device::Gpu;
 use super::stopwatch::{LONG_ENOUGH, Probe, Stopwatch};
 use crate::error::Result;
 
-/// What a device does when it does nothing else.
+/// The limits of a device: the best times that simple kernels reach on it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ceiling {
-    /// Microseconds of a dispatch that does next to nothing but wait for the one before it: no network of so many
-    /// dependent dispatches can be faster.
+    /// Microseconds per dispatch that does almost nothing except wait for the one before it. No chain of dependent
+    /// dispatches can be faster.
     pub dispatch_us: f64,
-    /// Microseconds in which the host records and submits such a dispatch.
+    /// Microseconds that the host takes to record and submit such a dispatch.
     pub record_us: f64,
-    /// Microseconds from submitting almost nothing to having 16 bytes of its result.
+    /// Microseconds from a submit with almost no work until the host has 16 bytes of its result.
     pub round_trip_us: f64,
-    /// Bytes read and written a second by a kernel that copies.
+    /// Bytes per second that a copy kernel reads and writes.
     pub copy_bytes_per_s: f64,
-    /// Bytes that it copied at once.
+    /// Bytes that one run of the copy kernel copied.
     pub copied_bytes: u64,
 }
 
-/// Adds one to a number, which the next dispatch waits for.
+/// Adds one to a number. The next dispatch needs the number, so it must wait.
 const CHAIN: &str = "@group(0) @binding(0) var<storage, read_write> total: array<u32>;
 @compute @workgroup_size(1) fn main() { total[0] += 1u; }";
 
-/// Copies 16 bytes a thread.
+/// Copies 16 bytes per thread.
 const COPY: &str = "@group(0) @binding(0) var<storage, read_write> to: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
 @compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -37,10 +37,10 @@ const COPY: &str = "@group(0) @binding(0) var<storage, read_write> to: array<vec
 const COPY_WORKGROUP: u64 = 256 * 16;
 
 impl Gpu {
-    /// Measures what the device does at best; takes a fraction of a second on a GPU.
+    /// Measures the limits of the device. On a GPU this takes a fraction of a second.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] when the GPU fails, [`crate::Error::Limit`] where it has no room for the buffers.
+    /// [`crate::Error::Device`] if the GPU fails, [`crate::Error::Limit`] if it has no memory for the buffers.
     pub async fn ceiling(&self) -> Result<Ceiling> {
         let stopwatch = Stopwatch::new(self).await?;
         let (dispatch_us, record_us) = self.launches(&stopwatch).await?;
@@ -49,7 +49,7 @@ impl Gpu {
         Ok(Ceiling { dispatch_us, record_us, round_trip_us, copy_bytes_per_s, copied_bytes })
     }
 
-    /// Microseconds of a dependent dispatch, on the device and on the host.
+    /// Microseconds per dependent dispatch, on the device and on the host.
     async fn launches(&self, stopwatch: &Stopwatch<'_>) -> Result<(f64, f64)> {
         const FEW: usize = 200;
         const MANY: usize = 2200;
@@ -66,16 +66,16 @@ impl Gpu {
         Ok((device * 1e6, host / MANY as f64 * 1e6))
     }
 
-    /// Bytes a second of a copying kernel, and how many bytes it copied at once.
+    /// Bytes per second of the copy kernel, and the bytes of one run.
     async fn copies(&self, stopwatch: &Stopwatch<'_>) -> Result<(f64, u64)> {
         let info = self.info();
-        // Larger than any cache, where the device allows it; a CPU would only take longer.
+        // Larger than any cache of a GPU, if the device allows it. An emulated GPU would only take longer.
         let most = if info.software { 16 << 20 } else { 256 << 20 };
         let bytes = info.max_binding_bytes.min(most).min(u64::from(info.max_workgroups) * COPY_WORKGROUP);
         let (to, from) = (self.storage("copy", bytes)?, self.storage("copied", bytes)?);
         let probe = Probe::new(self.device(), COPY, &[&to, &from]);
         let workgroups = bytes.div_ceil(COPY_WORKGROUP) as u32;
-        // The first run may have to give the buffers their memory.
+        // A warm-up: the first run may include the allocation of memory for the buffers.
         stopwatch.time(|pass| probe.record(pass, workgroups, 1)).await?;
         let once = stopwatch.time(|pass| probe.record(pass, workgroups, 1)).await?;
         let repeats = (LONG_ENOUGH / once.max(1e-6)).ceil().clamp(1.0, 100.0) as usize;

@@ -1,8 +1,8 @@
-//! What the host asks of a device.
+//! Counts of the calls from the host to a device.
 
 use serde::Serialize;
 
-/// What was asked of a device.
+/// Counts of the calls from the host to a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Kernels launched.
@@ -11,16 +11,16 @@ pub struct Counts {
     pub submits: u64,
     /// Buffers mapped for reading.
     pub readbacks: u64,
-    /// Bytes read from them.
+    /// Bytes read from those buffers.
     pub bytes_read: u64,
     /// Small writes to buffers.
     pub writes: u64,
-    /// Bytes written by them.
+    /// Bytes of those writes.
     pub bytes_written: u64,
 }
 
 impl Counts {
-    /// What came on top of `earlier`.
+    /// The difference to the `earlier` counts.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {

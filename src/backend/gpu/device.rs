@@ -1,4 +1,4 @@
-//! A device: adapter, limits, tier, and what becomes of its errors.
+//! A device: adapter, limits, tier, and how its errors are reported.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,95 +13,97 @@ use super::pipelines::{CompileAhead, Pipeline, Pipelines};
 use super::shader::{MIN_SUBGROUP, Shader, Tier};
 use crate::error::{Error, Result};
 
-/// Bytes written between two submits while weights are uploaded: what wgpu holds a second time.
+/// Bytes written between two submits while weights are uploaded. wgpu holds a copy of them until the submit.
 const UPLOAD_WINDOW: u64 = 32 << 20;
 
-/// Bytes a write.
+/// Maximum bytes per write.
 const UPLOAD_PIECE: usize = 8 << 20;
 
-/// What the host knows of its GPU and wgpu does not.
+/// Facts about the GPU that wgpu cannot find out, but the host can.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
-    /// The adapter's name, for people, where wgpu has none.
+    /// The name of the adapter, for people, if wgpu has none.
     pub adapter: String,
-    /// Devices have subgroups.
+    /// Whether devices have subgroups.
     pub subgroups: bool,
-    /// WGSL has `packed_4x8_integer_dot_product`.
+    /// Whether WGSL has `packed_4x8_integer_dot_product`.
     pub packed_dot: bool,
 }
 
-/// Asks for [`Hints`]; an error says why there is no GPU.
+/// Asks the host for [`Hints`]; an error says why there is no GPU.
 pub type AskHost = fn() -> LocalBoxFuture<'static, Result<Hints>>;
 
 /// How to choose and use a device.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, not a state")]
 pub struct GpuOptions {
-    /// Which kernels to run; `None` chooses by the adapter.
+    /// Tier of the kernels; `None` means the highest that the adapter supports.
     pub tier: Option<Tier>,
     /// Prefer an integrated GPU to a discrete one.
     pub low_power: bool,
-    /// Use only an adapter that is a CPU underneath, where there is one.
+    /// Use only an adapter that emulates a GPU on the CPU.
     pub software_adapter: bool,
-    /// Matrices are split into parts of at most this size, even where the device would bind larger ones: tests use it.
+    /// Maximum size of the parts of a matrix in bytes, for tests; `None` means the limit of the device.
     pub max_part_bytes: Option<u64>,
-    /// Whether prompts are multiplied in 8-bit integers where weights are affine; `None` measures on hardware adapters whether it is faster.
+    /// Whether prefill multiplies affine weights in 8-bit integers. `None` measures on hardware adapters whether this
+    /// is faster.
     pub int8_tiles: Option<bool>,
-    /// Asked before a device is: in a browser, where wgpu does not see everything.
+    /// Called before a device is requested. A browser needs it, because wgpu does not see everything there.
     pub ask_host: Option<AskHost>,
-    /// Trust the device: tests that compare every kernel anyway do.
+    /// Skip the self-test, for tests that compare every kernel anyway.
     pub skip_self_test: bool,
-    /// How to compile kernels while the weights are on their way; natively threads do, where this is `None`.
+    /// How to compile kernels while the weights arrive; `None` means in native threads.
     pub compile_ahead: Option<CompileAhead>,
-    /// Ask for timestamps, where the adapter has them, so that kernels can be timed on the device's own clock.
+    /// Use timestamps, if the adapter has them, to measure kernels with the clock of the device.
     pub timestamps: bool,
 }
 
-/// What is known about an open device.
+/// Facts about an open device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state")]
 pub struct GpuInfo {
-    /// The adapter's name; browsers may leave it empty.
+    /// The name of the adapter; browsers may leave it empty.
     pub adapter: String,
-    /// PCI vendor id, 0 where it is unknown.
+    /// PCI vendor id; 0 if unknown.
     pub vendor: u32,
-    /// Driver and version, empty where it is unknown.
+    /// Driver and version; empty if unknown.
     pub driver: String,
     /// `vulkan`, `metal`, `dx12` or `webgpu`.
     pub backend: String,
     /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
     pub device_type: String,
-    /// The adapter is a CPU underneath.
+    /// Whether the adapter emulates a GPU on the CPU.
     pub software: bool,
-    /// Which kernels run.
+    /// Tier of the kernels that run.
     pub tier: Tier,
-    /// Why it is not the tier that the adapter's features would allow, where a self-test failed.
+    /// The failed self-test, if the tier is lower than the features of the adapter allow.
     pub degraded: Option<String>,
-    /// The adapter leaves long loops early, as Mesa's llvmpipe does, so that tier `software` has only a short context.
+    /// Whether the adapter leaves long loops early, as Mesa's llvmpipe does. Then tier `software` has only a short
+    /// context.
     pub short_loops: bool,
-    /// Threads of the smallest subgroup; 0 where there are none.
+    /// Threads in the smallest subgroup; 0 if there are no subgroups.
     pub subgroup_size: u32,
-    /// Prompts are multiplied in 8-bit integers where weights are affine.
+    /// Whether prefill multiplies affine weights in 8-bit integers.
     pub int8_tiles: bool,
-    /// Kernels may multiply packed 8-bit integers.
+    /// Whether kernels may multiply packed 8-bit integers.
     pub packed_dot: bool,
-    /// Kernels may compute in half precision.
+    /// Whether kernels may compute in half precision.
     pub shader_f16: bool,
-    /// Largest storage binding.
+    /// Largest storage binding in bytes.
     pub max_binding_bytes: u64,
-    /// Largest buffer.
+    /// Largest buffer in bytes.
     pub max_buffer_bytes: u64,
     /// Storage buffers that a shader may bind.
     pub max_storage_buffers: u32,
-    /// Workgroup memory.
+    /// Workgroup memory in bytes.
     pub workgroup_bytes: u32,
-    /// Threads of a workgroup.
+    /// Maximum threads in a workgroup.
     pub max_workgroup_threads: u32,
-    /// Workgroups a dimension.
+    /// Maximum workgroups per dimension.
     pub max_workgroups: u32,
 }
 
-/// The first error that no call could return, kept until somebody asks.
+/// The first error that the device reported outside of a call. It is kept until [`Gpu::fault`] reads it.
 #[derive(Clone, Default)]
 struct Fault(Arc<Mutex<Option<Error>>>);
 
@@ -138,16 +140,17 @@ impl Drop for Inner {
     }
 }
 
-/// An open device. Clones share it.
+/// An open device. Clones share the device.
 #[derive(Clone)]
 pub struct Gpu(Rc<Inner>);
 
 impl Gpu {
-    /// Opens the adapter that the options ask for; [`Gpu::prove`] is still to come.
+    /// Opens the adapter that the options ask for, without the self-test: see [`Gpu::choose_kernels`].
     pub(crate) async fn connect(options: GpuOptions) -> Result<Self> {
         let hints = match options.ask_host {
             Some(ask) => ask().await?,
-            // Outside of browsers wgpu sees subgroups by itself, and unpacks what is packed where the device cannot.
+            // Outside of browsers wgpu detects subgroups itself, and it emulates packed dot products if the device has
+            // none.
             None => Hints { packed_dot: true, ..Hints::default() },
         };
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -166,7 +169,7 @@ impl Gpu {
             })
             .await
             .map_err(|error| Error::device(format!("no adapter ({error})"), NO_ADAPTER))?;
-        // The adapter's own limits are always granted; defaults may exceed what it has.
+        // A device with the limits of the adapter is always possible; the default limits may exceed them.
         let limits = adapter.limits();
         let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         wanted.set(wgpu::Features::TIMESTAMP_QUERY, options.timestamps);
@@ -180,7 +183,9 @@ impl Gpu {
                 ..Default::default()
             })
             .await
-            .map_err(|error| Error::device(format!("the adapter gives no device ({error})"), NO_ADAPTER))?;
+            .map_err(|error| {
+                Error::device(format!("the adapter refused to open a device ({error})"), NO_ADAPTER)
+            })?;
         let fault = listen(&device);
         Ok(Self(Rc::new(Inner {
             device,
@@ -194,18 +199,18 @@ impl Gpu {
         })))
     }
 
-    /// What is known about the device.
+    /// Facts about the device.
     pub fn info(&self) -> &GpuInfo {
         &self.0.info
     }
 
-    /// The same, to be changed as long as nobody shares the device.
+    /// [`Gpu::info`] for changes; `None` if the device is shared.
     pub(super) fn info_mut(&mut self) -> Option<&mut GpuInfo> {
         Rc::get_mut(&mut self.0).map(|inner| &mut inner.info)
     }
 
     /// Forgets the fault.
-    pub(super) fn forgive(&self) {
+    pub(super) fn clear_fault(&self) {
         self.0.fault.clear();
     }
 
@@ -214,12 +219,12 @@ impl Gpu {
         self.0.fault.get()
     }
 
-    /// Bytes of a matrix that one buffer may hold.
+    /// Maximum bytes of a matrix in one buffer.
     pub(super) fn max_part_bytes(&self) -> u64 {
         self.0.max_part_bytes
     }
 
-    /// Gives the device and everything on it back at once. What still uses it fails with an error.
+    /// Frees the device and everything on it at once. Later calls that use the device fail with an error.
     pub fn close(&self) {
         self.0.fault.set(Error::device("the device was closed", RELOAD));
         self.0.device.destroy();
@@ -229,7 +234,7 @@ impl Gpu {
         self.fault().map_or(Ok(()), Err)
     }
 
-    /// What was asked of the device since it was opened, uploads of weights aside.
+    /// Counts of calls to the device since it was opened, without the uploads of weights.
     pub fn counts(&self) -> Counts {
         self.0.counts.get()
     }
@@ -247,7 +252,7 @@ impl Gpu {
         self.0.queue.submit([commands])
     }
 
-    /// Writes a few bytes that the next submit will see.
+    /// Writes a few bytes before the next submit runs.
     pub(super) fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) {
         self.0.queue.write_buffer(buffer, offset, bytes);
         self.count(|counts| {
@@ -264,12 +269,12 @@ impl Gpu {
         &self.0.queue
     }
 
-    /// Waits for what was submitted; in a browser it returns at once, and the event loop does the waiting.
+    /// Waits until the submitted work is done. In a browser it returns at once, and the event loop waits.
     pub(super) fn wait(&self) -> Result<()> {
         self.wait_for(None)
     }
 
-    /// As [`Gpu::wait`], for what was submitted up to `submission`.
+    /// As [`Gpu::wait`], but only for the work up to `submission`.
     pub(super) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         match self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None }) {
             Ok(_) => Ok(()),
@@ -279,24 +284,24 @@ impl Gpu {
         }
     }
 
-    /// A zeroed buffer that kernels use, and that can be written to and copied from.
+    /// A zeroed buffer for kernels. The host can write to it, and it can be copied.
     pub(super) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
         use wgpu::BufferUsages as Usage;
         self.buffer(label, bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
     }
 
-    /// A buffer that results are copied to for reading.
+    /// A buffer for results that the host reads.
     pub(super) fn staging(&self, label: &str, bytes: u64) -> Result<Buffer> {
         self.buffer(label, bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)
     }
 
-    /// A uniform that the host writes again and again. Also a storage buffer, so that a kernel can advance it.
+    /// A uniform that the host writes for every batch. It is also a storage buffer, so that a kernel can advance it.
     pub(super) fn uniform(&self, label: &str, bytes: u64) -> Result<Buffer> {
         use wgpu::BufferUsages as Usage;
         self.buffer(label, bytes, Usage::UNIFORM | Usage::STORAGE | Usage::COPY_DST)
     }
 
-    /// A uniform with a content.
+    /// A uniform with the given content.
     pub(super) fn uniform_with(&self, label: &str, content: &[u8]) -> Result<Buffer> {
         let buffer = self.uniform(label, content.len() as u64)?;
         self.0.queue.write_buffer(&buffer, 0, content);
@@ -317,13 +322,13 @@ impl Gpu {
             ));
         }
         let buffer = Buffer::new(&self.0.device, label, bytes.next_multiple_of(4).max(16), usage);
-        // Natively an allocation that fails has been reported by now; in a browser a later check sees it.
+        // In native programs a failed allocation has been reported by now. In a browser a later check finds it.
         self.check()?;
         Ok(buffer)
     }
 
-    /// Fills a buffer piece by piece. wgpu keeps a copy of what is written until the next submit, so there is a
-    /// submit now and then.
+    /// Fills a buffer piece by piece. wgpu keeps a copy of the written bytes until the next submit, so this function
+    /// submits regularly.
     pub(super) fn upload(&self, buffer: &Buffer, bytes: &[u8]) -> Result<()> {
         for (index, piece) in bytes.chunks(UPLOAD_PIECE).enumerate() {
             self.0.queue.write_buffer(buffer, (index * UPLOAD_PIECE) as u64, piece);
@@ -338,23 +343,23 @@ impl Gpu {
         self.check()
     }
 
-    /// The pipeline of a shader, compiled at most once.
+    /// The pipeline of a shader. Each shader is compiled at most once.
     pub(super) fn pipeline(&self, shader: &Shader) -> Pipeline {
         self.0.pipelines.get(&self.0.device, shader)
     }
 
-    /// Begins to compile a shader that will be needed.
+    /// Begins to compile a shader that will be needed later.
     pub(super) fn compile_ahead(&self, shader: &Shader) {
         self.0.pipelines.compile_ahead(&self.0.device, shader);
     }
 
-    /// Waits until everything is compiled that will be needed, as far as that is known. Natively threads do it, and whoever
-    /// needs a pipeline waits for it.
+    /// Waits until the shaders are compiled that [`Gpu::compile_ahead`] began. In native programs threads compile them,
+    /// and the call that needs a pipeline waits for it.
     pub(crate) async fn compiled(&self) {
         self.0.pipelines.compiled().await;
     }
 
-    /// Pipelines compiled so far.
+    /// Number of pipelines compiled so far.
     pub fn num_pipelines(&self) -> usize {
         self.0.pipelines.len()
     }
@@ -421,7 +426,7 @@ fn describe(
     })
 }
 
-/// What the features of an adapter allow.
+/// The highest tier that the features of an adapter allow.
 pub(super) fn highest_tier(subgroup_size: u32, shader_f16: bool) -> Tier {
     match (subgroup_size as usize >= MIN_SUBGROUP, shader_f16) {
         (true, true) => Tier::F16,
@@ -430,13 +435,13 @@ pub(super) fn highest_tier(subgroup_size: u32, shader_f16: bool) -> Tier {
     }
 }
 
-/// Whether an adapter is known for being a CPU underneath; most say so by their type.
+/// Whether the name belongs to an adapter that emulates a GPU on the CPU. Most such adapters also say so by their type.
 fn is_software(name: &str) -> bool {
     let name = name.to_lowercase();
     ["swiftshader", "llvmpipe", "lavapipe", "basic render driver"].iter().any(|part| name.contains(part))
 }
 
-/// Collects the errors that no call returns.
+/// Collects the errors that the device reports outside of calls.
 fn listen(device: &wgpu::Device) -> Fault {
     let fault = Fault::default();
     let uncaptured = fault.clone();
@@ -444,7 +449,7 @@ fn listen(device: &wgpu::Device) -> Fault {
         uncaptured.set(match error {
             wgpu::Error::OutOfMemory { .. } => Error::out_of_memory(
                 "the model's buffers",
-                "more than the GPU has left",
+                "more memory than the GPU has left",
                 "Use smaller weights or a shorter context, or close other tabs and programs",
             ),
             other => Error::device(other, RELOAD),

@@ -1,28 +1,28 @@
-//! How a matrix lies on a device.
+//! How a matrix is stored on a device.
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::model::matrix::Format;
 
-/// How a matrix lies on the device: whole, or in parts where it is larger than a binding may be.
+/// How a matrix is stored on the device: whole, or in parts if it is larger than a binding may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Output features.
     pub rows: usize,
     /// Input features.
     pub cols: usize,
-    /// How weights are stored.
+    /// Format of the weights.
     pub format: Format,
     /// The rows of each part; every part starts at an even row, so that pairs of rows stay together.
     pub parts: Vec<Range<usize>>,
 }
 
 impl Layout {
-    /// Splits a matrix so that no part's words exceed `max_bytes`.
+    /// Splits a matrix so that the words of each part have at most `max_bytes`.
     ///
     /// # Errors
-    /// [`Error::Limit`] where not even two rows fit.
+    /// [`Error::Limit`] if not even two rows fit.
     pub fn new(rows: usize, cols: usize, format: Format, max_bytes: u64) -> Result<Self> {
         let row_bytes = 4 * format.row_words(cols).max(format.row_scale_words(cols)) as u64;
         let rows_per_part = max_bytes / row_bytes.max(1) / 2 * 2;

@@ -1,18 +1,19 @@
-//! Whether an adapter runs loops to their end. Mesa's llvmpipe leaves them after 65,536 turns of all loops of a thread
-//! together, without a word; kernels in which a thread works alone then miss the end of a long context.
+//! Whether an adapter runs loops to their end. Mesa's llvmpipe silently leaves the loops of a thread after 65,536
+//! iterations in total. Kernels in which one thread works alone then miss the end of a long context.
 
 use super::device::Gpu;
 use super::readback;
 use super::stopwatch::Probe;
 use crate::error::Result;
 
-/// Turns that any adapter is known to run.
+/// Number of iterations that every known adapter runs.
 pub(super) const SAFE_TURNS: usize = 60_000;
 
-/// Turns of the probe: more than adapters that leave loops early run, few enough to take no time.
+/// Iterations of the test loop: more than an adapter runs that leaves loops early, but so few that the test takes no
+/// time.
 const TURNS: u32 = 100_000;
 
-/// Counts to the number it finds, in steps that a compiler cannot foresee.
+/// Runs the number of iterations that the buffer has. A compiler cannot know the result in advance.
 const COUNT: &str = "@group(0) @binding(0) var<storage, read_write> numbers: array<u32, 4>;
 @compute @workgroup_size(1) fn main() {
     let turns = numbers[0];
@@ -21,8 +22,8 @@ const COUNT: &str = "@group(0) @binding(0) var<storage, read_write> numbers: arr
     numbers[2] = state;
 }";
 
-/// Whether a long loop ends before its end.
-pub(super) async fn are_cut_short(gpu: &Gpu) -> Result<bool> {
+/// Whether the adapter leaves a long loop early.
+pub(super) async fn are_left_early(gpu: &Gpu) -> Result<bool> {
     let numbers = gpu.storage("loop", 16)?;
     let staging = gpu.staging("loop for reading", 16)?;
     gpu.write(&numbers, 0, bytemuck::cast_slice(&[TURNS, 1, 0, 0]));

@@ -1,4 +1,4 @@
-//! Opening a device that is trusted: it has computed what the CPU does, or was given kernels that ask less of it.
+//! Opens a device and compares its results with the CPU. If they differ, it gets kernels of a lower tier.
 
 use super::device::{Gpu, GpuOptions, highest_tier};
 use super::loops;
@@ -6,24 +6,24 @@ use super::self_test::self_test;
 use crate::error::{Error, Result};
 
 impl Gpu {
-    /// Opens the adapter that the options ask for, and checks that it computes what the CPU does: drivers have
-    /// bugs that nothing else reveals. Where it does not, a lower tier is used.
+    /// Opens the adapter that the options ask for, and compares its results with the CPU, because drivers have bugs
+    /// that nothing else reveals. If the results differ, a lower tier is used.
     ///
     /// # Errors
-    /// [`Error::Device`] where there is no adapter, it gives no device, or it computes wrong numbers on every tier;
-    /// [`Error::Request`] for a tier or for tiles of integers that the adapter cannot have.
+    /// [`Error::Device`] if there is no adapter, if it opens no device, or if it computes wrong numbers on every tier;
+    /// [`Error::Request`] for a tier or for integer tiles that the adapter does not support.
     pub async fn open(options: GpuOptions) -> Result<Self> {
         let mut gpu = Self::connect(options).await?;
-        gpu.prove(options).await?;
+        gpu.choose_kernels(options).await?;
         Ok(gpu)
     }
 
-    /// Checks a device that nobody else uses yet, and chooses its kernels.
-    pub(crate) async fn prove(&mut self, options: GpuOptions) -> Result<()> {
-        if self.info().software && loops::are_cut_short(self).await? {
+    /// Tests a device that is not shared yet, and chooses its kernels.
+    pub(crate) async fn choose_kernels(&mut self, options: GpuOptions) -> Result<()> {
+        if self.info().software && loops::are_left_early(self).await? {
             self.avoid_long_loops(options);
         }
-        // While the self-test computes, or is compiled itself.
+        // They compile while the self-test compiles and runs.
         self.compile_tiles_ahead(options);
         while !options.skip_self_test
             && let Err(error) = self_test(self).await
@@ -33,28 +33,29 @@ impl Gpu {
         self.choose_tiles(options).await
     }
 
-    /// Where many threads share a task, none has a long loop.
+    /// Changes the tier if the adapter leaves long loops early: in higher tiers many threads share a task, so no thread
+    /// has a long loop.
     fn avoid_long_loops(&mut self, options: GpuOptions) {
         if let Some(info) = self.info_mut() {
             info.short_loops = true;
             if options.tier.is_none() {
-                // A CPU computes in single precision at least as fast as in half.
+                // The adapter emulates a GPU, and a CPU is at least as fast in single precision as in half.
                 info.tier = highest_tier(info.subgroup_size, false);
             }
         }
     }
 
-    /// After a failed self-test: to the next lower tier, if it was not for a lost device.
+    /// Changes to the next lower tier after a failed self-test, unless the device was lost.
     fn step_down(&mut self, error: &Error) -> Result<()> {
         let tier = self.info().tier;
         let degraded = format!("tier {} failed its self-test: {error}", tier.name());
         tracing::warn!("{degraded}");
-        let hopeless = || Error::device(&degraded, "Use the CPU backend, or update the driver");
-        let lower = tier.lower().ok_or_else(hopeless)?;
-        let info = self.info_mut().ok_or_else(hopeless)?;
+        let no_tier_works = || Error::device(&degraded, "Use the CPU backend, or update the driver");
+        let lower = tier.lower().ok_or_else(no_tier_works)?;
+        let info = self.info_mut().ok_or_else(no_tier_works)?;
         info.tier = lower;
         info.degraded = Some(degraded);
-        self.forgive();
+        self.clear_fault();
         Ok(())
     }
 }

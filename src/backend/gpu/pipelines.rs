@@ -1,4 +1,4 @@
-//! Pipelines: each text is compiled once, and as soon as it is known, while the weights are still on their way.
+//! Pipelines: each shader text is compiled once, as soon as it is known, while the weights still arrive.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// A bind group of these buffers.
+    /// A bind group with these buffers.
     pub(super) fn bind<'a>(
         &self,
         device: &wgpu::Device,
@@ -40,17 +40,17 @@ impl Pipeline {
     }
 }
 
-/// Begins to compile a text in the background, where the host can: name, text and bindings.
+/// Begins to compile a shader in the background, if the host can do that. Arguments: device, name, text and bindings.
 pub type CompileAhead = fn(&wgpu::Device, &str, &str, &[(Binding, Access)]) -> Compiling;
 
-/// Ends when a text is compiled. What it gives is kept until the pipeline was made, and makes that quick.
+/// Resolves when a shader is compiled. Its result is kept until the pipeline is made, which is quick then.
 pub type Compiling = LocalBoxFuture<'static, Box<dyn Any>>;
 
-/// All of a device, by their text.
+/// All pipelines of a device, by their shader text.
 pub(super) struct Pipelines {
     made: RefCell<HashMap<String, Arc<OnceLock<Pipeline>>>>,
     ahead: Option<CompileAhead>,
-    /// What [`CompileAhead`] returned, or what came of it.
+    /// The futures that [`CompileAhead`] returned, or their results.
     kept: RefCell<HashMap<String, MaybeDone<Compiling>>>,
 }
 
@@ -59,7 +59,7 @@ impl Pipelines {
         Self { made: RefCell::default(), ahead, kept: RefCell::default() }
     }
 
-    /// The pipeline of a shader; waits for it where it is being compiled.
+    /// The pipeline of a shader. If it is being compiled, this function waits for it.
     pub(super) fn get(&self, device: &wgpu::Device, shader: &Shader) -> Pipeline {
         let wgsl = shader.wgsl(Dialect::CURRENT);
         let cell = self.made.borrow_mut().entry(wgsl.clone()).or_default().clone();
@@ -68,7 +68,7 @@ impl Pipelines {
         pipeline
     }
 
-    /// Begins to compile a shader that will be needed.
+    /// Begins to compile a shader that will be needed later.
     pub(super) fn compile_ahead(&self, device: &wgpu::Device, shader: &Shader) {
         let wgsl = shader.wgsl(Dialect::CURRENT);
         if self.made.borrow().contains_key(&wgsl) || self.kept.borrow().contains_key(&wgsl) {
@@ -92,20 +92,21 @@ impl Pipelines {
         });
     }
 
-    /// Waits for what [`CompileAhead`] began. A pipeline that is asked for earlier is compiled twice.
+    /// Waits until everything is compiled that [`CompileAhead`] began. A pipeline that is needed earlier is compiled
+    /// twice.
     pub(super) async fn compiled(&self) {
         let mut all = std::mem::take(&mut *self.kept.borrow_mut());
         join_all(all.values_mut()).await;
         self.kept.borrow_mut().extend(all);
     }
 
-    /// How many there are.
+    /// Number of pipelines.
     pub(super) fn len(&self) -> usize {
         self.made.borrow().len()
     }
 }
 
-/// Compiles with an explicit layout, so that bind groups depend on the binding list alone.
+/// Compiles with an explicit layout, so that bind groups depend only on the list of bindings.
 fn compile(device: &wgpu::Device, shader: &Shader, wgsl: &str) -> Pipeline {
     let label = Some(shader.name());
     let entries: Vec<_> = shader
@@ -133,13 +134,13 @@ fn compile(device: &wgpu::Device, shader: &Shader, wgsl: &str) -> Pipeline {
         bind_group_layouts: &[Some(&layout)],
         immediate_size: 0,
     });
-    // Counting the turns of every loop, which wgpu does for texts of strangers, keeps drivers from unrolling them: kernels
-    // then take twice as long. Bounds are checked all the same.
+    // By default wgpu counts the iterations of every loop, because shaders can come from untrusted sources. This keeps
+    // drivers from unrolling loops, and kernels take twice as long. Array bounds are still checked.
     let checks =
         wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
     let descriptor = wgpu::ShaderModuleDescriptor { label, source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
-    // SAFETY: without the check, every loop must end. All texts are files under `shaders/`, whose loops count up by a
-    // constant above zero to a bound that does not change, or halve a number until it is zero.
+    // SAFETY: without that check, every loop must end. All shader texts are files under `shaders/`. Their loops count
+    // up by a positive constant to a fixed bound, or halve a number until it is zero.
     let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label,

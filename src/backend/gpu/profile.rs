@@ -1,4 +1,4 @@
-//! Where the time of a pass goes: what each kind of kernel takes.
+//! The time of each kind of kernel in a pass.
 
 use serde::Serialize;
 
@@ -9,29 +9,29 @@ use super::stopwatch::{LONG_ENOUGH, Stopwatch};
 use crate::backend::Wanted;
 use crate::error::Result;
 
-/// Dispatches of a timed pass at most.
+/// Maximum number of dispatches in a timed pass.
 const MAX_DISPATCHES: usize = 1 << 14;
 
-/// What all kernels of one kind take in a pass over the network.
+/// The time of all kernels of one kind in a pass over the network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KernelTime {
     /// The kernel and the matrix it computes, such as `matmul Qkv`.
     pub kernel: String,
-    /// How many of them a pass has.
+    /// Number of these kernels in a pass.
     pub dispatches: usize,
-    /// Time on the device of all of them together, in microseconds.
+    /// Time of all of them together on the device, in microseconds.
     pub us: f64,
 }
 
 impl GpuState {
-    /// Times every kind of kernel in a pass over `rows` tokens that follow those in the caches.
+    /// Measures every kind of kernel in a pass over `rows` tokens that follow the tokens in the caches.
     ///
-    /// All kernels of a kind - the same projection of every block, so that their weights are as cold as in a real
-    /// pass - run one after the other, again and again, and nothing else runs. The state's activations and the
-    /// rows of its caches from its length on are overwritten.
+    /// A kind is, for example, the same projection of every block. All kernels of a kind run one after the other, many
+    /// times, and nothing else runs. So their weights are not in the cache of the GPU, as in a real pass. The
+    /// measurement overwrites the activations of the state, and the rows of its caches after its last position.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] when the GPU fails.
+    /// [`crate::Error::Device`] if the GPU fails.
     pub async fn kernel_times(&self, rows: usize) -> Result<Vec<KernelTime>> {
         let mut kinds: Vec<(String, Vec<&Dispatch>)> = Vec::new();
         for dispatch in self.step(rows) {
@@ -53,7 +53,7 @@ impl GpuState {
             };
             self.write_batch(&vec![0; rows], Wanted::Last);
             let once = stopwatch.time(|pass| run(pass, 1)).await?;
-            // What came before - an idle device, compilation - is in the first time alone.
+            // The first time is only an estimate: it includes compilation and waking an idle device.
             let repeats = (LONG_ENOUGH / once.max(1e-6)).ceil() as usize;
             let repeats = repeats.clamp(1, (MAX_DISPATCHES / dispatches.len()).max(1));
             let seconds = stopwatch.time(|pass| run(pass, repeats)).await?;
@@ -67,7 +67,7 @@ impl GpuState {
     }
 }
 
-/// A label without what tells dispatches of a kind apart: the numbers of blocks and caches.
+/// The kind of a kernel: its label without the numbers of blocks and caches.
 fn kind(label: &str) -> String {
     let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
     let words: Vec<_> = label
@@ -82,7 +82,7 @@ mod tests {
     use super::kind;
 
     #[test]
-    fn kernels_of_all_blocks_are_of_a_kind() {
+    fn kernels_of_all_blocks_have_the_same_kind() {
         assert_eq!(kind("matmul Block(17, Qkv)"), "matmul Qkv");
         assert_eq!(kind("attention 3"), "attention");
         assert_eq!(kind("rms_norm FeedForwardNorm(2)"), "rms_norm FeedForwardNorm");

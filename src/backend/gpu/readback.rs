@@ -1,4 +1,5 @@
-//! Reading a buffer back: a future that works on the event loop of a browser and on a thread that must poll.
+//! Reads a buffer back: a future that works both on the event loop of a browser and on a native thread, which must
+//! poll.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,20 +11,20 @@ use super::buffer::Buffer;
 use super::device::Gpu;
 use crate::error::{Error, Result};
 
-/// What the map callback leaves for the future.
+/// The result that the map callback stores for the future.
 #[derive(Default)]
 struct Shared {
     result: Option<Result<(), wgpu::BufferAsyncError>>,
     waker: Option<Waker>,
 }
 
-/// Resolves once the first `bytes` of a buffer are readable. Dropping it before that gives the buffer back
-/// unmapped, so that an abandoned forward pass leaves nothing behind.
+/// Resolves when the first `bytes` of a buffer are readable. If it is dropped earlier, the buffer is unmapped, so that
+/// it can be used again after an abandoned forward pass.
 struct Mapped {
     gpu: Gpu,
     buffer: wgpu::Buffer,
     bytes: u64,
-    /// What to wait for; everything where it is not known.
+    /// The submission to wait for; `None` waits for all submitted work.
     submission: Option<wgpu::SubmissionIndex>,
     shared: Arc<Mutex<Shared>>,
 }
@@ -48,7 +49,7 @@ impl Mapped {
         shared.result.take()
     }
 
-    /// The values, once it has resolved.
+    /// The values of the buffer, after the future has resolved.
     fn values<T: bytemuck::Pod>(&self) -> Result<Vec<T>> {
         self.gpu.check()?;
         self.gpu.count(|counts| {
@@ -68,7 +69,7 @@ impl Future for Mapped {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut result = self.take(cx.waker());
         if result.is_none() {
-            // Natively the callback runs only inside a poll of the device; in a browser this does nothing.
+            // In native programs the callback runs only while the device is polled. In a browser this does nothing.
             if let Err(error) = self.gpu.wait_for(self.submission.clone()) {
                 return Poll::Ready(Err(error));
             }
@@ -77,7 +78,7 @@ impl Future for Mapped {
         match result {
             None => Poll::Pending,
             Some(Ok(())) => Poll::Ready(Ok(())),
-            // Why is known to whoever reported the error that made the mapping fail.
+            // The fault of the device, if there is one, is the cause of the failed mapping.
             Some(Err(error)) => Poll::Ready(Err(self.gpu.fault().unwrap_or_else(|| {
                 Error::device(format!("reading a buffer failed ({error})"), "Load the model again")
             }))),
@@ -98,51 +99,52 @@ pub(super) async fn read(gpu: &Gpu, buffer: &Buffer, values: usize) -> Result<Ve
     mapped.values()
 }
 
-/// Small buffers that take turns, so that results are read while the device goes on.
+/// Small buffers that are used in turn, so that results are read while the device computes the next ones.
 pub(super) struct Readbacks {
     free: Vec<Buffer>,
-    flying: VecDeque<Flight>,
+    pending: VecDeque<PendingRead>,
 }
 
-/// What was submitted and not read yet.
-struct Flight {
-    // Dropped first: a buffer has to be unmapped before it is destroyed.
+/// A submit whose results were not read yet.
+struct PendingRead {
+    // The first field is dropped first: a buffer must be unmapped before it is destroyed.
     mapped: Mapped,
     buffer: Buffer,
-    /// Words that it copies.
+    /// Words that the submit copies to the buffer.
     count: usize,
-    /// Positions that it fills.
+    /// Positions of the caches that the submit fills.
     positions: usize,
 }
 
 impl Readbacks {
-    /// This many buffers of so many bytes.
+    /// `count` buffers of `bytes` bytes each.
     pub(super) fn new(gpu: &Gpu, count: usize, bytes: u64) -> Result<Self> {
         let free = (0..count).map(|_| gpu.staging("tokens for reading", bytes)).collect::<Result<_>>()?;
-        Ok(Self { free, flying: VecDeque::new() })
+        Ok(Self { free, pending: VecDeque::new() })
     }
 
-    /// Submits that were not read yet.
+    /// Number of submits that were not read yet.
     pub(super) fn len(&self) -> usize {
-        self.flying.len()
+        self.pending.len()
     }
 
-    /// Words that are still to be read.
+    /// Number of words that were not read yet.
     pub(super) fn words(&self) -> usize {
-        self.flying.iter().map(|flight| flight.count).sum()
+        self.pending.iter().map(|read| read.count).sum()
     }
 
-    /// Positions that those submits fill.
+    /// Number of positions that those submits fill.
     pub(super) fn positions(&self) -> usize {
-        self.flying.iter().map(|flight| flight.positions).sum()
+        self.pending.iter().map(|read| read.positions).sum()
     }
 
-    /// A buffer to copy results to, to be given back by [`Readbacks::push`].
+    /// Takes a buffer for results. [`Readbacks::push`] returns it.
     pub(super) fn take(&mut self) -> Result<Buffer> {
         self.free.pop().ok_or_else(|| Error::internal("more was submitted than can be read"))
     }
 
-    /// Begins to read `count` words that `submission` copies to `buffer`; a single one, and to forget it, where `count` is 0.
+    /// Begins to read `count` words that `submission` copies to `buffer`. If `count` is 0, it reads one word and
+    /// ignores it, to know when the submission is done.
     pub(super) fn push(
         &mut self,
         gpu: &Gpu,
@@ -152,15 +154,16 @@ impl Readbacks {
         submission: wgpu::SubmissionIndex,
     ) {
         let mapped = Mapped::new(gpu, &buffer, 4 * count.max(1) as u64, Some(submission));
-        self.flying.push_back(Flight { mapped, buffer, count, positions });
+        self.pending.push_back(PendingRead { mapped, buffer, count, positions });
     }
 
-    /// The words of the oldest submit, and how many positions it filled. Whoever stops waiting can ask again.
+    /// The words of the oldest submit, and the number of positions that it filled. If the future is dropped early, a
+    /// new call gives the same words.
     pub(super) async fn next(&mut self) -> Result<(Vec<u32>, usize)> {
-        let Some(flight) = self.flying.front_mut() else { return Ok((Vec::new(), 0)) };
-        let result = (&mut flight.mapped).await.and_then(|()| flight.mapped.values());
-        let (count, positions) = (flight.count, flight.positions);
-        if let Some(Flight { buffer, mapped, .. }) = self.flying.pop_front() {
+        let Some(read) = self.pending.front_mut() else { return Ok((Vec::new(), 0)) };
+        let result = (&mut read.mapped).await.and_then(|()| read.mapped.values());
+        let (count, positions) = (read.count, read.positions);
+        if let Some(PendingRead { buffer, mapped, .. }) = self.pending.pop_front() {
             drop(mapped);
             self.free.push(buffer);
         }
@@ -169,8 +172,8 @@ impl Readbacks {
         Ok((words, positions))
     }
 
-    /// Forgets what was submitted; the device still does it.
+    /// Ignores the results of all submits. The device still computes them.
     pub(super) fn discard(&mut self) {
-        self.free.extend(self.flying.drain(..).map(|flight| flight.buffer));
+        self.free.extend(self.pending.drain(..).map(|read| read.buffer));
     }
 }

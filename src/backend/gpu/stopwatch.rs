@@ -1,4 +1,4 @@
-//! Timing passes, and kernels of the measurements' own.
+//! Measures the time of passes, and runs small kernels for measurements.
 
 use web_time::Instant;
 
@@ -7,10 +7,10 @@ use super::device::Gpu;
 use super::readback;
 use crate::error::Result;
 
-/// Seconds that a timed pass should last: a hundred times the 0.1 ms to which browsers round timestamps.
+/// Seconds that a timed pass should take: a hundred times the 0.1 ms to which browsers round timestamps.
 pub(super) const LONG_ENOUGH: f64 = 0.01;
 
-/// A kernel of the measurements' own.
+/// A small kernel that is used only for measurements.
 pub(super) struct Probe {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
@@ -51,20 +51,21 @@ impl Probe {
     }
 }
 
-/// Times passes: by the device's own clock where it lends it, else by the host's, less a round trip.
+/// Measures the time of passes: with the clock of the device if it has timestamps, otherwise with the clock of the host
+/// minus the time of a round trip.
 pub(super) struct Stopwatch<'a> {
     gpu: &'a Gpu,
     timestamps: Option<Timestamps>,
-    /// Read back to know that a pass is over.
+    /// Buffer that is read back to know that a pass is done.
     staging: Buffer,
-    /// Seconds of an empty pass by the host's clock.
+    /// Seconds of an empty pass, by the clock of the host.
     empty: f64,
 }
 
 struct Timestamps {
     queries: wgpu::QuerySet,
     resolved: Buffer,
-    /// Seconds of a tick.
+    /// Seconds per tick.
     tick: f64,
 }
 
@@ -97,13 +98,13 @@ impl<'a> Stopwatch<'a> {
         self.gpu.submit(self.recorded(record));
         let [begin, end] = self.read().await?;
         Ok(match &self.timestamps {
-            // A clock that runs backwards, as some do when the device changes its frequency, measures nothing.
+            // If the clock ran backwards, which happens on some devices when their frequency changes, the result is 0.
             Some(timestamps) => end.saturating_sub(begin) as f64 * timestamps.tick,
             None => (start.elapsed().as_secs_f64() - self.empty).max(0.0),
         })
     }
 
-    /// Seconds that recording and submitting a pass takes the host.
+    /// Seconds that the host takes to record and submit a pass.
     pub(super) async fn host(&self, record: impl FnOnce(&mut wgpu::ComputePass)) -> Result<f64> {
         let start = Instant::now();
         self.gpu.submit(self.recorded(record));
@@ -112,7 +113,8 @@ impl<'a> Stopwatch<'a> {
         Ok(seconds)
     }
 
-    /// Seconds, by the host's clock, until an empty pass has run and 16 bytes were read: the shortest of a few.
+    /// Seconds, by the clock of the host, until an empty pass has run and 16 bytes were read: the shortest of a few
+    /// runs.
     pub(super) async fn round_trip(&self) -> Result<f64> {
         let mut shortest = f64::INFINITY;
         for _ in 0..8 {
@@ -140,7 +142,7 @@ impl<'a> Stopwatch<'a> {
                 encoder.resolve_query_set(queries, 0..2, resolved, 0);
                 encoder.copy_buffer_to_buffer(resolved, 0, &self.staging, 0, 16);
             }
-            // Mapping waits only for what uses the buffer.
+            // Mapping waits only for work that uses the buffer, so the pass must use it.
             None => encoder.clear_buffer(&self.staging, 0, None),
         }
         encoder.finish()

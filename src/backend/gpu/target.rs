@@ -1,4 +1,4 @@
-//! What calls are made for: a device, a network, and a number of rows.
+//! What determines the kernel calls: the device, the network, and the number of rows.
 
 use std::collections::HashMap;
 
@@ -10,43 +10,43 @@ use crate::backend::Products;
 use crate::error::{Error, Result};
 use crate::model::network::{MatrixId, Network};
 
-/// What a plan is made for.
+/// The properties of a device that a plan depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Which kernels may be used.
+    /// Tier of the kernels.
     pub tier: Tier,
-    /// Tokens of a batch at most; a multiple of 4.
+    /// Maximum tokens in a batch; a multiple of 4.
     pub max_batch: usize,
     /// How keys and values are stored.
     pub cache: CacheFormat,
-    /// Threads of the device's smallest subgroup; tiers from [`Tier::Subgroups`] on look at it.
+    /// Threads in the smallest subgroup of the device. Tiers from [`Tier::Subgroups`] on use it.
     pub subgroup_size: usize,
-    /// Prompts meet affine weights in 8-bit integers.
+    /// Whether prefill multiplies affine weights in 8-bit integers.
     pub int8_tiles: bool,
 }
 
 impl Target {
-    /// What the engine makes of a tier: with batches as long as it gives them.
+    /// A target with the batch size that the engine uses for the tier.
     pub fn new(tier: Tier, cache: CacheFormat, subgroup_size: usize, int8_tiles: bool) -> Self {
         Self { tier, max_batch: max_batch(tier), cache, subgroup_size, int8_tiles }
     }
 
-    /// For a device.
+    /// The target for a device.
     pub(super) fn of(info: &GpuInfo, cache: CacheFormat) -> Self {
         Self::new(info.tier, cache, info.subgroup_size as usize, info.int8_tiles)
     }
 
-    /// The same device with other products.
+    /// The same target with other products.
     pub(super) fn with(self, products: Products) -> Self {
         match (products, self.tier) {
             (Products::Fast, _) => self,
-            // Half precision is for tiles alone: without those the tiers are the same.
+            // Only tiles use half precision; everything else is the same in both tiers.
             (Products::Exact, Tier::F16) => Self { tier: Tier::Subgroups, int8_tiles: false, ..self },
             (Products::Exact, _) => Self { int8_tiles: false, ..self },
         }
     }
 
-    /// Threads that may share a sum: those of a subgroup, where they are needed to.
+    /// Maximum number of threads that share a sum. In tiers that use subgroups, they are one subgroup.
     pub(super) fn max_lanes(self) -> usize {
         match self.tier {
             Tier::Subgroups | Tier::F16 => self.subgroup_size.clamp(MIN_SUBGROUP, MAX_LANES),
@@ -55,7 +55,7 @@ impl Target {
     }
 }
 
-/// Tokens a batch at most: enough to fill the largest GPU. Whoever runs a prompt asks for fewer where they take long.
+/// Maximum tokens in a batch: enough to fill the largest GPU. On slow devices `PrefillPace` uses smaller batches.
 fn max_batch(tier: Tier) -> usize {
     match tier {
         Tier::Software => 16,
@@ -63,10 +63,10 @@ fn max_batch(tier: Tier) -> usize {
     }
 }
 
-/// Threads that share a sum at most: more would have too little to do each.
+/// Maximum number of threads that share a sum: with more, each thread would have too little to do.
 const MAX_LANES: usize = 32;
 
-/// Everything that lowering a call looks at.
+/// Everything that the lowering of a call depends on.
 pub(super) struct Context<'a> {
     pub(super) network: &'a Network,
     pub(super) layouts: &'a HashMap<MatrixId, Layout>,
@@ -79,29 +79,29 @@ impl Context<'_> {
     }
 }
 
-/// A weight that the network uses was never loaded.
+/// The error for a weight that the network uses but that was not loaded.
 pub(super) fn missing(id: impl std::fmt::Debug) -> Error {
-    Error::missing(format!("{id:?}"), "The checkpoint was not loaded to the end")
+    Error::missing(format!("{id:?}"), "The load did not finish; load the checkpoint again")
 }
 
-/// What a lowering is for.
+/// Which rows a lowering computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lowering {
-    /// One row of a batch: the head, where only one row's logits are wanted.
+    /// Only the last row of a batch: the head, if only the logits of that row are wanted.
     LastRow,
-    /// Up to [`max_decode_rows`] rows, each computed by itself, so that it has the same bits in every such batch.
+    /// Up to [`max_decode_rows`] rows. Each is computed separately, so that it has the same bits in every such batch.
     Decode,
     /// Any number of rows.
     Prefill,
 }
 
-/// Rows up to which a batch is [`Lowering::Decode`].
+/// Maximum number of rows in a batch for [`Lowering::Decode`].
 pub(super) fn max_decode_rows(tier: Tier) -> usize {
     match tier {
-        // Its kernels give a row the same bits in every batch, and there is nothing to be gained by waiting less.
+        // The kernels of this tier give a row the same bits in every batch, and a larger number would not be faster.
         Tier::Software => 1,
-        // A matrix is read once for all rows, from the cache if not at once: on a GPU that waits for launches the
-        // rows are nearly free.
+        // All rows share the read of a matrix, directly or through the cache. The GPU mostly waits for launches, so
+        // additional rows cost almost nothing.
         Tier::Portable | Tier::Subgroups | Tier::F16 => 16,
     }
 }

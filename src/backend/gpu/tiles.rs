@@ -1,7 +1,7 @@
-//! Which tiles prompts are multiplied in: floats, halves or 8-bit integers, whichever are fastest here.
+//! Chooses the tiles for prefill: f32, f16 or 8-bit integers, whichever are fastest on this device.
 //!
-//! No feature says whether a device has instructions for the last two or takes them apart, so all are timed when it is
-//! opened, which takes tens of milliseconds.
+//! No feature says whether a device has instructions for f16 and integer products or emulates them. So all are measured
+//! when the device is opened, which takes tens of milliseconds.
 
 use std::collections::HashMap;
 
@@ -22,19 +22,20 @@ use crate::model::decoder::ActivationFunction;
 use crate::model::matrix::{Affine, Format, ScaleFormat};
 use crate::model::network::{Epilogue, MatrixId, Network, Op, Projection, Rows, Slot};
 
-/// How much faster rounded factors must be: less may be noise, and rounds for nothing.
+/// How much faster tiles with rounded factors must be. A smaller gain may be noise, and would not justify the rounding.
 const WORTH_IT: f64 = 1.2;
 
-/// Tokens of the timed batch.
+/// Tokens in the timed batch.
 const TOKENS: usize = 512;
 
-/// Seconds of a timed pass: long beside the 0.1 ms to which browsers round, and beside a round trip.
+/// Seconds of a timed pass: much longer than the 0.1 ms to which browsers round, and than a round trip.
 const TIMED_PASS: f64 = 0.004;
 
-/// Timed passes of each kind, in turns, so that a clock that rises favours neither.
+/// Timed passes of each kind. The kinds take turns, so that a rising clock frequency favours neither.
 const ROUNDS: usize = 3;
 
-/// The sizes of MobileLLM-125M; only the projection to gate and up is computed, where a prompt spends most of its time.
+/// The sizes of MobileLLM-125M. Only the projection to gate and up is computed, because prefill spends most of its time
+/// there.
 const CONFIG: &str = r#"{"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 1,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 16}"#;
 
@@ -43,14 +44,14 @@ const FORMAT: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: 
 /// A kind of tiles.
 #[derive(Debug, Clone, Copy)]
 enum Tiles {
-    /// Those of a tier.
+    /// The tiles of a tier.
     Of(Tier),
-    /// Those of 8-bit integers.
+    /// Tiles of 8-bit integers.
     Int8,
 }
 
 impl Gpu {
-    /// Begins to compile what [`Gpu::choose_tiles`] will time.
+    /// Begins to compile the kernels that [`Gpu::choose_tiles`] will time.
     pub(super) fn compile_tiles_ahead(&self, options: GpuOptions) {
         let mut tiles = Vec::new();
         if self.may_round_to_halves(options) {
@@ -59,18 +60,19 @@ impl Gpu {
         if self.may_round_to_int8(options) {
             tiles.extend([Tiles::Int8, Tiles::Of(self.info().tier)]);
         }
-        // What is wrong with one is said when it is timed.
+        // An error here is reported later, when the tiles are timed.
         for (call, _) in tiles.into_iter().filter_map(|tiles| call(self, tiles).ok()) {
             self.compile_ahead(&call.shader);
         }
     }
 
-    /// Whether it is to be measured if half precision pays.
+    /// Whether to measure if half precision is faster.
     fn may_round_to_halves(&self, options: GpuOptions) -> bool {
         self.info().tier == Tier::F16 && options.tier.is_none()
     }
 
-    /// Whether it is to be measured if 8-bit integers pay; what emulates a GPU multiplies floats as fast.
+    /// Whether to measure if 8-bit integers are faster. An emulated GPU is not measured, because it multiplies floats
+    /// as fast.
     fn may_round_to_int8(&self, options: GpuOptions) -> bool {
         options.int8_tiles.is_none() && self.has_int8_tiles() && !self.info().software
     }
@@ -80,13 +82,13 @@ impl Gpu {
         info.packed_dot && info.tier != Tier::Software
     }
 
-    /// Decides, as the options say or by measuring, and tests what was chosen.
+    /// Chooses the tiles, by the options or by measuring, and runs the self-test of the chosen tiles.
     pub(super) async fn choose_tiles(&mut self, options: GpuOptions) -> Result<()> {
         if self.may_round_to_halves(options)
             && !self.is_worth_it(Tiles::Of(Tier::F16), Tiles::Of(Tier::Subgroups)).await
             && let Some(info) = self.info_mut()
         {
-            // Half precision is for tiles alone.
+            // Only tiles use half precision.
             info.tier = Tier::Subgroups;
         }
         self.choose_int8_tiles(options).await
@@ -112,7 +114,7 @@ impl Gpu {
             let degraded = format!("tiles of 8-bit integers failed their self-test: {error}");
             tracing::warn!("{degraded}");
             self.set_int8_tiles(false, Some(degraded));
-            self.forgive();
+            self.clear_fault();
         }
         Ok(())
     }
@@ -124,26 +126,27 @@ impl Gpu {
         }
     }
 
-    /// Whether some tiles are so much faster than exact ones. A driver that cannot even run them has its answer too.
+    /// Whether the rounded tiles are faster than the exact tiles by [`WORTH_IT`]. If they cannot run at all, the answer
+    /// is no.
     async fn is_worth_it(&self, rounded: Tiles, exact: Tiles) -> bool {
         let gain = self.gain(rounded, exact).await.and_then(|gain| self.check().map(|()| gain));
         gain.map_or_else(
             |error| {
                 tracing::warn!("tiles {rounded:?} could not be timed: {error}");
-                self.forgive();
+                self.clear_fault();
                 false
             },
             |gain| gain >= WORTH_IT,
         )
     }
 
-    /// How many times as fast as others some tiles are.
+    /// The speed of `some` tiles, divided by that of `others`.
     async fn gain(&self, some: Tiles, others: Tiles) -> Result<f64> {
         let stopwatch = Stopwatch::new(self).await?;
-        let tiles = [Timed::new(self, some)?, Timed::new(self, others)?];
+        let tiles = [TimedMatmul::new(self, some)?, TimedMatmul::new(self, others)?];
         let mut repeats = [1; 2];
         for (tile, repeats) in tiles.iter().zip(&mut repeats) {
-            // The first time pays for compilation, and wakes the device.
+            // A warm-up: the first time includes compilation and waking the device.
             stopwatch.time(|pass| tile.record(pass, 1)).await?;
             let once = stopwatch.time(|pass| tile.record(pass, 1)).await?;
             *repeats = (TIMED_PASS / once.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize;
@@ -157,7 +160,7 @@ impl Gpu {
         }
         tracing::debug!("a matmul in tiles {some:?} and {others:?} takes {seconds:?} s");
         let [some, others] = seconds;
-        // A clock that stood still measured nothing.
+        // If the clock did not advance, there is no measurement.
         Ok(if some > 0.0 { others / some } else { 0.0 })
     }
 }
@@ -165,23 +168,23 @@ impl Gpu {
 fn impossible(gpu: &Gpu) -> Error {
     let info = gpu.info();
     let why = if info.tier == Tier::Software {
-        "the tier software has no tiles; force another".to_owned()
+        "the tier software has no tiles; choose another tier".to_owned()
     } else {
         format!("{} has no packed_4x8_integer_dot_product", info.adapter)
     };
     Error::request("int8_tiles", why)
 }
 
-/// A tiled matmul, ready to be recorded.
-struct Timed {
+/// A tiled matmul that is ready to be recorded.
+struct TimedMatmul {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
-    /// Bound, and given back when they are dropped.
+    /// The bound buffers, which must live as long as the bind groups.
     _buffers: Vec<(Binding, Buffer)>,
     workgroups: (u32, u32),
 }
 
-impl Timed {
+impl TimedMatmul {
     fn new(gpu: &Gpu, tiles: Tiles) -> Result<Self> {
         let (call, layout) = call(gpu, tiles)?;
         let buffers = buffers(gpu, &call, &layout)?;
@@ -201,7 +204,7 @@ impl Timed {
     }
 }
 
-/// The matmul in such tiles, and how its matrix lies.
+/// The matmul in these tiles, and the layout of its matrix.
 fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
     let chosen = Target::of(gpu.info(), CacheFormat::F16);
     let target = match tiles {
@@ -229,7 +232,8 @@ fn call(gpu: &Gpu, tiles: Tiles) -> Result<(Call, Layout)> {
     Ok((call, layout))
 }
 
-/// What the call binds. Weights and activations are zeros: how long a product takes does not depend on its factors.
+/// The buffers that the call binds. Weights and activations are zeros, because the time of a product does not depend on
+/// its factors.
 fn buffers(gpu: &Gpu, call: &Call, layout: &Layout) -> Result<Vec<(Binding, Buffer)>> {
     let Layout { rows, cols, format, .. } = *layout;
     let mut batch = vec![0u32; 4 + Target::of(gpu.info(), CacheFormat::F16).max_batch];
@@ -258,7 +262,7 @@ fn buffers(gpu: &Gpu, call: &Call, layout: &Layout) -> Result<Vec<(Binding, Buff
 mod tests {
     use super::*;
 
-    /// Elsewhere only hardware adapters are timed; what is measured is nobody's business here, only that it can be.
+    /// Normally only hardware adapters are timed. This test checks only that any adapter can be timed, not the result.
     #[test]
     fn any_adapter_can_be_timed() {
         for tier in Tier::ALL.iter().copied().filter(|tier| *tier != Tier::Software) {

@@ -1,4 +1,4 @@
-//! Writes safetensors files whose tensors and sizes are known before their bytes.
+//! Writes safetensors files. The names and sizes of their tensors must be known before their bytes.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::checkpoint::container::safetensors::TensorInfo;
 use crate::error::{Error, Result};
 
-/// One file: its header first, then its tensors' bytes in order.
+/// One file: first the header, then the bytes of the tensors in order.
 pub(crate) struct ShardWriter {
     file: BufWriter<File>,
     path: PathBuf,
@@ -26,22 +26,22 @@ impl ShardWriter {
         Ok(writer)
     }
 
-    /// Appends bytes of the tensor that is next.
+    /// Appends bytes of the next tensor.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|error| cannot_write(&self.path, &error))
     }
 
-    /// Ends the file, all of it on the disk.
+    /// Finishes the file and waits until it is on the disk.
     pub(crate) fn finish(mut self) -> Result<()> {
         let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
         flushed.map_err(|error| cannot_write(&self.path, &error))
     }
 }
 
-/// The header's JSON, padded with spaces so that the data begin on an 8-byte border.
+/// The JSON of the header, padded with spaces so that the data begin at a multiple of 8 bytes.
 fn header(tensors: &[TensorInfo]) -> Vec<u8> {
     let mut entries = Map::new();
-    // What mlx_lm looks for to know that nothing has to be renamed or transposed.
+    // This entry tells mlx_lm that no tensor must be renamed or transposed.
     entries.insert("__metadata__".to_owned(), json!({ "format": "mlx" }));
     let mut end = 0;
     for tensor in tensors {
@@ -57,12 +57,12 @@ fn header(tensors: &[TensorInfo]) -> Vec<u8> {
     json
 }
 
-/// What the header adds to a file for one tensor, at most.
+/// Maximum bytes that one tensor adds to the header.
 pub(crate) fn header_len(tensor: &TensorInfo) -> u64 {
     const KEYS_AND_NUMBERS: u64 = 160;
     KEYS_AND_NUMBERS + tensor.name.len() as u64
 }
 
 pub(crate) fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
-    Error::write(path.display(), error, "Look at the folder's permissions and at the space left on the disk")
+    Error::write(path.display(), error, "Check the permissions of the folder and the free space on the disk")
 }

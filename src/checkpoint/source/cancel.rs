@@ -1,16 +1,16 @@
-//! Cancelling from outside: one flag, looked at between chunks of work.
+//! Cancels a load or a generation: a flag that is checked between pieces of work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
-/// A flag that its holder raises to stop a load or a generation. Clones share the flag.
+/// A flag that stops a load or a generation. Clones share the flag.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Asks whoever holds a clone to stop at the next opportunity.
+    /// Sets the flag. The work that checks a clone of it stops at its next check.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -21,7 +21,7 @@ impl Cancel {
     }
 
     /// # Errors
-    /// [`Error::Cancelled`] once the flag is raised.
+    /// [`Error::Cancelled`] if the flag is set.
     pub fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }

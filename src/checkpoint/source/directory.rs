@@ -1,4 +1,4 @@
-//! A checkpoint in a folder of this computer.
+//! A checkpoint in a local folder.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -11,10 +11,10 @@ use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
 
-/// Bytes read at once: large enough for a disk, small beside a tensor.
+/// Bytes per read: enough for the speed of a disk, and small compared to a tensor.
 const PIECE: usize = 1 << 20;
 
-/// A folder.
+/// A local folder with a checkpoint.
 #[derive(Debug, Clone)]
 pub struct DirectorySource(PathBuf);
 
@@ -22,7 +22,7 @@ impl DirectorySource {
     /// The folder at `path`.
     ///
     /// # Errors
-    /// [`Error::Missing`] where there is none, [`Error::Request`] where it is a file.
+    /// [`Error::Missing`] if it does not exist, [`Error::Request`] if it is a file.
     pub fn new(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -45,9 +45,13 @@ impl DirectorySource {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(&error)),
         };
-        // A pipe or a device in place of a file would block, already when it is opened, or never end.
+        // If the file were a pipe or a device, opening it could block, or reading it might never end.
         if !metadata.is_file() {
-            return Err(Error::fetch(path.display(), "it is not a regular file", "Look at the folder"));
+            return Err(Error::fetch(
+                path.display(),
+                "it is not a regular file",
+                "Replace it with a regular file",
+            ));
         }
         let handle = File::open(&path).map_err(|error| failed(&error))?;
         Ok(Some(Box::new(FileStream { handle, path, len: metadata.len() })))
@@ -102,5 +106,5 @@ impl ByteStream for FileStream {
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
-    Error::fetch(path.display(), error, "Look at the file's permissions and at the disk")
+    Error::fetch(path.display(), error, "Check the permissions of the file and the disk")
 }

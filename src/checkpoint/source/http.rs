@@ -1,4 +1,4 @@
-//! A checkpoint on a web server, natively.
+//! A checkpoint on a web server, for native programs.
 
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -16,40 +16,40 @@ use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
 
-/// Bytes handed out at once, at most: little enough that a cancelled load stops soon.
+/// Maximum bytes per piece: so few that a cancelled load stops soon.
 const PIECE: usize = 256 << 10;
 
-/// Pieces that may wait to be taken.
+/// Maximum number of pieces that wait for the loader.
 const PIECES: usize = 4;
 
-/// How often whoever waits for the server looks at the cancel flag.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often the loader checks the cancel flag while it waits for the server.
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a server may stay silent unless something else is asked.
+/// Default time that a server may send nothing.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const HUB: &str = "https://huggingface.co";
 
 /// A folder behind an http(s) address.
 pub struct HttpSource {
-    /// Without a slash at its end.
+    /// The address of the folder, without a slash at its end.
     base: String,
-    /// Goes behind every file's address, such as `?download=true`; starts with `?` or is empty.
+    /// Appended to the address of every file, such as `?download=true`; begins with `?` or is empty.
     query: String,
     agent: Agent,
-    /// Goes to the hub only.
+    /// Access token; sent only to the hub.
     token: Option<String>,
 }
 
 impl HttpSource {
-    /// The folder at an http(s) address, or the repository `organisation/name` of the Hugging Face hub, of the revision
-    /// `organisation/name@revision` where one is named.
+    /// The folder at an http(s) address, or a repository of the Hugging Face hub: `organisation/name`, or
+    /// `organisation/name@revision`. `patience` is the time that the server may send nothing.
     ///
-    /// An address of a repository's page stands for its files, and that of a file for its folder. For the hub, the environment variable `HF_TOKEN`
-    /// opens repositories that ask for it.
+    /// The address of a repository page means the files of the repository, and the address of a file means its folder.
+    /// The environment variable `HF_TOKEN` gives access to hub repositories that need a token.
     ///
     /// # Errors
-    /// [`Error::Request`] where it is neither.
+    /// [`Error::Request`] if `model` has neither form.
     pub fn new(model: &str, patience: Duration) -> Result<Self> {
         let (base, query) = address(model)?;
         let config = Agent::config_builder()
@@ -57,10 +57,10 @@ impl HttpSource {
             .timeout_connect(Some(patience))
             .timeout_resolve(Some(patience))
             .timeout_recv_response(Some(patience))
-            // Each read by itself: a large file may take hours as long as it moves.
+            // The limit applies to each read: a large file may take hours as long as data arrive.
             .timeout_per_read(Some(patience))
             .timeout_per_write(Some(patience))
-            // Weights do not shrink, and a compressed length says nothing of the file's.
+            // Compression does not make weights smaller, and then the length of the file would be unknown.
             .accept_encoding("identity")
             .user_agent(concat!("mobilellm/", env!("CARGO_PKG_VERSION")));
         let on_hub = base.strip_prefix(HUB).is_some_and(|path| path.starts_with('/'));
@@ -100,7 +100,7 @@ struct Request {
 }
 
 impl Request {
-    /// The answer's body and its length; `None` where there is no such file.
+    /// The body of the answer and its length; `None` if the file does not exist.
     fn send(self) -> Result<Option<(BodyReader<'static>, Option<u64>)>> {
         let Self { url, file, call } = self;
         let response = call.call().map_err(|error| failed(&url, &error))?;
@@ -119,7 +119,7 @@ impl Request {
     }
 }
 
-/// What the thread that reads a file reports: first its length or that there is none, then its pieces.
+/// Messages of the thread that reads a file: first `Opened` or `Absent`, then the pieces and `End`.
 enum Report {
     Opened { len: Option<u64> },
     Absent,
@@ -127,13 +127,13 @@ enum Report {
     End,
 }
 
-/// A file on its way. A thread of its own waits for the server, so that whoever waits for it can look at the cancel
-/// flag meanwhile, and the next pieces arrive while the last one is converted.
+/// A file that is being downloaded. A separate thread waits for the server, so that the loader can check the cancel
+/// flag, and so that the next pieces arrive while the previous one is converted.
 struct HttpStream {
     reports: Receiver<Result<Report>>,
     url: String,
     len: Option<u64>,
-    /// The end was reported; nothing follows.
+    /// Whether `End` was received.
     ended: bool,
     cancel: Cancel,
 }
@@ -142,7 +142,7 @@ impl HttpStream {
     fn open(request: Request, cancel: &Cancel) -> Result<Option<Box<dyn ByteStream>>> {
         let url = request.url.clone();
         let (sender, reports) = sync_channel(PIECES);
-        let read = move || read_aloud(request, &sender);
+        let read = move || read_in_thread(request, &sender);
         Builder::new()
             .name("http".to_owned())
             .spawn(read)
@@ -157,15 +157,15 @@ impl HttpStream {
         }
     }
 
-    /// The next report, however long it takes, unless the load is cancelled.
+    /// Waits for the next report, without a time limit, unless the load is cancelled.
     fn wait(&mut self) -> Result<Report> {
         loop {
             self.cancel.check()?;
-            match self.reports.recv_timeout(GLANCE) {
+            match self.reports.recv_timeout(CANCEL_CHECK_INTERVAL) {
                 Ok(report) => return report,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::fetch(&self.url, "its reader has ended", "Try again"));
+                    return Err(Error::fetch(&self.url, "the thread that reads it has ended", "Try again"));
                 }
             }
         }
@@ -191,23 +191,23 @@ impl ByteStream for HttpStream {
     }
 }
 
-/// Reads a file to its end, to an error, or until nobody listens any more.
-fn read_aloud(request: Request, listener: &SyncSender<Result<Report>>) {
+/// Reads a file until its end, until an error, or until the receiver of the reports is dropped.
+fn read_in_thread(request: Request, reports: &SyncSender<Result<Report>>) {
     let url = request.url.clone();
     let mut reader = match request.send() {
         Ok(Some((reader, len))) => {
-            if listener.send(Ok(Report::Opened { len })).is_err() {
+            if reports.send(Ok(Report::Opened { len })).is_err() {
                 return;
             }
             reader
         }
-        Ok(None) => return drop(listener.send(Ok(Report::Absent))),
-        Err(error) => return drop(listener.send(Err(error))),
+        Ok(None) => return drop(reports.send(Ok(Report::Absent))),
+        Err(error) => return drop(reports.send(Err(error))),
     };
     loop {
         let report = read_piece(&mut reader, &url);
         let is_last = !matches!(report, Ok(Report::Piece(_)));
-        if listener.send(report).is_err() || is_last {
+        if reports.send(report).is_err() || is_last {
             return;
         }
     }
@@ -228,7 +228,7 @@ fn read_piece(reader: &mut BodyReader<'static>, url: &str) -> Result<Report> {
     }
 }
 
-/// Where a model's files are, and the query that goes behind each.
+/// The address of the files of a model, and the query for each file.
 fn address(model: &str) -> Result<(String, String)> {
     let model = model.split('#').next().unwrap_or_default();
     if let Some(files) = files_on_hub(model) {
@@ -244,14 +244,14 @@ fn address(model: &str) -> Result<(String, String)> {
     }
     let (path, query) = model.find('?').map_or((model, ""), |at| model.split_at(at));
     let path = path.trim_end_matches('/');
-    // People paste what the browser shows: the page of a repository, not the folder of its files.
+    // Users paste the address in their browser: the page of a repository, not the folder of its files.
     let on_hub = path.strip_prefix(HUB).or_else(|| path.strip_prefix("https://www.huggingface.co"));
     let page = on_hub.and_then(|rest| rest.strip_prefix('/'));
     let files = page.map(|page| page.replacen("/tree/", "@", 1)).and_then(|page| files_on_hub(&page));
     Ok((files.unwrap_or_else(|| folder_of(path).to_owned()), query.to_owned()))
 }
 
-/// The address of a repository's files, by its name.
+/// The address of the files of a repository, from its name.
 fn files_on_hub(name: &str) -> Option<String> {
     let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
     let is_revision = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
@@ -259,7 +259,7 @@ fn files_on_hub(name: &str) -> Option<String> {
     is_known.then(|| format!("{HUB}/{name}/resolve/{}", revision.replace('/', "%2F")))
 }
 
-/// A link to one of the files means its folder.
+/// The folder, also for a link to one of the files.
 fn folder_of(path: &str) -> &str {
     let is_file = |name: &str| [".json", ".safetensors", ".model"].iter().any(|end| name.ends_with(end));
     match path.rsplit_once('/') {
@@ -306,7 +306,7 @@ fn failed(url: &str, error: &ureq::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// The cases that `npm/js/source.js` is tested with.
+    /// `npm/js/source.js` is tested with the same cases.
     #[test]
     fn addresses_stand_for_the_same_files_as_in_javascript() {
         let cases = include_str!("../../../tests/addresses.json");

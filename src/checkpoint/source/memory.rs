@@ -9,7 +9,7 @@ use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::Result;
 
-/// Files by name.
+/// A checkpoint in memory: files by name.
 #[derive(Debug, Clone, Default)]
 pub struct MemorySource {
     files: BTreeMap<String, Vec<u8>>,
@@ -17,7 +17,7 @@ pub struct MemorySource {
 }
 
 impl MemorySource {
-    /// No files.
+    /// A source without files.
     pub fn new() -> Self {
         Self::default()
     }
@@ -29,19 +29,19 @@ impl MemorySource {
         self
     }
 
-    /// Hands files out in pieces of `len` bytes instead of 1 MiB.
+    /// Gives files in pieces of `len` bytes instead of 1 MiB.
     #[must_use]
     pub fn in_pieces_of(mut self, len: usize) -> Self {
         self.piece_len = Some(len.max(1));
         self
     }
 
-    /// A file's bytes, to look at or to change.
+    /// The bytes of a file, to read or change them.
     pub fn file_mut(&mut self, file: &str) -> Option<&mut Vec<u8>> {
         self.files.get_mut(file)
     }
 
-    /// Takes a file away.
+    /// Removes a file and returns its bytes.
     pub fn remove(&mut self, file: &str) -> Option<Vec<u8>> {
         self.files.remove(file)
     }

@@ -1,4 +1,4 @@
-//! Where a checkpoint's bytes come from, as a trait: a folder, a server, files picked in a browser, memory.
+//! The trait for places that checkpoints come from: a folder, a server, files picked in a browser, memory.
 
 mod cancel;
 #[cfg(not(target_arch = "wasm32"))]
@@ -15,17 +15,17 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::error::Result;
 
-/// A checkpoint's folder, wherever it is.
+/// The folder of a checkpoint, on a disk, on a server or in memory.
 pub trait Source {
-    /// The folder as a person would name it: a path or a URL.
+    /// The path or URL of the folder, for people.
     fn location(&self) -> String;
 
-    /// Names files that will be opened, in that order: a source may begin to read them.
+    /// Names files that will be opened, in this order. A source may begin to read them now.
     fn expect(&self, _files: &[&str]) {}
 
-    /// Opens a file of the folder for reading from its beginning; `None` where there is no such file.
+    /// Opens a file of the folder to read it from its beginning; `None` if the file does not exist.
     ///
-    /// A source that may have to wait looks at `cancel` while it does, here and in the stream.
+    /// A source that may have to wait checks `cancel` while it waits, here and in the stream.
     fn open<'a>(
         &'a self,
         file: &'a str,
@@ -33,9 +33,10 @@ pub trait Source {
     ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>>;
 }
 
-/// A file's bytes, in order, in pieces of whatever size they come.
+/// The bytes of a file in order, in pieces of any size.
 pub trait ByteStream {
-    /// The file's length where it is known; a server may lie, so it is only for progress and plausibility.
+    /// The length of the file in bytes, if known. A server may send a wrong length, so it is used only for progress and
+    /// plausibility checks.
     fn len_hint(&self) -> Option<u64>;
 
     /// The next piece, never empty; `None` at the end of the file.

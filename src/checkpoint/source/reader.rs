@@ -1,4 +1,4 @@
-//! Exact reads from a byte stream that comes in pieces of any size.
+//! Reads exact numbers of bytes from a stream that comes in pieces of any size.
 
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::{ByteStream, Source};
@@ -8,16 +8,16 @@ use crate::error::{Error, Result};
 pub(crate) struct Reader {
     stream: Box<dyn ByteStream>,
     piece: Vec<u8>,
-    /// How much of `piece` has been handed out.
+    /// Bytes of `piece` that were used.
     taken: usize,
-    /// How much of the file has been handed out.
+    /// Bytes of the file that were used.
     position: u64,
     file: String,
     cancel: Cancel,
 }
 
 impl Reader {
-    /// Opens a file of a checkpoint; `None` where it does not exist.
+    /// Opens a file of a checkpoint; `None` if it does not exist.
     pub(crate) async fn open(source: &dyn Source, file: &str, cancel: &Cancel) -> Result<Option<Self>> {
         cancel.check()?;
         let stream = source.open(file, cancel).await?;
@@ -36,7 +36,7 @@ impl Reader {
         &self.file
     }
 
-    /// Bytes that are here and not handed out yet; empty only at the end of the file.
+    /// Bytes that have arrived and were not used yet; empty only at the end of the file.
     async fn unread(&mut self) -> Result<&[u8]> {
         while self.taken == self.piece.len() {
             self.cancel.check()?;
@@ -55,9 +55,9 @@ impl Reader {
         self.position += n as u64;
     }
 
-    /// Appends at most `n` bytes to `out` and says how many; fewer than `n` only at the end of the file.
+    /// Appends at most `n` bytes to `out` and returns their number; fewer than `n` only at the end of the file.
     ///
-    /// Memory grows with what arrives, not with `n`.
+    /// Memory grows with the bytes that arrive, not with `n`.
     pub(crate) async fn read_up_to(&mut self, n: u64, out: &mut Vec<u8>) -> Result<u64> {
         let mut left = n;
         while left > 0 {
@@ -74,13 +74,13 @@ impl Reader {
         Ok(n - left)
     }
 
-    /// Appends exactly `n` bytes, which belong to `what`, to `out`.
+    /// Appends exactly `n` bytes to `out`. `what` names their field in errors.
     pub(crate) async fn read(&mut self, n: u64, out: &mut Vec<u8>, what: &str) -> Result<()> {
         let read = self.read_up_to(n, out).await?;
         if read == n { Ok(()) } else { Err(self.truncated(what, n - read)) }
     }
 
-    /// Passes over `n` bytes, which belong to `what`.
+    /// Skips `n` bytes. `what` names their field in errors.
     pub(crate) async fn skip(&mut self, n: u64, what: &str) -> Result<()> {
         let mut left = n;
         while left > 0 {
@@ -105,12 +105,12 @@ impl Reader {
             &self.file,
             what,
             format!("the file ends after {} bytes, {missing} bytes too early", self.position),
-            "It is truncated: download it again",
+            "The file is truncated: download it again",
         )
     }
 }
 
-/// A file of a checkpoint as a person would name it.
+/// The path or URL of a file of a checkpoint, for people.
 pub(crate) fn path_of(source: &dyn Source, file: &str) -> String {
     format!("{}/{file}", source.location().trim_end_matches('/'))
 }

@@ -1,4 +1,4 @@
-//! Decoding where a device chooses the tokens, and works ahead of their reader.
+//! Decode if the device chooses the tokens. It computes ahead while the caller reads earlier tokens.
 
 use web_time::Instant;
 
@@ -9,7 +9,7 @@ use crate::generate::pace::PrefillPace;
 use crate::generate::sampler::{Sampled, nothing_to_choose};
 
 impl Decoder {
-    /// Waits for the oldest piece, while the device already has the next.
+    /// Waits for the oldest piece of the prompt. The device already has the next piece.
     pub(super) async fn prefill_on_device(
         &mut self,
         device: &mut gpu::GpuState,
@@ -21,7 +21,7 @@ impl Decoder {
             let left = &self.prompt[first..];
             let count = pace.rows(left.len(), device.max_batch());
             if left.is_empty() {
-                // The device goes on while the first token is on its way to the reader.
+                // The device continues while the first token is read back.
                 self.pace.fill(device, ahead)?;
                 break;
             } else if count < left.len() {
@@ -72,12 +72,12 @@ impl Decoder {
         }
         if device.in_flight() == 0 {
             if !self.sampler.adjustments().is_empty() {
-                // The device may have counted tokens that nobody was given.
+                // The device may have counted tokens that the caller never got.
                 device.set_sampling(self.sampler.sampling(), self.sampler.adjustments())?;
             }
             device.choose(&[last], self.sampler.step(), false)?;
         }
-        // Where a guess is due, what is in flight is waited for first: it says whether the guess still holds.
+        // Before a guess, wait for the tokens in flight: they decide whether the guess is still valid.
         if proposed.is_empty() {
             self.pace.fill(device, ahead)?;
         }
@@ -88,7 +88,7 @@ impl Decoder {
         self.take(tokens)
     }
 
-    /// Takes tokens that the device chose.
+    /// Takes the tokens that the device chose.
     fn take(&mut self, tokens: Vec<u32>) -> Result<()> {
         for token in tokens {
             if token as usize >= self.vocab_size {

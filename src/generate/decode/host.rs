@@ -1,4 +1,4 @@
-//! Decoding where each pass returns logits, and the sampler chooses from them here.
+//! Decode if each pass returns logits. The sampler chooses the token on the CPU.
 
 use web_time::Instant;
 
@@ -48,7 +48,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Chooses here.
+    /// Chooses a token from the logits.
     pub(super) fn choose(&mut self, logits: &[f32]) -> Result<()> {
         let sampled = self.sampler.sample(logits)?;
         self.keep(sampled);

@@ -1,9 +1,10 @@
-//! Where the next tokens come from: the loop below a generation, which knows no text.
+//! Where the next tokens come from: the loop below a generation. It works with token ids only.
 //!
-//! One place decides how tokens are chosen. Where the backend has a device that chooses them, it feeds each to the next pass by
-//! itself; several passes are submitted at once, and results are read behind the computation ([`crate::generate::pace`] says
-//! how many): see `device`. Elsewhere, and where the logits themselves are wanted, each pass returns logits and the [`Sampler`]
-//! chooses here: see `host`. In both, guesses of [`crate::generate::speculate`] are checked in one batch.
+//! This file decides how tokens are chosen. If the backend has a device that chooses them, the device feeds each token
+//! to the next pass. Several passes are submitted at once ([`crate::generate::pace`] decides how many), and their
+//! results are read later: see `device`. On other backends, and if the caller wants logits, each pass returns logits
+//! and the [`Sampler`] chooses on the CPU: see `host`. Both check guesses of [`crate::generate::speculate`] in one
+//! batch.
 
 mod device;
 mod host;
@@ -22,22 +23,22 @@ pub(crate) struct Decoder {
     sampler: Sampler,
     lookup: Lookup,
     vocab_size: usize,
-    /// What is left of the prompt.
+    /// The rest of the prompt.
     prompt: Vec<u32>,
-    /// Pieces of it that a device runs now.
+    /// Sizes of the pieces of the prompt that the device runs now.
     submitted: VecDeque<usize>,
-    /// The last token handed out; no cache holds it yet.
+    /// The last token that the caller got; it is not in the caches yet.
     last: Option<u32>,
-    /// Chosen and not handed out.
+    /// Tokens that are chosen, but that the caller has not got yet.
     ready: VecDeque<Sampled>,
-    /// Tokens that may still be chosen.
+    /// How many more tokens may be chosen.
     left: usize,
     pace: DecodePace,
 }
 
 impl Decoder {
-    /// A decoder whose state holds `cached`, and will be given `prompt`; it chooses at most `max_tokens`, with at most `in_flight`
-    /// of work submitted ahead.
+    /// A decoder for a state that holds the tokens `cached` and then gets `prompt`. It chooses at most `max_tokens`
+    /// tokens and submits at most `in_flight` of work ahead.
     pub(crate) fn new(
         sampler: Sampler,
         speculation: Speculation,
@@ -46,7 +47,7 @@ impl Decoder {
         max_tokens: usize,
         in_flight: Duration,
     ) -> Self {
-        // A device that counts its own tokens cannot take back those of a wrong guess.
+        // No guesses if the caller wants log-probabilities.
         let speculation = if sampler.needs_logits() { Speculation::Off } else { speculation };
         Self {
             sampler,
@@ -61,20 +62,20 @@ impl Decoder {
         }
     }
 
-    /// Whether the prompt is not through yet.
+    /// Whether a part of the prompt has not run yet.
     pub(crate) fn has_prompt(&self) -> bool {
         !self.prompt.is_empty()
     }
 
-    /// What is left of it.
+    /// Tokens of the prompt that have not run yet.
     pub(crate) fn prompt_len(&self) -> usize {
         self.prompt.len()
     }
 
-    /// Runs a piece of the prompt, and with its last piece chooses the first token.
+    /// Runs a piece of the prompt. The last piece also chooses the first token.
     ///
     /// # Errors
-    /// Whatever the backend reports; the piece can be run again.
+    /// All errors of the backend; after an error the piece can be run again.
     pub(crate) async fn prefill(
         &mut self,
         state: &mut State,
@@ -100,11 +101,12 @@ impl Decoder {
         }
     }
 
-    /// The next token; `cached` grows by the one before it. `None` where the text has to run once more first, from what is left
-    /// of `cached` on: it has become the prompt.
+    /// Returns the next token and appends the previous token to `cached`.
+    ///
+    /// `None` if the text first has to run again, from what remains of `cached` on: the rest has become the prompt.
     ///
     /// # Errors
-    /// Whatever the backend reports; the token can be asked for again.
+    /// All errors of the backend; after an error the call can be repeated.
     pub(crate) async fn next(&mut self, state: &mut State, cached: &mut Vec<u32>) -> Result<Option<Sampled>> {
         if self.ready.is_empty() {
             let last = self.last.ok_or_else(nothing_to_choose)?;
@@ -132,7 +134,7 @@ impl Decoder {
         state.next_change(len).map_or(self.left, |max| self.left.min(max - len))
     }
 
-    /// What to guess next. On a device that chooses under penalties nothing: it could not take back what it counted.
+    /// The next guess. Empty if a device chooses with penalties, because it cannot undo the counts of a wrong guess.
     fn propose(&self, state: &mut State, cached: usize) -> Vec<u32> {
         let counted = state.device().is_some() && !self.sampler.adjustments().is_empty();
         let end = state.next_change(cached).unwrap_or(usize::MAX).min(state.max_positions());

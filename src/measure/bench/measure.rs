@@ -17,17 +17,17 @@ use crate::generate::speculate::Speculation;
 use crate::model::network::{CacheSpec, MatrixId, Op};
 
 /// Tokens of a short prompt.
-const SHORT: usize = 16;
+const SHORT_PROMPT: usize = 16;
 
-/// Tokens that are written at least, so that there is something to divide by.
+/// Minimum number of tokens to decode, so that the time per token can be computed.
 const MIN_DECODE: usize = 4;
 
-/// A browser's clock ticks every 0.1 ms: less than the first is not one run's time, and the second is enough of them
-/// together.
-const TICKS_S: f64 = 1e-3;
-const ENOUGH_S: f64 = 2e-2;
+/// Seconds. The clock of a browser ticks every 0.1 ms. A run shorter than `MIN_RUN_S` cannot be timed alone; runs that
+/// together take `MIN_TOTAL_S` can.
+const MIN_RUN_S: f64 = 1e-3;
+const MIN_TOTAL_S: f64 = 2e-2;
 
-/// Runs of something short at most.
+/// Maximum number of runs of a short measurement.
 const MAX_REPEATS: f64 = 100.0;
 
 /// What to measure.
@@ -37,19 +37,20 @@ pub struct BenchOptions {
     pub backend: BackendChoice,
     /// Which kind of GPU, and which tier of its kernels.
     pub gpu: gpu::GpuOptions,
-    /// How to hold the weights.
+    /// Number format of the weights in memory.
     pub weights: WeightFormat,
-    /// Lengths of prompts.
+    /// Prompt lengths to measure, in tokens.
     pub prefill: Vec<usize>,
-    /// Tokens to write.
+    /// Tokens to decode.
     pub decode: usize,
-    /// Tokens before them, besides a short context.
+    /// Length of the long context for decode, in tokens. A short context is measured too.
     pub context: usize,
-    /// How often to run everything; medians are reported.
+    /// Number of runs of each measurement; the report has the medians.
     pub repeats: usize,
-    /// Seconds that any one run may take: longer prompts are left out, fewer tokens written.
+    /// Time limit of one run in seconds. If a run would take longer, its prompt is left out or fewer tokens are
+    /// decoded.
     pub limit_s: f64,
-    /// What to say of the machine.
+    /// Description of the machine, for the report.
     pub machine: Machine,
 }
 
@@ -69,12 +70,12 @@ impl Default for BenchOptions {
     }
 }
 
-/// How far a measurement has come.
+/// The progress of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Stage {
     /// `load`, `prefill`, `decode`, `kernels` or `ceiling`.
     pub name: &'static str,
-    /// The prompt's or the context's length, where there is one.
+    /// The length of the prompt or context in tokens, if the stage has one.
     pub tokens: usize,
     /// From 0 to 1, over all stages.
     pub done: f64,
@@ -83,7 +84,7 @@ pub struct Stage {
 /// Loads a checkpoint and measures what the options say.
 ///
 /// # Errors
-/// Whatever loading and generating report.
+/// All errors of loading and generating.
 pub async fn run(
     name: &str,
     source: &dyn Source,
@@ -111,7 +112,7 @@ pub async fn run(
     let session = engine.session()?;
     let prepare_ms = elapsed_ms(start) - loaded;
     let mut bench = Bench { engine: &engine, session, options, observe, left_out: Vec::new() };
-    let first = bench.turn(SHORT, 1).await?;
+    let first = bench.turn(SHORT_PROMPT, 1).await?;
     let load =
         Load { init_ms, load_ms: loaded - init_ms, prepare_ms, first_token_ms: first.first_token_s * 1e3 };
 
@@ -145,12 +146,12 @@ pub async fn run(
     })
 }
 
-/// One prompt and what was written after it.
+/// One prompt and the tokens that were decoded after it.
 struct Turn {
     first_token_s: f64,
     /// Seconds from the first token to the last.
     decode_s: f64,
-    /// Of the device, from the prompt to the last token.
+    /// What the device was asked to do, from the prompt to the last token.
     counts: Counts,
     tokens: usize,
 }
@@ -174,7 +175,7 @@ impl Bench<'_> {
         (self.observe)(Stage { name, tokens, done });
     }
 
-    /// Reads a prompt of `prompt` tokens that shares nothing with the last, and writes `tokens`.
+    /// Runs a prompt of `prompt` tokens that shares no beginning with the previous one, and decodes `tokens` tokens.
     async fn turn(&mut self, prompt: usize, tokens: usize) -> Result<Turn> {
         let prompt = self.tokens(prompt);
         let counts = || self.engine.gpu().map(gpu::Gpu::counts).unwrap_or_default();
@@ -182,7 +183,7 @@ impl Bench<'_> {
         let options = GenerateOptions {
             max_tokens: Some(tokens),
             ignore_eos: true,
-            // Random weights repeat themselves as no text does, which would make guesses look good.
+            // Random weights repeat themselves more than any real text, so guesses would look too good.
             speculation: Speculation::Off,
             ..GenerateOptions::default()
         };
@@ -202,7 +203,7 @@ impl Bench<'_> {
                 Event::Done { .. } => break,
             }
         }
-        let first = first.ok_or_else(|| Error::request("decode", "no token was written"))?;
+        let first = first.ok_or_else(|| Error::request("decode", "no token was generated"))?;
         Ok(Turn {
             first_token_s: (first - start).as_secs_f64(),
             decode_s: (last - first).as_secs_f64(),
@@ -211,7 +212,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Random ids, the same ones each time.
+    /// Random token ids, the same in every run.
     fn tokens(&self, count: usize) -> Vec<u32> {
         let vocab_size = self.engine.info().vocab_size as u32;
         (0..count as u32).map(|index| index.wrapping_mul(2_654_435_761) % vocab_size).collect()
@@ -221,7 +222,7 @@ impl Bench<'_> {
         let mut lengths = self.options.prefill.clone();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut s_per_token = self.turn(SHORT, 1).await?.first_token_s / SHORT as f64;
+        let mut s_per_token = self.turn(SHORT_PROMPT, 1).await?.first_token_s / SHORT_PROMPT as f64;
         let mut measured = Vec::new();
         for (index, tokens) in lengths.iter().copied().enumerate() {
             self.stage("prefill", tokens, 0.2 + 0.35 * index as f64 / lengths.len() as f64);
@@ -240,15 +241,15 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    /// At short context, and at the long one.
+    /// Measures decode at the short context and at the long one.
     async fn decode(&mut self, prefill: &[Prefill]) -> Result<Vec<Decode>> {
-        // The first time after a change of kernels is not the fastest.
-        let mut s_per_token = self.turn(SHORT, MIN_DECODE).await?.s_per_token();
+        // A warm-up: the first run after a change of kernels is slower.
+        let mut s_per_token = self.turn(SHORT_PROMPT, MIN_DECODE).await?.s_per_token();
         let s_per_prompt_token = prefill.last().map_or(s_per_token, |prefill| 1.0 / prefill.tokens_per_s);
         let mut measured = Vec::new();
-        for (index, context) in [SHORT, self.options.context].into_iter().enumerate() {
+        for (index, context) in [SHORT_PROMPT, self.options.context].into_iter().enumerate() {
             self.stage("decode", context, 0.55 + 0.15 * index as f64);
-            if (index > 0 && context <= SHORT)
+            if (index > 0 && context <= SHORT_PROMPT)
                 || !self.fits("decode", context, context + MIN_DECODE, s_per_prompt_token)
             {
                 continue;
@@ -280,15 +281,15 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    /// What a token asks of the GPU: a turn's counts less those of a turn that writes only one, because work may be
-    /// submitted before its turn comes.
+    /// GPU work per token: the counts of `turn` minus those of a turn with one token. The difference is exact also if
+    /// work was submitted ahead.
     async fn per_token(&mut self, context: usize, turn: Option<&Turn>) -> Result<Option<PerToken>> {
         let (Some(_), Some(turn)) = (self.engine.gpu(), turn) else { return Ok(None) };
         let one = self.turn(context, 1).await?;
         Ok(Some(PerToken::of(turn.counts.since(one.counts), turn.tokens.saturating_sub(1))))
     }
 
-    /// Whether `tokens` tokens fit into the context and into the time; where not, says so in the report.
+    /// Whether `tokens` tokens fit into the context and into the time limit. If not, the report gets the reason.
     fn fits(&mut self, what: &str, length: usize, tokens: usize, s_per_token: f64) -> bool {
         let expected = s_per_token * length as f64;
         let why = if tokens >= self.engine.info().max_context {
@@ -302,15 +303,15 @@ impl Bench<'_> {
         false
     }
 
-    /// How often something that takes so long is run: as asked, unless that is too short for the clock or too long
-    /// for the limit.
+    /// Number of runs of a measurement that takes `seconds` once: the requested number, more if a run is too short for
+    /// the clock, fewer if the runs would exceed the time limit.
     fn repeats(&self, seconds: f64) -> usize {
-        let for_the_clock = (ENOUGH_S / seconds.max(1e-9)).ceil().min(MAX_REPEATS) as usize;
+        let for_the_clock = (MIN_TOTAL_S / seconds.max(1e-9)).ceil().min(MAX_REPEATS) as usize;
         let within_limit = (self.options.limit_s / seconds.max(1e-9)) as usize;
         within_limit.clamp(1, self.options.repeats.max(for_the_clock).max(1))
     }
 
-    /// Bytes of weights that a token reads, and of keys and values at a context.
+    /// Bytes of weights that each token reads, and bytes of keys and values that it reads after `context` tokens.
     fn bytes_per_token(&self, context: usize) -> (u64, u64) {
         let network = self.engine.network();
         let size = |(_, rows, cols): &(MatrixId, usize, usize)| *rows as f64 * *cols as f64;
@@ -332,7 +333,7 @@ impl Bench<'_> {
         (weight_bytes as u64, (values * if exact { 4 } else { 2 }) as u64)
     }
 
-    /// What each kernel takes, in decode and in prefill.
+    /// The time of each kernel, in decode and in prefill.
     async fn kernels(&mut self, prefill: &[Prefill], decode: &[Decode]) -> Result<Vec<KernelTable>> {
         if self.engine.gpu().is_none() {
             return Ok(Vec::new());
@@ -354,7 +355,7 @@ impl Bench<'_> {
         Ok(tables)
     }
 
-    /// Brings a state to `context` tokens.
+    /// Fills a state with `context` tokens.
     async fn fill(&self, state: &mut State, context: usize) -> Result<()> {
         state.truncate(context);
         state.expect(context);
@@ -369,7 +370,7 @@ impl Bench<'_> {
     }
 }
 
-/// Compares a decode with what the device can do.
+/// Adds the limits of the device to a decode result.
 fn with_bound(decode: Decode, ceiling: Option<&Ceiling>) -> Decode {
     let bound = ceiling.zip(decode.per_token).map(|(ceiling, per_token)| {
         let launch_ms = per_token.dispatches * ceiling.dispatch_us * 1e-3;
@@ -380,16 +381,16 @@ fn with_bound(decode: Decode, ceiling: Option<&Ceiling>) -> Decode {
     Decode { bound, ..decode }
 }
 
-/// Passes that writing `tokens` tokens takes after the first is there.
+/// Number of passes for `tokens` tokens after the first one.
 fn steps(tokens: usize) -> f64 {
     tokens.saturating_sub(1).max(1) as f64
 }
 
-/// Seconds of a typical run: the median, or the mean where single runs are too short for the clock.
+/// Seconds of a typical run: the median, or the mean if single runs are too short for the clock.
 fn typical(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
-    if median < TICKS_S { seconds.iter().sum::<f64>() / seconds.len() as f64 } else { median }
+    if median < MIN_RUN_S { seconds.iter().sum::<f64>() / seconds.len() as f64 } else { median }
 }
 
 fn elapsed_ms(start: Instant) -> f64 {
@@ -420,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_has_what_was_asked_for() {
+    fn a_report_has_the_requested_measurements() {
         let (report, stages) = measure(BackendChoice::Cpu, BenchOptions::default());
         assert_eq!(report.prefill.iter().map(|prefill| prefill.tokens).collect::<Vec<_>>(), [8, 40]);
         assert_eq!(report.decode.iter().map(|decode| decode.context).collect::<Vec<_>>(), [16, 24]);
@@ -428,7 +429,7 @@ mod tests {
         assert_eq!(report.left_out, Vec::<String>::new());
         assert!(report.ceiling.is_none() && report.kernels.is_empty());
         assert!(stages.windows(2).all(|pair| pair[0].done <= pair[1].done), "{stages:?}");
-        // Tied embeddings: all weights are read for a token, and nothing else.
+        // With tied embeddings each token reads every weight exactly once.
         assert_eq!(report.decode[0].weight_bytes, report.weight_bytes);
     }
 
@@ -439,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_or_does_not_fit_is_left_out_and_named() {
+    fn measurements_that_are_too_long_are_left_out_and_named() {
         let (report, _) =
             measure(BackendChoice::Cpu, BenchOptions { limit_s: 1e-9, ..BenchOptions::default() });
         assert!(report.prefill.is_empty() && report.decode.len() < 2);
@@ -447,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_is_asked_for_as_many_kernels_as_are_timed() {
+    fn all_kernels_of_a_pass_are_timed() {
         let available =
             gpu::Gpu::open(gpu::GpuOptions { skip_self_test: true, ..gpu::GpuOptions::default() });
         if let Err(error) = pollster::block_on(available) {

@@ -1,8 +1,9 @@
-//! How fast a network runs here: the one measurement behind `mobilellm bench`, `cargo xtask bench` and the bench page.
+//! How fast a network runs on this device: the measurement behind `mobilellm bench`, `cargo xtask bench` and the bench
+//! page.
 //!
-//! A [`Shape`] says what is measured; nothing is downloaded, because [`Synthetic`] makes random weights of any shape.
-//! The weights go through the loader and the tokens through a [`crate::generate::session::Session`], as a user's would; the device is asked
-//! beside that what it could do at best, so that a [`Report`] says how much of it was reached.
+//! A [`Shape`] says what is measured. Nothing is downloaded, because [`Synthetic`] makes random weights of any shape.
+//! As in normal use, the weights go through the loader and the tokens through a [`crate::generate::session::Session`].
+//! The limits of the device are measured too, so that a [`Report`] can say which share of them was reached.
 
 mod measure;
 mod report;

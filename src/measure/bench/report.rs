@@ -1,4 +1,4 @@
-//! What a measurement found, as data: the JSON that every way of running it gives.
+//! The result of a measurement as data. Every way to run it gives this JSON.
 
 use serde::Serialize;
 
@@ -6,104 +6,104 @@ use super::shape::Shape;
 use crate::backend::gpu::profile::{Ceiling, Counts, KernelTime};
 use crate::backend::gpu::{self};
 
-/// All that was found out about one shape.
+/// The results for one shape.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Version of this engine.
     pub version: &'static str,
-    /// Where it ran.
+    /// The machine that ran the measurement.
     pub machine: Machine,
-    /// What ran.
+    /// The measured shape.
     pub shape: Shape,
     /// Where its weights came from.
     pub source: String,
-    /// Weights, each counted once.
+    /// Number of weights, each counted once.
     pub parameters: u64,
-    /// How weights were asked to be held: `q4`, `q8`, `f16`, `f32` or `auto`.
+    /// The requested weight format: `q4`, `q8`, `f16`, `f32` or `auto`.
     pub weights: &'static str,
-    /// Bytes that they take.
+    /// Bytes of the weights in memory.
     pub weight_bytes: u64,
     /// `cpu` or `gpu`.
     pub backend: &'static str,
-    /// The GPU, where it computed.
+    /// The GPU, if the backend was a GPU.
     pub adapter: Option<gpu::GpuInfo>,
-    /// Why the CPU computed although nobody asked for it.
+    /// Why the CPU computed, if the caller did not choose it.
     pub fallback_reason: Option<String>,
-    /// From nothing to the first token.
+    /// Times from the start to the first token.
     pub load: Load,
-    /// Reading prompts, by their length.
+    /// Prefill, one entry per prompt length.
     pub prefill: Vec<Prefill>,
-    /// Writing tokens, by how long the context is.
+    /// Decode, one entry per context length.
     pub decode: Vec<Decode>,
-    /// Where the GPU's time goes.
+    /// The GPU time of each kernel.
     pub kernels: Vec<KernelTable>,
-    /// What the GPU can do at best.
+    /// The limits of the GPU.
     pub ceiling: Option<Ceiling>,
     /// What was not measured, and why.
     pub left_out: Vec<String>,
 }
 
-/// The machine, as far as it is known.
+/// What is known about the machine.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Machine {
     /// The processor, or the browser.
     pub name: String,
     /// Operating system and architecture.
     pub system: String,
-    /// Threads that it runs at once.
+    /// Hardware threads.
     pub threads: usize,
 }
 
-/// Milliseconds from nothing to the first token, in order; they add up.
+/// Milliseconds of the steps up to the first token, in order. Their sum is the whole time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Load {
     /// Opening the device and testing it.
     pub init_ms: f64,
-    /// Reading the weights into its memory.
+    /// Reading the weights into the memory of the device.
     pub load_ms: f64,
-    /// Making caches, and compiling what is not compiled while loading.
+    /// Making the caches, and compiling the kernels that were not compiled during the load.
     pub prepare_ms: f64,
-    /// From a prompt of 16 tokens to the first token, the very first time.
+    /// From a prompt of 16 tokens to the first token, in the first run.
     pub first_token_ms: f64,
 }
 
-/// Reading a prompt.
+/// Prefill of one prompt length.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Prefill {
-    /// Tokens of the prompt.
+    /// Tokens in the prompt.
     pub tokens: usize,
-    /// Milliseconds until the first token after it was chosen; the median of the runs.
+    /// Milliseconds until the first token after the prompt was chosen; the median of the runs.
     pub ms: f64,
-    /// Tokens a second.
+    /// Prompt tokens per second.
     pub tokens_per_s: f64,
-    /// How often it was run.
+    /// Number of runs.
     pub runs: usize,
 }
 
-/// Writing tokens one by one.
+/// Decode, one token after the other, at one context length.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Decode {
-    /// Tokens before the first that was written.
+    /// Tokens before the first decoded token.
     pub context: usize,
-    /// Tokens written a run.
+    /// Tokens decoded in each run.
     pub tokens: usize,
-    /// Milliseconds a token; the median of the runs.
+    /// Milliseconds per token; the median of the runs.
     pub ms_per_token: f64,
-    /// Tokens a second.
+    /// Tokens per second.
     pub tokens_per_s: f64,
-    /// How often it was run.
+    /// Number of runs.
     pub runs: usize,
-    /// Bytes of weights that a token needs.
+    /// Bytes of weights that each token reads.
     pub weight_bytes: u64,
-    /// Bytes of keys and values that a token needs halfway.
+    /// Bytes of keys and values that a token in the middle of the run reads.
     pub cache_bytes: u64,
-    /// What the GPU was asked for.
+    /// GPU work per token.
     pub per_token: Option<PerToken>,
-    /// How fast it could be.
+    /// Limits of the speed on this device.
     pub bound: Option<Bound>,
 }
 
-/// What the device was asked for, a token.
+/// GPU work per token: the mean of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PerToken {
     /// Kernels launched.
@@ -112,16 +112,16 @@ pub struct PerToken {
     pub submits: f64,
     /// Buffers mapped for reading.
     pub readbacks: f64,
-    /// Bytes read from them.
+    /// Bytes read from those buffers.
     pub bytes_read: f64,
     /// Small writes to buffers.
     pub writes: f64,
-    /// Bytes written by them.
+    /// Bytes of those writes.
     pub bytes_written: f64,
 }
 
 impl PerToken {
-    /// The share of one of `tokens` tokens.
+    /// `counts` divided by `tokens`.
     pub(super) fn of(counts: Counts, tokens: usize) -> Self {
         let share = |count: u64| count as f64 / tokens.max(1) as f64;
         Self {
@@ -135,26 +135,27 @@ impl PerToken {
     }
 }
 
-/// What no implementation with so many dependent dispatches, or so many bytes a token, can beat on this device.
+/// Limits that no implementation can beat on this device, if a token needs so many dependent dispatches or so many
+/// bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bound {
     /// Milliseconds that a token's dispatches would take if they did nothing.
     pub launch_ms: f64,
-    /// Milliseconds in which the device copies as many bytes as a token reads.
+    /// Milliseconds that the device takes to copy as many bytes as a token reads.
     pub memory_ms: f64,
-    /// The larger of the two over the time measured: 1 is as fast as possible.
+    /// The larger of the two limits, divided by the measured time: 1 is as fast as possible.
     pub reached: f64,
 }
 
-/// What each kind of kernel takes in one pass.
+/// The time that each kind of kernel takes in one pass.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KernelTable {
-    /// Tokens of the pass: 1 is decode.
+    /// Tokens in the pass: 1 means decode.
     pub rows: usize,
-    /// Tokens before them.
+    /// Tokens before those of the pass.
     pub context: usize,
     /// Microseconds of all kernels.
     pub us: f64,
-    /// In the order in which they first run.
+    /// The kinds of kernels, in the order in which they first run.
     pub kernels: Vec<KernelTime>,
 }

@@ -1,4 +1,4 @@
-//! The shapes that are measured: the published family, and any other depth and width.
+//! The shapes to measure: the published family, and any other depth and width.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 
-/// Positions that synthetic models have: what the family was trained for.
+/// Positions of synthetic models: the number that the family was trained for.
 const POSITIONS: usize = 2048;
 
 /// Tokens of the family's vocabulary.
 const VOCAB: usize = 32_000;
 
-/// Width of a head throughout the family.
+/// Width of a head in the whole family.
 const HEAD_DIM: usize = 64;
 
 /// Name, layers, hidden, heads, key/value heads, ffn, vocabulary, each block run twice.
@@ -30,12 +30,12 @@ const FAMILY: [Row; 8] = [
     ("smollm2-135m", 30, 576, 9, 3, 1536, 49_152, false),
 ];
 
-/// The shape of a decoder, in the words of `config.json`. Embeddings are tied, as in the whole family.
+/// The shape of a decoder, with the field names of `config.json`. Embeddings are tied, as in the whole family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: String,
-    /// Blocks that are stored.
+    /// Number of stored blocks.
     pub num_hidden_layers: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -47,7 +47,7 @@ pub struct Shape {
     pub intermediate_size: usize,
     /// Tokens in the vocabulary.
     pub vocab_size: usize,
-    /// Each block runs twice in a row.
+    /// Whether each block runs twice in a row.
     #[serde(default)]
     pub layer_sharing: bool,
 }
@@ -58,10 +58,10 @@ impl Shape {
         FAMILY.map(Self::from_row).into()
     }
 
-    /// A published shape by its name, or a free one as `LAYERSxHIDDEN`, such as `12x768`.
+    /// A published shape by its name, or another shape as `LAYERSxHIDDEN`, such as `12x768`.
     ///
     /// # Errors
-    /// [`Error::Request`] for anything else; the message lists the names.
+    /// [`Error::Request`] for any other text; the message lists the names.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(row) = FAMILY.iter().find(|row| row.0 == text) {
             return Ok(Self::from_row(*row));
@@ -78,8 +78,8 @@ impl Shape {
         })
     }
 
-    /// A shape of any depth and width, otherwise in the family's proportions: heads 64 wide, about three to a key/value
-    /// head, and a feed-forward part 8/3 as wide.
+    /// A shape of any depth and width, with the proportions of the family: heads 64 wide, about three heads per
+    /// key/value head, and a feed-forward width of 8/3 of the hidden size.
     pub fn of(num_hidden_layers: usize, hidden_size: usize) -> Self {
         let heads = if hidden_size.is_multiple_of(HEAD_DIM) { hidden_size / HEAD_DIM } else { 1 };
         let kv_heads = (1..=heads.div_ceil(3)).rev().find(|n| heads.is_multiple_of(*n)).unwrap_or(1);
@@ -95,8 +95,8 @@ impl Shape {
         }
     }
 
-    /// The shape of `layers` layers that comes closest to `parameters` in the family's proportions. The width is a number
-    /// of whole heads; the feed-forward part takes what remains.
+    /// The shape of `layers` layers with about `parameters` parameters and the proportions of the family. The hidden
+    /// size is a whole number of heads; the feed-forward width is chosen to reach the number of parameters.
     pub fn with_parameters(layers: usize, parameters: u64) -> Self {
         let candidates = (1..=64).map(|heads| Self::of(layers, heads * HEAD_DIM)).filter_map(|shape| {
             let bare = Self { intermediate_size: 0, ..shape.clone() }.num_parameters();
@@ -105,7 +105,7 @@ impl Shape {
             let intermediate_size = (rest + 16 * per_column) / (32 * per_column) * 32;
             (intermediate_size > 0).then_some(Self { intermediate_size: intermediate_size as usize, ..shape })
         });
-        // How far the feed-forward part is from 8/3 of the width, as a factor.
+        // How far the feed-forward width is from 8/3 of the hidden size, as a factor.
         let distortion = |shape: &Self| {
             (3.0 * shape.intermediate_size as f64 / (8.0 * shape.hidden_size as f64)).ln().abs()
         };
@@ -128,9 +128,9 @@ impl Shape {
         }
     }
 
-    /// Weights, each counted once.
+    /// Number of weights, each counted once.
     pub fn num_parameters(&self) -> u64 {
-        // In 64 bits also where an address has 32.
+        // In 64 bits, because `usize` has only 32 in WebAssembly.
         let [hidden, ffn, vocab, layers] =
             [self.hidden_size, self.intermediate_size, self.vocab_size, self.num_hidden_layers]
                 .map(|size| size as u64);
@@ -154,10 +154,10 @@ impl Shape {
         config
     }
 
-    /// The same, read and checked as a checkpoint's would be.
+    /// The configuration, read and checked like that of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Request`] for sizes that do not go together, by the field's name.
+    /// [`Error::Request`] for sizes that do not fit together; it names the field.
     pub fn config(&self) -> Result<Config> {
         let json = serde_json::to_vec(&self.config_json()).unwrap_or_default();
         Config::parse(&json).map_err(|error| match error {
@@ -180,16 +180,16 @@ impl Shape {
     }
 }
 
-/// Shapes that say something together.
+/// Shapes whose comparison answers a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Study {
-    /// What options call it.
+    /// Its name in options.
     pub name: &'static str,
-    /// What is asked.
+    /// The question.
     pub title: &'static str,
-    /// What the paper says, and how to read the numbers.
+    /// The claim of the paper, and how to read the numbers.
     pub about: &'static str,
-    /// In the order of the answer.
+    /// The shapes to compare, in the order of the result.
     pub shapes: Vec<Shape>,
 }
 
@@ -232,9 +232,9 @@ mod tests {
     use crate::checkpoint::load::inspect::Parameters;
 
     #[test]
-    fn the_family_has_its_published_sizes() {
+    fn the_family_has_the_published_sizes() {
         let parameters = |name| Shape::parse(name).unwrap().num_parameters();
-        // The model cards of MobileLLM; the 1.5B card's figure is another count of the same shape.
+        // From the model cards of MobileLLM. The card of the 1.5B model counts the same shape in another way.
         assert_eq!(parameters("mobilellm-125m"), 124_635_456);
         assert_eq!(parameters("mobilellm-ls-125m"), 124_635_456);
         assert_eq!(parameters("mobilellm-350m"), 345_355_200);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_shape_is_parsed_and_anything_else_is_refused() {
+    fn a_custom_shape_is_parsed_and_other_texts_are_refused() {
         let shape = Shape::parse("12x768").unwrap();
         assert_eq!((shape.num_hidden_layers, shape.hidden_size), (12, 768));
         assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_depth_study_compares_equals() {
+    fn shapes_of_the_depth_study_have_equal_size() {
         let study = studies().into_iter().find(|study| study.name == "depth").unwrap();
         for shape in study.shapes {
             let off = shape.num_parameters() as f64 / 124_635_456.0 - 1.0;

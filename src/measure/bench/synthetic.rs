@@ -1,7 +1,7 @@
-//! A checkpoint of any shape with random weights, made while it is read.
+//! A checkpoint of any shape with random weights, which are made while the checkpoint is read.
 //!
-//! What it costs to run does not depend on what the weights are, only on how many there are and how they are
-//! stored. The files are those of the hub, so that everything behind [`Source`] is measured, too.
+//! The cost of a run does not depend on the values of the weights, only on their number and format. The files have the
+//! format of the hub, so that everything behind [`Source`] is measured, too.
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -15,14 +15,14 @@ use crate::checkpoint::source::{ByteStream, Source};
 use crate::error::Result;
 use crate::model::config::{self, Config};
 
-/// Bytes a piece of a stream; a multiple of 4.
+/// Bytes in a piece of a stream; a multiple of 4.
 const PIECE: u64 = 1 << 20;
 
-/// A tokenizer that knows one letter: tokens without a text are as good as any to measure with.
+/// A tokenizer that knows one letter, because the measurement needs tokens but no text.
 const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
     "post_processor": null, "decoder": null, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}"#;
 
-/// Random weights of a shape, the same ones each time.
+/// Random weights of a shape, the same in every run.
 #[derive(Debug, Clone)]
 pub struct Synthetic {
     name: String,
@@ -32,10 +32,10 @@ pub struct Synthetic {
 }
 
 impl Synthetic {
-    /// A checkpoint of `shape`, stored in `format`; [`WeightFormat::Auto`] is 8 bits.
+    /// A checkpoint of `shape`, stored in `format`; [`WeightFormat::Auto`] means 8 bits.
     ///
     /// # Errors
-    /// What [`crate::model::config::Config::parse`] says of a shape that cannot be.
+    /// The error of [`crate::model::config::Config::parse`] for an impossible shape.
     pub fn new(shape: &Shape, format: WeightFormat) -> Result<Self> {
         let config = shape.config()?;
         let mut json = shape.config_json();
@@ -79,8 +79,8 @@ impl Source for Synthetic {
         _: &'a Cancel,
     ) -> LocalBoxFuture<'a, Result<Option<Box<dyn ByteStream>>>> {
         let stream: Option<Box<dyn ByteStream>> = match file {
-            config::FILE => Some(Box::new(Whole(Some(self.config.clone())))),
-            "tokenizer.json" => Some(Box::new(Whole(Some(TOKENIZER.into())))),
+            config::FILE => Some(Box::new(SmallFile(Some(self.config.clone())))),
+            "tokenizer.json" => Some(Box::new(SmallFile(Some(TOKENIZER.into())))),
             WEIGHTS_FILE => Some(Box::new(RandomBytes::new(self))),
             _ => None,
         };
@@ -112,7 +112,8 @@ impl Tensor {
         Self::new(Name { module, field: Field::Weight }, "F16", shape, (0, twice(half(1.0))))
     }
 
-    /// Floats of random sign and magnitude within a factor of two, so that a row's squares add up to about one.
+    /// Floats of random sign whose magnitudes differ by less than a factor of two. The squares of a row sum to about
+    /// one.
     fn floats(module: Module, rows: usize, cols: usize, single: bool) -> Self {
         let name = Name { module, field: Field::Weight };
         let magnitude = 2.0_f32.powf(-(1.5 * (cols as f32).sqrt()).log2().round());
@@ -123,10 +124,10 @@ impl Tensor {
         }
     }
 
-    /// Random integers, around zero, so that a row's squares add up to about one.
+    /// Random integers around zero. The squares of a row's dequantised values sum to about one.
     fn quantized(module: Module, rows: usize, cols: usize, bits: u32, group_size: usize) -> [Self; 3] {
         let levels = (1u32 << bits) as f32;
-        // The variance of n equally likely neighbours is (n^2 - 1) / 12.
+        // The variance of n equally likely neighbouring integers is (n^2 - 1) / 12.
         let scale = 1.0 / ((levels * levels - 1.0) / 12.0 * cols as f32).sqrt();
         let bias = -scale * (levels - 1.0) / 2.0;
         let name = |field| Name { module, field };
@@ -163,10 +164,10 @@ fn header(tensors: &[Tensor], config: &Config) -> Vec<u8> {
     bytes
 }
 
-/// A small file.
-struct Whole(Option<Vec<u8>>);
+/// A small file, read as one piece.
+struct SmallFile(Option<Vec<u8>>);
 
-impl ByteStream for Whole {
+impl ByteStream for SmallFile {
     fn len_hint(&self) -> Option<u64> {
         self.0.as_ref().map(|bytes| bytes.len() as u64)
     }
@@ -177,12 +178,12 @@ impl ByteStream for Whole {
     }
 }
 
-/// `model.safetensors` on its way.
+/// The stream of `model.safetensors`.
 struct RandomBytes {
     header: Option<Vec<u8>>,
     len: u64,
     tensors: std::vec::IntoIter<Tensor>,
-    /// The tensor at hand, and how much of it is left.
+    /// The current tensor, and how many of its bytes are left.
     current: Option<(Tensor, u64)>,
     random: u32,
 }
@@ -224,7 +225,7 @@ impl RandomBytes {
         Some(bytes)
     }
 
-    /// Marsaglia's xorshift: a few operations a word, and random enough for weights.
+    /// Marsaglia's xorshift: a few operations per word, and random enough for weights.
     fn next_random(&mut self) -> u32 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
@@ -263,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn every_format_loads_as_itself_and_computes_ordinary_numbers() {
-        // 100 columns do not divide into groups.
+    fn every_format_keeps_its_bits_and_computes_normal_numbers() {
+        // No group size divides 100 columns.
         for shape in [Shape::of(2, 64), Shape::of(2, 96), Shape::of(1, 100)] {
             for (format, bits) in [(WeightFormat::Q4, 4), (WeightFormat::Q8, 8), (WeightFormat::F16, 16)] {
                 let engine = engine(&shape, format);

@@ -1,8 +1,9 @@
-//! How far a run's predictions are from those of a reference: the measure behind `mobilellm fidelity`.
+//! How far the predictions of a run are from those of a reference: the measurement behind `mobilellm fidelity`.
 //!
-//! Two states read the same tokens. At every position both give a distribution over the next token, and what is reported is the
-//! Kullback-Leibler divergence `KL(reference || run)` in nats, whether both find the same token likeliest, and how well each
-//! predicts the text (perplexity). Errors of logits alone say little: what counts is what becomes of the probabilities.
+//! Two states read the same tokens. At every position each gives a distribution over the next token. The report has the
+//! Kullback-Leibler divergence `KL(reference || run)` in nats, how often both have the same most likely token, and how
+//! well each predicts the text (perplexity). The error of the logits alone says little, because the probabilities
+//! decide which tokens are generated.
 
 mod position;
 mod report;
@@ -17,13 +18,13 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use position::Position;
 
-/// English prose, a list, a dialogue, numbers and code, for whoever has no text at hand.
+/// The default text: English prose, a list, a dialogue, numbers and code.
 pub const TEXT: &str = include_str!("text.txt");
 
-/// Tokens of a chunk where nobody asks for another size.
+/// Default size of a chunk in tokens.
 pub const CHUNK: usize = 512;
 
-/// How far a comparison has come.
+/// The progress of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// Positions compared.
@@ -32,65 +33,69 @@ pub struct Progress {
     pub total: usize,
 }
 
-/// Two states that read the same text, piece by piece. Pulled like a generation: to cancel, stop asking for more.
+/// Two states that read the same text, piece by piece. Each call of [`Comparison::next`] compares one piece; to cancel,
+/// stop calling it.
 pub struct Comparison {
     run: State,
     reference: State,
     chunks: Vec<Vec<u32>>,
-    /// The chunk at hand.
+    /// Index of the current chunk.
     chunk: usize,
     positions: Vec<Position>,
     total: usize,
 }
 
 impl Comparison {
-    /// Compares what `engine` computes with its own weights multiplied in f32.
+    /// Compares the results of `engine` with those of the same weights multiplied in f32.
     ///
     /// # Errors
     /// [`Error::Request`] for a text of less than two tokens or a chunk that does not fit into the context,
-    /// [`Error::Limit`] where the device cannot hold the caches, [`Error::Missing`] without a tokenizer.
+    /// [`Error::Limit`] if the device cannot hold the caches, [`Error::Missing`] without a tokenizer.
     pub fn with_exact_products(engine: &Engine, text: &str, chunk: usize) -> Result<Self> {
         let chunks = chunks(engine, text, chunk)?;
         let run = engine.state_with(chunk, Products::Fast)?;
         Self::new(run, engine.state_with(chunk, Products::Exact)?, chunks)
     }
 
-    /// Compares what `engine` computes with what `reference` computes, multiplied in f32.
+    /// Compares the results of `engine` with those of `reference`, which multiplies in f32.
     ///
     /// # Errors
-    /// As [`Comparison::with_exact_products`], and [`Error::Request`] where the two do not read the text as the same tokens.
+    /// As [`Comparison::with_exact_products`], and [`Error::Request`] if the two tokenizers give different tokens for
+    /// the text.
     pub fn with_reference(engine: &Engine, reference: &Engine, text: &str, chunk: usize) -> Result<Self> {
         let chunks = chunks(engine, text, chunk)?;
         if self::chunks(reference, text, chunk)? != chunks {
             let problem =
-                "its tokenizer reads the text as other tokens, so the two models cannot be compared";
+                "its tokenizer gives other tokens for the text, so the two models cannot be compared";
             return Err(Error::request("reference", problem));
         }
         let run = engine.state_with(chunk, Products::Fast)?;
         Self::new(run, reference.state_with(chunk, Products::Exact)?, chunks)
     }
 
-    /// Compares two empty states on chunks of tokens, each of which is a text by itself.
+    /// Compares two empty states on chunks of tokens. Each chunk begins with empty caches.
     ///
     /// # Errors
-    /// [`Error::Request`] where one has another vocabulary, or for a chunk without tokens.
+    /// [`Error::Request`] if the vocabularies differ in size, or for a chunk without tokens.
     pub fn new(run: State, reference: State, chunks: Vec<Vec<u32>>) -> Result<Self> {
         if chunks.iter().any(Vec::is_empty) {
             return Err(Error::request("chunks", "each must have at least one token"));
         }
         let (ours, theirs) = (run.vocab_size(), reference.vocab_size());
         if ours != theirs {
-            let problem = format!("it knows {theirs} tokens, the model {ours}: they cannot be compared");
+            let problem = format!(
+                "it has a vocabulary of {theirs} tokens and the model one of {ours}, so they cannot be compared"
+            );
             return Err(Error::request("reference", problem));
         }
         let total = chunks.iter().map(Vec::len).sum();
         Ok(Self { run, reference, chunks, chunk: 0, positions: Vec::with_capacity(total), total })
     }
 
-    /// Compares the next positions; `None` once all are compared.
+    /// Compares the next positions; `None` when all are compared.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for logits that are not finite; whatever the backends report.
+    /// [`Error::Invalid`] for logits that are not finite; all errors of the backends.
     pub async fn next(&mut self) -> Result<Option<Progress>> {
         let Some(chunk) = self.chunks.get(self.chunk) else { return Ok(None) };
         let first = self.run.len();
@@ -116,13 +121,13 @@ impl Comparison {
         Ok(Some(Progress { done: self.positions.len(), total: self.total }))
     }
 
-    /// What the positions compared so far say together.
+    /// The result for all positions that were compared so far.
     pub fn report(&self) -> Fidelity {
         Fidelity::of(&self.positions)
     }
 }
 
-/// The tokens of a text in chunks of the given size.
+/// The tokens of a text, in chunks of the given size.
 fn chunks(engine: &Engine, text: &str, size: usize) -> Result<Vec<Vec<u32>>> {
     let tokens = engine.text_prompt(text)?;
     if tokens.len() < 2 {

@@ -1,22 +1,22 @@
-//! One position: two rows of logits.
+//! The comparison at one position: two rows of logits.
 
-/// What two predictions of one token have to do with each other.
+/// How two predictions of one token differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Position {
     /// `KL(reference || run)`, nats.
     pub(super) kl: f64,
-    /// Whether both find the same token likeliest.
+    /// Whether both have the same most likely token.
     pub(super) same_top: bool,
     /// Mean square of the difference of the logits.
     pub(super) error: f64,
     /// Mean square of the reference's logits.
     pub(super) power: f64,
-    /// Surprise of both at the token that follows, run first, nats; `None` at the end of a chunk.
+    /// Negative log-probabilities of the token that follows in nats: `[run, reference]`; `None` at the end of a chunk.
     pub(super) surprise: Option<[f64; 2]>,
 }
 
 impl Position {
-    /// Compares two rows of logits; `None` where one of them is not finite.
+    /// Compares two rows of logits; `None` if a logit is not finite.
     pub(super) fn compare(run: &[f32], reference: &[f32], next: Option<u32>) -> Option<Self> {
         let (run, reference) = (Row::new(run)?, Row::new(reference)?);
         let mut position =
@@ -25,13 +25,13 @@ impl Position {
             let (ours, theirs) = (f64::from(ours), f64::from(theirs));
             let log_probability = theirs - reference.log_sum;
             position.kl += log_probability.exp() * (log_probability - (ours - run.log_sum));
-            // The same number added to all logits changes no probability.
+            // Without the mean: a number that is added to all logits changes no probability.
             let (ours, theirs) = (ours - run.mean, theirs - reference.mean);
             position.error += (ours - theirs).powi(2);
             position.power += theirs.powi(2);
         }
         let count = run.logits.len() as f64;
-        // Rounding may bring what is zero a little below it.
+        // Rounding can make a divergence of zero slightly negative.
         position.kl = position.kl.max(0.0);
         position.error /= count;
         position.power /= count;
@@ -45,7 +45,7 @@ impl Position {
 
 struct Row<'a> {
     logits: &'a [f32],
-    /// The logarithm of the sum of their exponentials.
+    /// The logarithm of the sum of the exponentials of the logits.
     log_sum: f64,
     mean: f64,
     top: usize,
@@ -82,8 +82,8 @@ mod tests {
     }
 
     #[test]
-    fn the_divergence_is_that_of_the_definition() {
-        // Probabilities of 1/2, 1/2 against 3/4, 1/4.
+    fn the_divergence_follows_its_definition() {
+        // The run has the probabilities 3/4 and 1/4, the reference 1/2 and 1/2.
         let position = Position::compare(&[0.75f32.ln(), 0.25f32.ln()], &[0.0, 0.0], Some(0)).unwrap();
         let expected = 0.5 * (0.5f64 / 0.75).ln() + 0.5 * (0.5f64 / 0.25).ln();
         assert!((position.kl - expected).abs() < 1e-6, "{position:?}");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_seen() {
+    fn rows_that_are_not_finite_give_none() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert_eq!(Position::compare(&[0.0, bad], &[0.0, 0.0], None), None);
             assert_eq!(Position::compare(&[0.0, 0.0], &[bad, 0.0], None), None);

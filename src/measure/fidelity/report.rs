@@ -1,27 +1,28 @@
-//! What all positions say together.
+//! The result over all positions.
 
 use serde::Serialize;
 
 use super::position::Position;
 
-/// How faithful a run is to its reference, over all positions of a text.
+/// How close a run is to its reference, over all positions of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Fidelity {
     /// Positions compared.
     pub positions: usize,
-    /// Mean of `KL(reference || run)`, nats a position.
+    /// Mean of `KL(reference || run)` in nats per position.
     pub mean_kl: f64,
-    /// 99 of 100 positions have no larger one.
+    /// 99th percentile of the divergence, in nats.
     pub p99_kl: f64,
-    /// The largest.
+    /// The largest divergence, in nats.
     pub max_kl: f64,
-    /// Share of positions at which both find the same token likeliest, 0 to 1.
+    /// Share of positions at which both have the same most likely token, 0 to 1.
     pub top1_agreement: f64,
-    /// Root mean square of the difference of the logits, relative to that of the reference's logits, both about their means.
+    /// Root mean square of the difference of the logits, divided by that of the reference's logits. The mean of each
+    /// row is subtracted first.
     pub logit_error: f64,
-    /// Perplexity of the text to the run; infinite where no token follows another.
+    /// Perplexity of the text for the run; infinite if no token follows another.
     pub perplexity: f64,
-    /// Perplexity of the text to the reference.
+    /// Perplexity of the text for the reference.
     pub reference_perplexity: f64,
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask build`: from Rust and hand-written modules to the npm package in `pkg/`.
+//! `cargo xtask build`: makes the npm package in `pkg/` from Rust and JavaScript modules.
 
 mod node;
 mod package;
@@ -18,7 +18,7 @@ pub(crate) struct BuildOptions {
     /// Build faster and bigger: no link-time optimisation, no wasm-opt
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Use pkg/ as it is
+    /// Use the existing pkg/ without building
     #[arg(long, conflicts_with = "quick")]
     pub(crate) no_build: bool,
 }
@@ -26,12 +26,12 @@ pub(crate) struct BuildOptions {
 /// Whether a build writes to the terminal now.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// Whether a build writes to the terminal now; whoever else does should keep to whole lines.
+/// Whether a build writes to the terminal now. Other code should then print only whole lines.
 pub(crate) fn is_running() -> bool {
     IS_RUNNING.load(Ordering::Relaxed)
 }
 
-/// Builds the package and returns what it weighs.
+/// Builds the package and returns its size.
 pub(crate) fn build(options: &BuildOptions) -> Result<Sizes> {
     if options.no_build {
         return package::measure();
@@ -49,17 +49,17 @@ fn build_package(options: &BuildOptions) -> Result<Sizes> {
         node::optimise(&package::wasm_file())?;
     }
     let sizes = package::measure()?;
-    // On standard error, because a measurement that follows has standard output for itself.
+    // On standard error, because a measurement that follows prints its result on standard output.
     eprintln!("pkg/: WebAssembly {} ({} gzipped)", Kilobytes(sizes.wasm), Kilobytes(sizes.wasm_gzipped));
     Ok(sizes)
 }
 
-/// Bytes of the built WebAssembly.
+/// Size of the built WebAssembly in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
-    /// As it lies on the disk.
+    /// On the disk.
     pub(crate) wasm: u64,
-    /// As a web server would send it.
+    /// Compressed, as a web server sends it.
     pub(crate) wasm_gzipped: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What comes from npm: wasm-opt for smaller downloads, and the browser driver of the tests.
+//! The programs from npm: wasm-opt for smaller downloads, and the browser driver for the tests.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{process, workspace};
 
-/// What the compiler may use by default, and SIMD, which `.cargo/config.toml` adds.
+/// WebAssembly features: those that the compiler uses by default, and SIMD, which `.cargo/config.toml` adds.
 const FEATURES: &[&str] = &[
     "bulk-memory",
     "extended-const",
@@ -18,7 +18,7 @@ const FEATURES: &[&str] = &[
     "simd",
 ];
 
-/// Installs the packages that `package-lock.json` pins, unless they are there already.
+/// Installs the packages that `package-lock.json` pins, unless they are installed already.
 pub(crate) fn install_packages() -> Result<()> {
     let lock = workspace::path("package-lock.json");
     let marker = workspace::path("node_modules/.package-lock.json");
@@ -32,7 +32,7 @@ pub(crate) fn install_packages() -> Result<()> {
     process::run(process::command(npm).args(args).stdout(std::io::stderr()))
 }
 
-/// Shrinks the WebAssembly with wasm-opt where npm can give it; the package works without, only bigger.
+/// Optimises the WebAssembly with wasm-opt if npm can install it. Without wasm-opt the package works, but it is larger.
 pub(super) fn optimise(wasm: &Path) -> Result<()> {
     let without = |reason: &str| {
         eprintln!("{reason}. The WebAssembly file is not optimised and is about a tenth larger.");
@@ -42,10 +42,11 @@ pub(super) fn optimise(wasm: &Path) -> Result<()> {
     if let Err(error) = install_packages() {
         return without(&format!("wasm-opt could not be installed ({error:#})"));
     }
-    // -O3, not -Oz: the CPU fallback runs in this module, and loops matter more to it than the last kilobytes.
+    // -O3, not -Oz: the CPU backend runs in this module, and the speed of its loops matters more than a few kilobytes.
     let mut args = vec!["-O3".to_owned(), "--strip-debug".to_owned(), "--strip-producers".to_owned()];
-    // Else whatever has one caller becomes part of it, whole files' worth: browsers compile a function that is called
-    // often once more in the background, and one of 100 kB took half a second of a core at every load.
+    // By default wasm-opt inlines every function that has one caller, which makes huge functions. Browsers compile a
+    // function that is called often a second time in the background, and for a function of 100 kB that took half a
+    // second of a core at every load.
     args.push("--one-caller-inline-max-function-size=500".to_owned());
     args.extend(FEATURES.iter().map(|feature| format!("--enable-{feature}")));
     process::run(

@@ -1,4 +1,4 @@
-//! Lays out the npm package.
+//! Writes the npm package.
 
 use std::fs;
 use std::io::Write;
@@ -41,7 +41,7 @@ pub(super) fn assemble(compiled: &Path) -> Result<()> {
     write_manifest(&package)
 }
 
-/// `npm/package.json` with this workspace's version.
+/// Writes `npm/package.json` with the version of this workspace.
 fn write_manifest(package: &Path) -> Result<()> {
     let path = package.join("package.json");
     let mut manifest: Map<String, Value> = serde_json::from_str(&fs::read_to_string(&path)?)?;
@@ -50,7 +50,7 @@ fn write_manifest(package: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Weighs the built WebAssembly.
+/// Measures the size of the built WebAssembly.
 pub(super) fn measure() -> Result<Sizes> {
     let bytes = fs::read(wasm_file())?;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -58,7 +58,7 @@ pub(super) fn measure() -> Result<Sizes> {
     Ok(Sizes { wasm: bytes.len() as u64, wasm_gzipped: encoder.finish()?.len() as u64 })
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with everything in it.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {

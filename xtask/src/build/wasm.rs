@@ -1,4 +1,4 @@
-//! Compiles the package's crate for the browser.
+//! Compiles the crate of the npm package for the browser.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::BuildOptions;
 use crate::toolchain::{self, WASM};
 use crate::{process, workspace};
 
-/// Compiles and returns the path of the raw WebAssembly, before wasm-bindgen.
+/// Compiles the crate and returns the path of the WebAssembly file, before wasm-bindgen.
 pub(super) fn compile(options: &BuildOptions) -> Result<PathBuf> {
     let profile = if options.quick { "web-quick" } else { "web" };
     toolchain::ensure_wasm_target()?;

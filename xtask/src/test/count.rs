@@ -1,8 +1,8 @@
-//! Reading how many tests passed from what the test runners print.
+//! Counts passed, failed and skipped tests in the output of the test runners.
 
 use super::summary::Outcome;
 
-/// From cargo test's `test result:` lines; tests say `skipped: NAME: REASON` when they lack something.
+/// Counts the `test result:` lines of cargo test. A test that is skipped prints `skipped: NAME: REASON`.
 pub(super) fn cargo_tests(lines: &[String]) -> Outcome {
     let mut outcome = Outcome::default();
     for line in lines {
@@ -10,7 +10,7 @@ pub(super) fn cargo_tests(lines: &[String]) -> Outcome {
             outcome.passed += number_before(result, " passed");
             outcome.failed += number_before(result, " failed");
         } else if let Some(name) = line.trim_start().strip_prefix("skipped: ") {
-            // A test that looks for the same thing twice says so twice.
+            // A test that looks for the same file twice prints the line twice.
             if !outcome.skipped.iter().any(|known| known == name) {
                 outcome.skipped.push(name.to_owned());
             }
@@ -21,7 +21,7 @@ pub(super) fn cargo_tests(lines: &[String]) -> Outcome {
     outcome
 }
 
-/// From the `spec` reporter of Node's test runner.
+/// Counts in the output of Node's test runner with its `spec` reporter.
 pub(super) fn node_tests(lines: &[String]) -> Outcome {
     let mut outcome = Outcome::default();
     for line in lines {
@@ -39,7 +39,7 @@ pub(super) fn node_tests(lines: &[String]) -> Outcome {
     outcome
 }
 
-/// The number right before `label`.
+/// The number directly before `label`.
 fn number_before(text: &str, label: &str) -> usize {
     let number = text.split(label).next().and_then(|before| before.rsplit(' ').next());
     number.and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Licences, sources and known holes of the dependencies, by cargo-deny; `deny.toml` says what they may be.
+//! Checks licences, sources and known vulnerabilities of the dependencies with cargo-deny. `deny.toml` has the rules.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use super::summary::Outcome;
 use crate::{process, workspace};
 
-/// The version that is installed where there is none.
+/// The version to install if cargo-deny is not installed.
 const VERSION: &str = "0.20.2";
 
-/// Checks licences, bans and sources; with `full` also advisories, and cargo-deny is installed where it is not there.
+/// Checks licences, bans and sources. With `full` it also checks advisories, and installs cargo-deny if necessary.
 pub(super) fn check(full: bool) -> Result<Outcome> {
     let Some(program) = find_or_install(full)? else {
         return Ok(Outcome::skipped(format!(
@@ -26,12 +26,11 @@ pub(super) fn check(full: bool) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Asks the database of known holes, which is on GitHub; where that cannot be reached, this check is skipped.
+/// Checks the database of known vulnerabilities, which is on GitHub. If GitHub cannot be reached, this check is
+/// skipped.
 fn advisories(program: &Path, outcome: &mut Outcome) -> Result<()> {
     if process::run(process::command(program).args(["fetch", "db"])).is_err() {
-        outcome
-            .skipped
-            .push("advisories: the database of RustSec cannot be fetched from github.com".to_owned());
+        outcome.skipped.push("advisories: cannot download the RustSec database from github.com".to_owned());
         return Ok(());
     }
     process::run(process::command(program).args(["--locked", "check", "--disable-fetch", "advisories"]))?;
@@ -39,7 +38,7 @@ fn advisories(program: &Path, outcome: &mut Outcome) -> Result<()> {
     Ok(())
 }
 
-/// The program; `None` where it is not there and compiling it takes longer than a plain run may.
+/// The program. `None` if it is not installed and this is not a full run, because compiling it takes minutes.
 fn find_or_install(full: bool) -> Result<Option<PathBuf>> {
     match find() {
         None if full => install().map(Some),
@@ -47,17 +46,17 @@ fn find_or_install(full: bool) -> Result<Option<PathBuf>> {
     }
 }
 
-/// The program, installed by anybody or by an earlier run.
+/// The program, installed by the user or by an earlier run.
 fn find() -> Option<PathBuf> {
     process::find("cargo-deny").or_else(|| Some(own()).filter(|program| program.is_file()))
 }
 
-/// Where a run installs it: nowhere but in the output folder.
+/// Where a full run installs it: in Cargo's output folder.
 fn own() -> PathBuf {
     workspace::target().join("tools/bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Compiles it, which takes minutes.
+/// Compiles and installs cargo-deny, which takes minutes.
 fn install() -> Result<PathBuf> {
     let root = workspace::target().join("tools");
     let mut command = process::cargo(&["install", "cargo-deny", "--locked", "--version", VERSION, "--root"]);

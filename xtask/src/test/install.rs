@@ -1,4 +1,4 @@
-//! What the checks need beyond Rust: a browser, a Vulkan driver, Node. Installs it where it may, or says what to do.
+//! Finds what the checks need besides Rust: a browser, a Vulkan driver, Node.js. Installs it if possible, or says how.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use super::vulkan;
 use crate::browser::{self, Webkit};
 use crate::process;
 
-/// What was found or installed.
+/// The programs that were found or installed.
 pub(super) struct Tools {
     /// A browser of the Chromium family.
     pub(super) browser: Option<PathBuf>,
     /// Firefox.
     pub(super) firefox: Option<PathBuf>,
-    /// WebKitGTK's driver.
+    /// WebKitGTK, with its driver.
     pub(super) webkit: Option<Webkit>,
     /// Node.js.
     pub(super) node: Option<PathBuf>,
@@ -24,18 +24,18 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Whether tests of the GPU find a driver: one in software, one that somebody chose, or the system's own.
+    /// Whether GPU tests find a driver: a software driver, one that the user chose, or one of the system.
     pub(super) fn has_gpu(&self) -> bool {
         !cfg!(target_os = "linux") || self.vulkan.is_some() || std::env::var_os("VK_ICD_FILENAMES").is_some()
     }
 
-    /// Whether there is Node.js, with npm.
+    /// Whether Node.js and npm are installed.
     pub(super) fn has_node(&self) -> bool {
         self.node.is_some() && process::find("npm").is_some()
     }
 }
 
-/// Looks for everything and installs what is missing; further browsers only where they are required.
+/// Looks for all programs and installs missing ones; Firefox and WebKit only if they are required.
 pub(super) fn install(required: &[Need]) -> Tools {
     let missing = missing(&look(), required);
     if !missing.is_empty() {
@@ -60,7 +60,7 @@ fn look() -> Tools {
     }
 }
 
-/// The Debian packages of what is not there.
+/// The Debian packages of the missing programs.
 fn missing(tools: &Tools, required: &[Need]) -> Vec<&'static str> {
     let mut packages = Vec::new();
     if tools.browser.is_none() {
@@ -90,7 +90,7 @@ fn has_vulkan_loader() -> bool {
     folders.iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists())
 }
 
-/// Installs packages as root, or through a sudo that asks nothing; `false` where neither is possible.
+/// Installs packages as root, or with sudo if it needs no password; `false` if neither is possible.
 fn apt_install(packages: &[&str]) -> bool {
     let Some(apt) = process::find("apt-get") else { return false };
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");

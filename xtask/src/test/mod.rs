@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check there is, on any machine, with one summary at the end.
+//! `cargo xtask test`: runs all checks, on any machine, with one summary at the end.
 
 mod count;
 mod deny;
@@ -22,15 +22,15 @@ use summary::{Outcome, Row, Summary};
 pub(crate) struct TestOptions {
     /// Run only these steps; the summary lists their names
     steps: Vec<String>,
-    /// Fail where tests are skipped for lack of one of these
+    /// Fail if one of these is missing or if tests are skipped because of it
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     require: Vec<Need>,
-    /// Do what takes longer, too: many random cases, cargo-deny (compiled where it is not there), advisories
+    /// Also run slow checks: many random cases, cargo-deny (compiled if it is not installed), advisories
     #[arg(long)]
     full: bool,
 }
 
-/// Runs the checks, all of them even when one fails.
+/// Runs all chosen checks, even if one fails.
 pub(crate) fn test(options: &TestOptions) -> Result<()> {
     let chosen = choose(&options.steps)?;
     let run = Run { tools: install::install(&options.require), full: options.full };
@@ -47,7 +47,7 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
     summary.unmet = require::unmet(&options.require, &run.tools, &summary.skipped());
     print!("\n{summary}");
     if summary.failed() > 0 {
-        // The summary has said it; a second message would only hide its last line.
+        // The summary has the failures. An error message would only hide its last line.
         std::process::exit(1);
     }
     Ok(())
@@ -56,7 +56,7 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
 fn choose(names: &[String]) -> Result<Vec<&'static Step>> {
     if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
         let known: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        bail!("there is no step {unknown:?}; there are {}", known.join(", "));
+        bail!("there is no step {unknown:?}; the steps are {}", known.join(", "));
     }
     Ok(STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect())
 }

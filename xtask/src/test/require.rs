@@ -1,24 +1,25 @@
-//! What a run may insist on: there a skipped test fails the run, and so does what the tests need and do not find.
+//! Programs that a run can require. If a required program is missing, or a test is skipped because of it, the run
+//! fails.
 
 use clap::ValueEnum;
 
 use super::install::Tools;
 
-/// Something that tests use where it is there.
+/// A program that tests use if it is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Need {
-    /// A Vulkan driver in software that has every tier
+    /// A software Vulkan driver that supports every tier
     Gpu,
     /// Chromium and Node.js
     Browser,
     /// Firefox
     Firefox,
-    /// WebKitGTK, with a display that needs no screen
+    /// WebKitGTK, with an X server that needs no screen
     Webkit,
 }
 
 impl Need {
-    /// As on the command line, and at the beginning of a reason to skip.
+    /// The name on the command line. The reason of a skipped test begins with it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gpu => "gpu",
@@ -28,17 +29,17 @@ impl Need {
         }
     }
 
-    /// What tests look for, in words.
+    /// The programs that tests look for, in words.
     fn what(self) -> &'static str {
         match self {
-            Self::Gpu => "a Vulkan driver in software",
+            Self::Gpu => "a software Vulkan driver",
             Self::Browser => "Chromium, Node.js and npm",
             Self::Firefox => "Firefox",
             Self::Webkit => "WebKitWebDriver and Xvfb",
         }
     }
 
-    /// The Debian packages that bring it.
+    /// Its Debian packages.
     pub(super) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Gpu => &["mesa-vulkan-drivers", "libvulkan1"],
@@ -58,16 +59,16 @@ impl Need {
         }
     }
 
-    /// Whether a test was skipped for lack of it: the reason begins with its name.
+    /// Whether a test was skipped because this is missing: then the reason begins with its name.
     ///
-    /// A Rust test's line is all reason; Node's test runner puts the reason behind the name of the test.
-    fn is_lacked_by(self, skipped: &str) -> bool {
+    /// The line of a Rust test is only the reason. Node's test runner writes the reason after the name of the test.
+    fn is_reason_of(self, skipped: &str) -> bool {
         let reason = skipped.rsplit_once(" # ").map_or(skipped, |(_, reason)| reason);
         reason.strip_prefix(self.name()).is_some_and(|rest| rest.starts_with(": "))
     }
 
-    /// A skipped step of which nothing ran for lack of it.
-    pub(super) fn lack(self) -> String {
+    /// The message that it was not found, with the remedy.
+    pub(super) fn not_found(self) -> String {
         format!("{}: not found: {}. {}", self.name(), self.what(), self.remedy())
     }
 
@@ -76,22 +77,26 @@ impl Need {
     }
 }
 
-/// What was required and not had, a line each, with what to do.
+/// The requirements that are not met, one line each, with the remedy.
 pub(super) fn unmet(required: &[Need], tools: &Tools, skipped: &[&str]) -> Vec<String> {
     required.iter().filter_map(|need| judge(*need, need.is_found(tools), skipped)).collect()
 }
 
-/// What is wrong with one requirement, if anything is.
+/// The problem with one requirement, if there is one.
 fn judge(need: Need, found: bool, skipped: &[&str]) -> Option<String> {
     if !found {
-        return Some(need.lack());
+        return Some(need.not_found());
     }
-    let lacking: Vec<_> = skipped.iter().filter(|skipped| need.is_lacked_by(skipped)).collect();
-    let first = lacking.first()?;
+    let skipped_tests: Vec<_> = skipped.iter().filter(|skipped| need.is_reason_of(skipped)).collect();
+    let first = skipped_tests.first()?;
     Some(format!(
-        "{}: {} skipped for lack of it, first \"{first}\". {}",
+        "{}: {} skipped because it is missing, first \"{first}\". {}",
         need.name(),
-        if lacking.len() == 1 { "1 test was".to_owned() } else { format!("{} tests were", lacking.len()) },
+        if skipped_tests.len() == 1 {
+            "1 test was".to_owned()
+        } else {
+            format!("{} tests were", skipped_tests.len())
+        },
         need.remedy()
     ))
 }
@@ -101,8 +106,8 @@ mod tests {
     use super::{Need, judge};
 
     #[test]
-    fn a_need_is_lacked_where_the_reason_begins_with_its_name() {
-        for (need, skipped, lacked) in [
+    fn a_need_is_the_reason_if_the_reason_begins_with_its_name() {
+        for (need, skipped, expected) in [
             (Need::Gpu, "gpu: matvec on tier f16: GPU: no adapter", true),
             (Need::Gpu, "stories260k: ../shared is absent", false),
             (Need::Gpu, "gpus are many: ../shared is absent", false),
@@ -110,23 +115,23 @@ mod tests {
             (Need::Browser, "the page (0.1ms) # browser: it does not start", true),
             (Need::Browser, "browser: answers (0.1ms) # models/default.json is absent", false),
         ] {
-            assert_eq!(need.is_lacked_by(skipped), lacked, "{need:?}: {skipped}");
+            assert_eq!(need.is_reason_of(skipped), expected, "{need:?}: {skipped}");
         }
     }
 
     #[test]
-    fn what_is_not_found_is_told_with_what_to_install() {
+    fn a_missing_need_is_reported_with_its_packages() {
         let problem = judge(Need::Gpu, false, &[]).unwrap();
-        assert!(problem.starts_with("gpu: not found: a Vulkan driver in software. "), "{problem}");
+        assert!(problem.starts_with("gpu: not found: a software Vulkan driver. "), "{problem}");
         assert!(problem.ends_with("apt-get install mesa-vulkan-drivers libvulkan1"), "{problem}");
     }
 
     #[test]
-    fn what_was_skipped_for_lack_of_it_is_counted() {
+    fn tests_that_it_skips_are_counted() {
         let skipped = ["gpu: a: no adapter", "b: ../shared is absent", "gpu: c: no adapter"];
         let problem = judge(Need::Gpu, true, &skipped).unwrap();
         assert!(
-            problem.starts_with("gpu: 2 tests were skipped for lack of it, first \"gpu: a: no"),
+            problem.starts_with("gpu: 2 tests were skipped because it is missing, first \"gpu: a: no"),
             "{problem}"
         );
         assert_eq!(judge(Need::Browser, true, &skipped), None);

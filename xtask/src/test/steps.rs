@@ -13,26 +13,26 @@ use super::summary::Outcome;
 use crate::toolchain::{self, WASM};
 use crate::{build, process, workspace};
 
-/// What all steps know.
+/// The data that all steps use.
 pub(super) struct Run {
-    /// What the machine has.
+    /// The programs that were found.
     pub(super) tools: Tools,
-    /// Whether to do what takes longer, too.
+    /// Whether to run slow checks too.
     pub(super) full: bool,
 }
 
-/// How many random cases a full run gives each property; proptest's own number is 256.
+/// Number of random cases per property in a full run; the default of proptest is 256.
 const FULL_CASES: &str = "4096";
 
 /// One line of the summary.
 pub(super) struct Step {
-    /// As on the command line.
+    /// Its name on the command line.
     pub(super) name: &'static str,
-    /// Runs it; an error counts as a failure.
+    /// Runs the step; an error counts as a failure.
     pub(super) run: fn(&Run) -> Result<Outcome>,
 }
 
-/// All of them.
+/// All steps.
 pub(super) const STEPS: &[Step] = &[
     Step { name: "format", run: format },
     Step { name: "deny", run: |run| deny::check(run.full) },
@@ -83,9 +83,9 @@ fn tests(run: &Run) -> Result<Outcome> {
     if run.full {
         command.env("PROPTEST_CASES", FULL_CASES);
     }
-    // Mesa's layer that chooses devices asks a window system that is not there, and complains for every device.
+    // Mesa's layer for choosing devices needs a window system. Without one it prints an error for every device.
     command.env("NODEVICE_SELECT", "1");
-    // A driver that somebody chose stays chosen.
+    // Keep a driver that the user chose.
     if let (Some(driver), None) = (&run.tools.vulkan, std::env::var_os("VK_ICD_FILENAMES")) {
         command.env("VK_ICD_FILENAMES", driver);
     }
@@ -106,9 +106,9 @@ fn web_build(_: &Run) -> Result<Outcome> {
     Ok(Outcome::success())
 }
 
-/// A TypeScript program that uses the whole API has to compile against the package's types.
+/// A TypeScript program that uses the whole API must compile with the types of the package.
 fn types(run: &Run) -> Result<Outcome> {
-    let Some(node) = &run.tools.node else { return Ok(Outcome::skipped(Need::Browser.lack())) };
+    let Some(node) = &run.tools.node else { return Ok(Outcome::skipped(Need::Browser.not_found())) };
     build::install_packages()?;
     let args = ["node_modules/typescript/bin/tsc", "--project", "tests/browser/types/tsconfig.json"];
     check(process::command(node).args(args))
@@ -116,16 +116,16 @@ fn types(run: &Run) -> Result<Outcome> {
 
 fn browser(run: &Run) -> Result<Outcome> {
     let (Some(node), Some(chromium)) = (&run.tools.node, &run.tools.browser) else {
-        return Ok(Outcome::skipped(Need::Browser.lack()));
+        return Ok(Outcome::skipped(Need::Browser.not_found()));
     };
     let mut command = page_tests(node, "tests/browser")?;
     command.env("CHROMIUM", chromium).env("ARTIFACTS", workspace::target().join("browser"));
     counted(&mut command, count::node_tests)
 }
 
-/// The other engines; a test that finds no browser is skipped with its name.
+/// Tests in other browser engines. A test that finds no browser is skipped and says its name.
 fn engines(run: &Run) -> Result<Outcome> {
-    let Some(node) = &run.tools.node else { return Ok(Outcome::skipped(Need::Browser.lack())) };
+    let Some(node) = &run.tools.node else { return Ok(Outcome::skipped(Need::Browser.not_found())) };
     let mut command = page_tests(node, "tests/browser/engines")?;
     if let Some(firefox) = &run.tools.firefox {
         command.env("FIREFOX", firefox);
@@ -146,7 +146,7 @@ fn page_tests(node: &Path, folder: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Named one by one, because versions of Node disagree about what a folder means.
+/// The test files of a folder. Versions of Node handle a folder differently, so each file is named.
 fn test_files(folder: &str) -> Result<Vec<PathBuf>> {
     let entries = workspace::path(folder).read_dir().with_context(|| format!("cannot read {folder}"))?;
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -155,13 +155,13 @@ fn test_files(folder: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// One command, one check.
+/// Runs a command that counts as one check.
 fn check(command: &mut Command) -> Result<Outcome> {
     process::run(command)?;
     Ok(Outcome::success())
 }
 
-/// A test runner's command; one that fails without a failed test did not even get to the tests.
+/// Runs a test runner and counts its tests. If it fails without a failed test, it did not start the tests: one failure.
 fn counted(command: &mut Command, count: fn(&[String]) -> Outcome) -> Result<Outcome> {
     let (success, lines) = process::run_and_read(command)?;
     let mut outcome = count(&lines);

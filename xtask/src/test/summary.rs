@@ -3,29 +3,29 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// Checks that held.
+    /// Number of checks that passed.
     pub(super) passed: usize,
-    /// Checks that did not.
+    /// Number of checks that failed.
     pub(super) failed: usize,
-    /// What was not checked, by name, with the reason.
+    /// The skipped checks, by name, with the reason.
     pub(super) skipped: Vec<String>,
 }
 
 impl Outcome {
-    /// One check that held.
+    /// One check that passed.
     pub(super) fn success() -> Self {
         Self { passed: 1, ..Self::default() }
     }
 
-    /// Nothing was checked, for this reason.
+    /// One skipped check, with the reason.
     pub(super) fn skipped(reason: String) -> Self {
         Self { skipped: vec![reason], ..Self::default() }
     }
 
-    /// In a word.
+    /// The result in one word.
     fn word(&self) -> &'static str {
         if self.failed > 0 {
             "FAILED"
@@ -36,7 +36,7 @@ impl Outcome {
         }
     }
 
-    /// One check that did not.
+    /// One check that failed.
     pub(super) fn failure() -> Self {
         Self { failed: 1, ..Self::default() }
     }
@@ -48,26 +48,26 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     /// How long it took.
     pub(super) duration: Duration,
-    /// What it came to.
+    /// Its result.
     pub(super) outcome: Outcome,
 }
 
 /// All steps of the run.
 #[derive(Default)]
 pub(super) struct Summary {
-    /// In the order they ran.
+    /// The steps, in the order in which they ran.
     pub(super) rows: Vec<Row>,
-    /// What was required and not had, with what to do.
+    /// The requirements that are not met, with the remedy.
     pub(super) unmet: Vec<String>,
 }
 
 impl Summary {
-    /// Checks that did not hold, and requirements that were not met.
+    /// Number of failed checks and of requirements that are not met.
     pub(super) fn failed(&self) -> usize {
         self.rows.iter().map(|row| row.outcome.failed).sum::<usize>() + self.unmet.len()
     }
 
-    /// What was not checked, in all steps.
+    /// The skipped checks of all steps.
     pub(super) fn skipped(&self) -> Vec<&str> {
         self.rows.iter().flat_map(|row| &row.outcome.skipped).map(String::as_str).collect()
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_required_and_not_had_fails_the_run() {
+    fn an_unmet_requirement_fails_the_run() {
         let outcome = Outcome::skipped("browser: no Chromium".to_owned());
         let rows = vec![Row { name: "browser", duration: Duration::ZERO, outcome }];
         let mut summary = Summary { rows, ..Summary::default() };

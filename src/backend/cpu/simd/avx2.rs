@@ -1,4 +1,4 @@
-//! AVX2: 32 pairs of bytes at once, added up in 16 bits for a unit of columns.
+//! AVX2: multiplies 32 pairs of bytes at once. The products of a unit of columns are summed in 16 bits.
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_add_epi16,
@@ -11,13 +11,13 @@ use std::arch::x86_64::{
 use super::compiled_for::compiled_for;
 use super::{Bytes, LANES, Simd, Values};
 
-/// A machine with AVX2.
+/// Proof that the machine has AVX2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx2(());
 
-#[allow(clippy::unused_self, reason = "it is the proof")]
+#[allow(clippy::unused_self, reason = "self proves that the machine has AVX2")]
 impl Avx2 {
-    /// This machine, where it has AVX2. The standard library caches what it detected.
+    /// The proof, if this machine has AVX2. The standard library caches the detection.
     #[inline]
     pub(super) fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx2").then_some(Self(()))
@@ -30,7 +30,7 @@ impl Avx2 {
         unsafe { _mm256_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned))) }
     }
 
-    /// The halves of the bytes of four columns.
+    /// The lower and the upper halves of 32 bytes, each as bytes of its own.
     #[inline(always)]
     pub(super) fn nibbles(self, bytes: &Bytes) -> [__m256i; 2] {
         // SAFETY: `self` exists, and the load is of 32 bytes.
@@ -60,8 +60,9 @@ impl Simd for Avx2 {
         x: [&Values; T],
         sums: &mut [__m256i; T],
     ) {
-        // A nibble times a signed byte, twice, is at most 3810, and eight of those stay within 16 bits. With 4 bits
-        // `low` takes both halves of its four vectors; with 8 bits the upper halves count sixteenfold and are apart.
+        // The sum of two products of a nibble and a signed byte is at most 3810, and eight such sums fit into 16 bits.
+        // With 4 bits `low` sums both halves of its four vectors. With 8 bits the upper halves count 16 times as much
+        // and have sums of their own.
         // SAFETY: `self` exists.
         unsafe {
             let mut low = [_mm256_setzero_si256(); T];

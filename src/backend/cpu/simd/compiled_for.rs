@@ -1,6 +1,6 @@
-//! Compiling kernels with instructions that only some machines have.
+//! Compiles kernels with instructions that only some machines have.
 
-/// Gives a proof of instructions the method `run`, which compiles kernels with them.
+/// Adds the method `run` to a type that proves an instruction set. It compiles kernels with these instructions.
 macro_rules! compiled_for {
     ($simd:ty, $features:literal) => {
         impl $simd {

@@ -1,4 +1,4 @@
-//! Which instruction set multiplies, found out when the program runs.
+//! The choice of the instruction set, when the program runs.
 
 use super::Kernel;
 #[cfg(target_arch = "x86_64")]
@@ -26,8 +26,8 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
-    /// The best one.
-    #[allow(unreachable_code, reason = "some targets have theirs for certain")]
+    /// The best instruction set of this machine.
+    #[allow(unreachable_code, reason = "on some targets the instruction set is certain")]
     #[inline]
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -62,7 +62,7 @@ impl Isa {
         }
     }
 
-    /// All that this machine has.
+    /// All instruction sets of this machine.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::Portable(Portable)];

@@ -1,7 +1,7 @@
-//! Vector registers: what the kernels ask of an instruction set, and the choice of one when the program runs.
+//! Vector registers: the operations that kernels need, and the choice of an instruction set when the program runs.
 //!
-//! A kernel is written once, over [`Simd`]; one file an instruction set says what its registers do, and `portable` is the
-//! specification of the others. All give the same bits: integer sums are exact, and float operations are the same ones
+//! A kernel is written once, for any [`Simd`]. There is one file per instruction set, and `portable` is the
+//! specification of the others. All give the same bits: integer sums are exact, and all use the same float operations
 //! in the same order, without fused products.
 
 #[cfg(target_arch = "x86_64")]
@@ -19,19 +19,19 @@ mod vnni;
 
 pub(crate) use isa::Isa;
 
-/// Lanes of a register, or of two where registers are short.
+/// Lanes of a register, or of two registers if they have only four lanes.
 pub(crate) const LANES: usize = 8;
 
-/// Columns of integer weights that are multiplied at once.
+/// Columns of integer weights that one call of [`Simd::multiply`] handles.
 pub(crate) const UNIT: usize = 32;
 
 /// Four columns of eight rows of weights: `[row][column]`.
 pub(crate) type Bytes = [u8; UNIT];
 
-/// A unit of activations, four by four as they meet the weights.
+/// A unit of activations, in groups of four, as the products with the weights need them.
 pub(crate) type Values = [[i8; 4]; UNIT / 4];
 
-/// What an instruction set does. A value of the type is the proof that the machine has it.
+/// The operations of an instruction set. A value of the type proves that the machine has it.
 pub(crate) trait Simd: Copy {
     /// Eight i32.
     type Ints: Copy;
@@ -40,10 +40,10 @@ pub(crate) trait Simd: Copy {
 
     fn no_ints(self) -> Self::Ints;
 
-    /// Adds to `sums[t]` the products of a unit of weights, eight rows of it, with the activations `x[t]`.
+    /// Adds to `sums[t]` the products of a unit of weights (eight rows) with the activations `x[t]`.
     ///
-    /// With 8 bits, vector `v` holds columns `4 v..4 v + 4`; with 4 bits it holds columns `8 v..8 v + 4` in the lower halves of its
-    /// bytes and the next four in the upper.
+    /// With 8 bits, vector `v` holds columns `4 v..4 v + 4`. With 4 bits, it holds columns `8 v..8 v + 4` in the lower
+    /// halves of its bytes and the next four columns in the upper halves.
     fn multiply<const BITS: usize, const T: usize>(
         self,
         weights: &[Bytes; BITS],
@@ -63,7 +63,7 @@ pub(crate) trait Simd: Copy {
 
     fn mul(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
 
-    /// The sum of all lanes: halves are added until one is left.
+    /// The sum of all lanes: the two halves are added until one value is left.
     fn sum(self, floats: Self::Floats) -> f32;
 }
 
@@ -74,11 +74,11 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// The dot product of two slices of one length.
+/// The dot product of two slices of the same length.
 #[inline(always)]
 pub(crate) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    // Two running sums: an addition takes longer than a load.
+    // Two running sums, because an addition takes longer than a load.
     let mut sums = [simd.splat(0.0); 2];
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         sums[i % 2] = simd.add(sums[i % 2], simd.mul(simd.load(a), simd.load(b)));
@@ -90,7 +90,7 @@ pub(crate) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     simd.sum(simd.add(sums[0], sums[1]))
 }
 
-/// Less than a register of values, and zeros.
+/// Fewer values than a register has, padded with zeros.
 #[inline(always)]
 fn padded(values: &[f32]) -> [f32; LANES] {
     let mut lanes = [0.0; LANES];

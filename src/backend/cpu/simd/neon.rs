@@ -1,4 +1,4 @@
-//! NEON, which every 64-bit ARM has: products of bytes are added up in 16 bits for a unit of columns.
+//! NEON, which every 64-bit ARM processor has. The products of a unit of columns are summed in 16 bits.
 
 use std::arch::aarch64::{
     float32x4_t, int8x16_t, int16x8_t, int32x4_t, vaddq_f32, vaddq_s32, vandq_u8, vcvtq_f32_s32, vdupq_n_f32,
@@ -9,11 +9,11 @@ use std::arch::aarch64::{
 
 use super::{Bytes, LANES, Simd, Values};
 
-/// A 64-bit ARM.
+/// Proof that the machine is a 64-bit ARM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Neon;
 
-/// Running sums of the products of four rows: two 16-bit lanes a row.
+/// Running sums of the products of four rows, with two 16-bit lanes per row.
 #[derive(Clone, Copy)]
 struct Sums([int16x8_t; 2]);
 
@@ -24,7 +24,7 @@ impl Sums {
         unsafe { Self([vdupq_n_s16(0); 2]) }
     }
 
-    /// Eight of these stay within 16 bits: a nibble times a signed byte is at most 1905.
+    /// Adds products. Eight of them fit into 16 bits, because a nibble times a signed byte is at most 1905.
     #[inline(always)]
     fn add(&mut self, nibbles: int8x16_t, x: [i8; 4]) {
         // SAFETY: every aarch64 has NEON.
@@ -35,7 +35,7 @@ impl Sums {
         }
     }
 
-    /// One sum a row.
+    /// One sum per row.
     #[inline(always)]
     fn rows(self) -> int32x4_t {
         // SAFETY: every aarch64 has NEON.

@@ -1,4 +1,4 @@
-//! Plain Rust: the specification, and what runs where no other file does.
+//! Plain Rust: the specification of the other files, and the code for all other machines.
 
 use super::{Bytes, LANES, Simd, Values};
 

@@ -1,7 +1,8 @@
-//! WebAssembly's 128-bit SIMD, which every browser of today has.
+//! WebAssembly's 128-bit SIMD, which every current browser has.
 //!
-//! Relaxed SIMD has a product of bytes, but a browser without it refuses the whole module. In Chromium on AVX2 it made 4-bit products
-//! 1.1 to 1.5 times as fast and 8-bit products, which need two, half as fast: not worth a second download.
+//! Relaxed SIMD can multiply bytes, but a browser without it refuses the whole module. In Chromium on AVX2 it made
+//! 4-bit products 1.1 to 1.5 times as fast, and 8-bit products half as fast because they need two of its products. This
+//! is not worth a second module to download.
 
 use std::arch::wasm32::{
     f32x4_add, f32x4_convert_i32x4, f32x4_extract_lane, f32x4_mul, f32x4_splat, i16x8_extend_high_u8x16,
@@ -11,7 +12,7 @@ use std::arch::wasm32::{
 
 use super::{Bytes, LANES, Simd, Values};
 
-/// The browser; whether it has the instructions was settled when it took the module.
+/// Proof that the browser has the instructions: it accepted the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Simd128;
 
@@ -100,14 +101,14 @@ impl Simd for Simd128 {
     }
 }
 
-/// Sixteen of 32 bytes: four weight rows, or their scales.
+/// Half of 32 bytes: four weight rows, or their scales.
 #[inline(always)]
 fn load(bytes: &Bytes, half: usize) -> v128 {
     // SAFETY: both halves have sixteen bytes, and the load asks for no alignment.
     unsafe { v128_load(bytes.as_ptr().add(16 * half).cast()) }
 }
 
-/// Four rows of bytes as 16-bit integers, two rows a register: there is no product of bytes.
+/// Four rows of bytes as 16-bit integers, two rows per register, because there is no product of bytes.
 #[derive(Clone, Copy)]
 struct WideWeights([v128; 2]);
 
@@ -118,7 +119,7 @@ impl WideWeights {
     }
 }
 
-/// Running sums of the products of four rows: two lanes a row.
+/// Running sums of the products of four rows, with two lanes per row.
 #[derive(Clone, Copy)]
 struct Sums([v128; 2]);
 
@@ -136,7 +137,7 @@ impl Sums {
         }
     }
 
-    /// One sum a row.
+    /// One sum per row.
     #[inline(always)]
     fn rows(self) -> v128 {
         let [low, high] = self.0;

@@ -1,4 +1,5 @@
-//! AVX-512 with VNNI, on 256-bit registers: one instruction multiplies 32 pairs of bytes and adds them up four by four.
+//! AVX-512 with VNNI, on 256-bit registers: one instruction multiplies 32 pairs of bytes and adds them in groups of
+//! four.
 
 use std::arch::x86_64::{__m256, __m256i, _mm256_dpbusd_epi32, _mm256_loadu_si256};
 
@@ -6,12 +7,12 @@ use super::avx2::Avx2;
 use super::compiled_for::compiled_for;
 use super::{Bytes, LANES, Simd, Values};
 
-/// A machine with AVX-512's VNNI on short registers. Whatever is not a product of bytes it does as with AVX2.
+/// Proof that the machine has AVX-512 VNNI on 256-bit registers. Everything except products of bytes is done with AVX2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vnni(Avx2);
 
 impl Vnni {
-    /// This machine, where it has the instructions.
+    /// The proof, if this machine has the instructions.
     #[inline]
     pub(super) fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vl");

@@ -1,4 +1,4 @@
-//! Looking into a state: for tests of single kernels, and for finding a wrong number.
+//! Reads and writes parts of a state: for tests of single kernels, and to find wrong numbers.
 
 use super::{GpuState, without_padding};
 use crate::backend::gpu::buffer::Buffer;
@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::model::network::Slot;
 
 impl GpuState {
-    /// Reads the first `rows` rows of a slot as the last batch left it: for tests and for looking inside.
+    /// Reads the first `rows` rows of a slot, with the values of the last batch: for tests and inspection.
     ///
     /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has; [`Error::Device`] when the
-    /// GPU fails.
+    /// [`Error::Request`] for a slot that the network does not use, or for more rows than the slot has;
+    /// [`Error::Device`] if the GPU fails.
     pub async fn read_slot(&self, slot: Slot, rows: usize) -> Result<Vec<f32>> {
         let stride = stride(&self.network, Activation::Slot(slot));
         let buffer = self.slot(slot)?;
@@ -24,7 +24,7 @@ impl GpuState {
     /// Overwrites the first rows of a slot: for tests of single kernels.
     ///
     /// # Errors
-    /// [`Error::Request`] for a slot that the network does not use or more rows than it has.
+    /// [`Error::Request`] for a slot that the network does not use, or for more rows than the slot has.
     pub fn write_slot(&self, slot: Slot, values: &[f32]) -> Result<()> {
         let stride = stride(&self.network, Activation::Slot(slot));
         let buffer = self.slot(slot)?;
@@ -36,10 +36,10 @@ impl GpuState {
         Ok(())
     }
 
-    /// Reads the first `positions` rows of a cache: keys, then values, of each position, as f32.
+    /// Reads the first `positions` rows of a cache as f32: for each position the keys, then the values.
     ///
     /// # Errors
-    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] when the GPU fails.
+    /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] if the GPU fails.
     pub async fn read_cache(&self, cache: usize, positions: usize) -> Result<Vec<f32>> {
         let words = positions * self.target.cache.row_words(self.network.config.kv_width());
         let values = self.read_buffer(self.cache(cache)?, words).await?;
@@ -54,7 +54,7 @@ impl GpuState {
         })
     }
 
-    /// Overwrites the first positions of a cache with rows as [`GpuState::read_cache`] gives them.
+    /// Overwrites the first positions of a cache with rows in the form of [`GpuState::read_cache`].
     ///
     /// # Errors
     /// [`Error::Request`] for a cache or positions that do not exist.
@@ -105,7 +105,10 @@ impl GpuState {
 
 fn fits_bytes(bytes: u64, buffer: &Buffer) -> Result<()> {
     if bytes > buffer.size() {
-        return Err(Error::request("rows", format!("{bytes} bytes, but the buffer has {}", buffer.size())));
+        return Err(Error::request(
+            "rows",
+            format!("they need {bytes} bytes, but the buffer has {}", buffer.size()),
+        ));
     }
     Ok(())
 }

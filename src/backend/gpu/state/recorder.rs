@@ -1,4 +1,4 @@
-//! Calls made into dispatches that are recorded again and again.
+//! Turns calls into dispatches that can be recorded many times.
 
 use super::buffers::Buffers;
 use crate::backend::gpu::buffer::Buffer;
@@ -8,7 +8,7 @@ use crate::backend::gpu::shader::{Binding, Shader};
 use crate::backend::gpu::weights::GpuWeights;
 use crate::error::{Error, Result};
 
-/// A call that only needs to be recorded.
+/// A call with its pipeline and bind group, ready to be recorded.
 pub(in crate::backend::gpu) struct Dispatch {
     /// [`Call::label`].
     pub(in crate::backend::gpu) label: String,
@@ -18,7 +18,7 @@ pub(in crate::backend::gpu) struct Dispatch {
 }
 
 impl Dispatch {
-    /// Records it for a batch of `rows` tokens.
+    /// Records the dispatch for a batch of `rows` tokens.
     pub(in crate::backend::gpu) fn record(&self, pass: &mut wgpu::ComputePass, rows: usize) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.group, &[]);
@@ -75,7 +75,8 @@ impl Recorder<'_> {
     }
 }
 
-/// A plan binds exactly what its shaders declare; anything else would reach the user as a driver's riddle.
+/// Checks that a call binds exactly what its shader declares. Otherwise the driver would report an error that is hard
+/// to understand.
 fn check_bindings(shader: &Shader, bound: &[(Binding, &Buffer)]) -> Result<()> {
     let mut declared: Vec<_> = shader.bindings().into_iter().map(|(binding, _)| binding).collect();
     let mut bound: Vec<_> = bound.iter().map(|(binding, _)| *binding).collect();
