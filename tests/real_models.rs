@@ -5,7 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod common;
+#[path = "common/engines.rs"]
+mod engines;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::engine::Engine;
 use serde::Deserialize;
 
-use common::engines::{Backend, fixtures, load};
+use engines::{Backend, fixtures, load};
 
 /// The fixture has every so many logits.
 const STRIDE: usize = 997;

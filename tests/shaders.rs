@@ -4,6 +4,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/decoders.rs"]
+mod decoders;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -75,17 +78,48 @@ fn plans() -> Vec<Plan> {
     let mut plans = Vec::new();
     for config in configs() {
         for format in formats() {
-            for tier in Tier::ALL {
-                for cache in [CacheFormat::F32, CacheFormat::F16] {
-                    for (subgroup_size, int8_tiles) in [(4, false), (32, false), (128, false), (32, true)] {
-                        let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size, int8_tiles };
-                        plans.push(plan(&config, format, target));
-                    }
-                }
+            plans.extend(plans_of(&config, format));
+        }
+    }
+    for config in family_configs() {
+        for format in [Format::F32, Format::F16, Q4] {
+            plans.extend(plans_of(&config, format));
+        }
+    }
+    plans
+}
+
+/// The plans of every tier and cache.
+fn plans_of(config: &Config, format: Format) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for tier in Tier::ALL {
+        for cache in [CacheFormat::F32, CacheFormat::F16] {
+            for (subgroup_size, int8_tiles) in [(4, false), (32, false), (128, false), (32, true)] {
+                let target = Target { tier: *tier, max_batch: 512, cache, subgroup_size, int8_tiles };
+                plans.push(plan(config, format, target));
             }
         }
     }
     plans
+}
+
+const Q4: Format = Format::Affine(Affine { bits: 4, group_size: 64, scales: ScaleFormat::F16 });
+
+/// Every family's kind of decoder, with heads that many threads share, that are one thread's, and as wide as Gemma's.
+fn family_configs() -> Vec<Config> {
+    let shapes = [(4, 2, 16), (5, 1, 90), (4, 1, 256)];
+    let config = |(heads, kv_heads, head_dim)| {
+        let json = format!(
+            r#"{{"model_type": "llama", "hidden_size": 128, "intermediate_size": 192, "num_hidden_layers": 4,
+                "num_attention_heads": {heads}, "num_key_value_heads": {kv_heads}, "head_dim": {head_dim}, "vocab_size": 97}}"#
+        );
+        Config::parse(json.as_bytes()).expect("a valid config")
+    };
+    shapes
+        .into_iter()
+        .flat_map(|shape| decoders::families(&config(shape)))
+        .map(|(_, config)| config)
+        .collect()
 }
 
 /// The shaders, without those of equal text.
@@ -247,6 +281,33 @@ fn a_layer_is_five_dispatches_in_decode() {
     let plan = plan(&config, q4, target);
     // Besides the five per layer, four per token: embedding, head, and two that choose the token.
     assert_eq!(plan.decode.len() + plan.head_last.len() + plan.sample_one.len(), 5 * 30 + 4);
+}
+
+/// What each family's blocks cost beyond Llama's five: a call of its own for norms of queries and keys, for each norm of a branch,
+/// and for a convolution, which stands in the place of attention.
+#[test]
+fn blocks_of_every_family_are_few_dispatches_in_decode() {
+    let config = |layers| {
+        let json = format!(
+            r#"{{"model_type": "llama", "hidden_size": 128, "intermediate_size": 192, "num_hidden_layers": {layers},
+                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 97}}"#
+        );
+        Config::parse(json.as_bytes()).unwrap()
+    };
+    for (name, config) in decoders::families(&config(4)) {
+        let expected = match name {
+            "qwen3" | "llama4" => 4 * 6,
+            "olmo2" | "gemma3" => 4 * 8,
+            "lfm2" => 2 * 5 + 2 * 6,
+            "shared layers with windows" => 2 * 4 * 5,
+            _ => 4 * 5,
+        };
+        for tier in [Tier::Portable, Tier::Subgroups, Tier::F16] {
+            let plan = plan(&config, Q4, target(tier, false));
+            let dispatches = plan.decode.len() + plan.head_last.len() + plan.sample_one.len();
+            assert_eq!(dispatches, expected + 4, "{name} on {tier:?}");
+        }
+    }
 }
 
 /// Each different shader text is compiled once. There must be few, because users wait for the compilation.

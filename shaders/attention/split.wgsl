@@ -1,5 +1,5 @@
-// attention: softmax(query[t] . keys * SCALE) . values for each head, causal, in splits of the positions: whoever reads
-// the result combines them (lib/input_combined.wgsl).
+// attention: softmax(query[t] . keys * SCALE) . values for each head, causal, in splits of the positions that it
+// sees: whoever reads the result combines them (lib/input_combined.wgsl).
 //
 // Shapes: query [tokens, 4 * OUTPUT_QUADS] f32; output [tokens, SPLITS, 4 * OUTPUT_QUADS], sums of values weighed by
 // exp(score - largest score of the split); stats [tokens, SPLITS, NUM_HEADS], that largest score and the sum of the
@@ -31,14 +31,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let token = workgroup.y;
     let split = workgroup.x / NUM_HEADS;
     let head = workgroup.x % NUM_HEADS;
-    let visible = batch.position + token + 1u;
-    let span = split_span(visible);
-    let start = split * span;
-    // The grid is made for the longest context.
-    if start >= visible {
+    let position = batch.position + token;
+    let oldest = first_seen(position);
+    let seen = position + 1u - oldest;
+    let span = split_span(seen);
+    // The grid is made for the longest context, or for a whole window.
+    if split * span >= seen {
         return;
     }
-    let end = min(start + span, visible);
+    let start = oldest + split * span;
+    let end = min(start + span, position + 1u);
     let q = token * OUTPUT_QUADS + 2u * head * OCTETS;
     // In octets: a position's keys, its values, and where this head's begin.
     let width = KV_WIDTH / 8u;
@@ -53,7 +55,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var weight = 0.0;
     var largest = HIDDEN;
     for (var first = start; first < end; first += THREADS) {
-        let key = 2u * min(first + thread, end - 1u) * width + kv_head;
+        let key = 2u * slot(min(first + thread, end - 1u)) * width + kv_head;
         var score = 0.0;
         for (var i = 0u; i < OCTETS; i++) {
             let octet = load_octet(key + i);
@@ -61,8 +63,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         var values: array<Octet, EACH>;
         for (var i = 0u; i < EACH; i++) {
-            let position = min(first + slice + i * SLICES, end - 1u);
-            values[i] = load_octet((2u * position + 1u) * width + kv_head + column);
+            let place = slot(min(first + slice + i * SLICES, end - 1u));
+            values[i] = load_octet((2u * place + 1u) * width + kv_head + column);
         }
         workgroupBarrier();
         scores[thread] = select(HIDDEN, score * SCALE, first + thread < end);

@@ -1,5 +1,5 @@
 // attention: output[t] = softmax(query[t] . keys * SCALE) . values for each head, causal: token t of the batch sees
-// the positions up to its own.
+// the positions from first_seen to its own.
 //
 // Shapes: query and output [tokens, 2 * OUTPUT_PAIRS] f32, head after head of HEAD_DIM; the cache as described in
 // cache_*.wgsl. Query head h reads key/value head h / HEADS_PER_KV.
@@ -29,8 +29,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var weights = 0.0;
     var largest = -3.4e38;
     let kv_head = id.x / HEADS_PER_KV * HEAD_PAIRS;
-    for (var position = 0u; position <= batch.position + id.y; position++) {
-        let key = position * KV_WIDTH + kv_head;
+    let last = batch.position + id.y;
+    for (var position = first_seen(last); position <= last; position++) {
+        let key = slot(position) * KV_WIDTH + kv_head;
         var score = 0.0;
         for (var i = 0u; i < HEAD_PAIRS; i++) {
             score += dot(q[i], cache_pair(key + i));

@@ -20,6 +20,8 @@ const SCORE_STRIDE: u32 = TILE + 1u;
 const EACH: u32 = TILE / LANES;
 const OWN: u32 = (OCTETS + LANES - 1u) / LANES;
 const HIDDEN: f32 = -3.4e38;
+// Above it, so that what is hidden weighs nothing even before the first score.
+const LOWEST: f32 = -3.3e38;
 
 @group(0) @binding(6) var<storage, read> query: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> output: array<vec4<f32>>;
@@ -47,10 +49,15 @@ fn stage_positions(thread: u32, kv_head: u32, first: u32, end: u32) {
     let width = KV_WIDTH / 8u;
     for (var i = thread; i < TILE * OCTETS; i += THREADS) {
         let place = i / OCTETS * STRIDE + i % OCTETS;
-        let octet = 2u * min(first + i / OCTETS, end - 1u) * width + kv_head * OCTETS + i % OCTETS;
+        let octet = 2u * slot(min(first + i / OCTETS, end - 1u)) * width + kv_head * OCTETS + i % OCTETS;
         keys[place] = load_octet(octet);
         values[place] = load_octet(octet + width);
     }
+}
+
+// Whether a query at `position`, which sees what lies between `oldest` and itself, sees `other`.
+fn is_seen(other: u32, oldest: u32, position: u32) -> bool {
+    return other >= oldest && other <= position;
 }
 
 @compute @workgroup_size(THREADS)
@@ -58,19 +65,22 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let kv_head = workgroup.x;
     let first_row = workgroup.y * ROWS;
     let rows = batch.rows * HEADS_PER_KV;
-    // What the last query of the workgroup sees, and what this thread's does.
+    // The end of what the last query of the workgroup sees, and what this thread's does.
     let end = batch.position + min(first_row + ROWS - 1u, rows - 1u) / HEADS_PER_KV + 1u;
     let row = thread / LANES;
     let lane = thread % LANES;
-    let visible = batch.position + (first_row + row) / HEADS_PER_KV + 1u;
+    let position = batch.position + (first_row + row) / HEADS_PER_KV;
+    let oldest = first_seen(position);
 
     stage_queries(thread, kv_head, first_row);
-    // Sums so far, as if the largest score so far were zero. Position 0 is visible to all, so there is one soon.
+    // Sums so far, as if the largest score so far were zero.
     var low: array<vec4<f32>, OWN>;
     var high: array<vec4<f32>, OWN>;
     var weight = 0.0;
-    var largest = HIDDEN;
-    for (var first = 0u; first < end; first += TILE) {
+    var largest = LOWEST;
+    // Tiles begin at multiples of TILE, so that a query's sums do not depend on who shares its workgroup.
+    let start = first_seen(batch.position + first_row / HEADS_PER_KV) / TILE * TILE;
+    for (var first = start; first < end; first += TILE) {
         workgroupBarrier();
         stage_positions(thread, kv_head, first, end);
         workgroupBarrier();
@@ -85,7 +95,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         for (var e = 0u; e < EACH; e++) {
             let place = lane + e * LANES;
-            scores[row * SCORE_STRIDE + place] = select(HIDDEN, dots[e], first + place < visible);
+            scores[row * SCORE_STRIDE + place] = select(HIDDEN, dots[e], is_seen(first + place, oldest, position));
         }
         workgroupBarrier();
         var tile_largest = largest;

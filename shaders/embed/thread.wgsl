@@ -1,4 +1,4 @@
-// embed: output[t] = embedding[token[t]], dequantised.
+// embed: output[t] = EMBED_SCALE * embedding[token[t]], dequantised.
 //
 // Shapes: embedding [vocab_size, 4 * COLS_QUADS] in any weight format; output [tokens, 4 * OUTPUT_QUADS] f32.
 // Work: one thread per quad of columns of a token: x over quads, y over tokens. If the embedding has several parts, the kernel
@@ -15,5 +15,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let chunk = load_chunk(row, id.x / QUADS_PER_CHUNK);
-    output[id.y * OUTPUT_QUADS + id.x] = weigh_quad(chunk, quad(chunk, id.x % QUADS_PER_CHUNK));
+    output[id.y * OUTPUT_QUADS + id.x] = EMBED_SCALE * weigh_quad(chunk, quad(chunk, id.x % QUADS_PER_CHUNK));
 }

@@ -11,7 +11,7 @@ fn finish(token: u32, row: u32, products: vec2<f32>) {
         output[token * OUTPUT_PAIRS + row / 2u] = rotate(position, row, products);
         return;
     }
-    let pair = position * KV_WIDTH + (row - QUERY_WIDTH) / 2u;
+    let pair = slot(position) * KV_WIDTH + (row - QUERY_WIDTH) / 2u;
     if row < QUERY_WIDTH + KV_WIDTH {
         cache_store(pair, rotate(position, row, products));
     } else {

@@ -11,7 +11,8 @@ const AT_ONCE: u32 = 4u;
 @group(0) @binding(13) var<storage, read> stats: array<vec2<f32>>;
 
 fn input_chunk(token: u32, c: u32) -> array<vec4<f32>, QUADS_PER_CHUNK> {
-    let splits = split_count(batch.position + token + 1u);
+    let position = batch.position + token;
+    let splits = split_count(position + 1u - first_seen(position));
     var sums = array<vec4<f32>, QUADS_PER_CHUNK>();
     // Of each quad: what the weights come to, and the largest score so far.
     var weights = array<vec2<f32>, QUADS_PER_CHUNK>();

@@ -3,6 +3,10 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
+mod beyond_llama;
+#[path = "../common/decoders.rs"]
+mod decoders;
+mod families;
 mod network;
 mod sample;
 mod support;

@@ -8,6 +8,7 @@ use mobilellm::backend::cpu;
 use mobilellm::backend::gpu::{self, Gpu, GpuOptions, Tier};
 use mobilellm::backend::{Products, Wanted, WeightSink};
 use mobilellm::model::config::Config;
+use mobilellm::model::decoder::{Mixer, QueryKeyNorm};
 use mobilellm::model::matrix::{Affine, Format, Matrix, ScaleFormat};
 use mobilellm::model::network::{MatrixId, Network, Op, Projection, Slot, VectorId};
 
@@ -226,13 +227,28 @@ impl Twins {
                 twins.vector(VectorId::Bias(block, projection), random.values(rows));
             }
         }
-        let hidden = network.config.hidden_size;
-        let mut norm = |id| twins.vector(id, random.values(hidden).iter().map(|v| 1.0 + 0.5 * v).collect());
-        for block in 0..network.config.num_hidden_layers {
-            norm(VectorId::AttentionNorm(block));
-            norm(VectorId::FeedForwardNorm(block));
+        let config = &network.config;
+        let hidden = config.hidden_size;
+        let mut norm =
+            |id, width| twins.vector(id, random.values(width).iter().map(|v| 1.0 + 0.5 * v).collect());
+        for (index, block) in config.decoder.blocks.iter().enumerate() {
+            for id in [VectorId::AttentionNorm, VectorId::AttentionPostNorm] {
+                norm(id(index), hidden);
+            }
+            for id in [VectorId::FeedForwardNorm, VectorId::FeedForwardPostNorm] {
+                norm(id(index), hidden);
+            }
+            let (query, key) = match block.attention().and_then(|attention| attention.query_key_norm) {
+                Some(QueryKeyNorm::Rows) => (config.query_width(), config.kv_width()),
+                _ => (config.head_dim, config.head_dim),
+            };
+            norm(VectorId::QueryNorm(index), query);
+            norm(VectorId::KeyNorm(index), key);
+            if let Mixer::ShortConvolution { kernel_size } = block.mixer {
+                norm(VectorId::Convolution(index), hidden * kernel_size);
+            }
         }
-        norm(VectorId::FinalNorm);
+        norm(VectorId::FinalNorm, hidden);
         twins
     }
 }

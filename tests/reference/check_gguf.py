@@ -3,9 +3,10 @@
 
     python check_gguf.py MODEL.gguf [--backend cpu|gpu] [--tokens 48]
 
-Six prompts: their token ids, the logits of their last token, and the greedy continuation must be the same. Where the continuations differ, the
-two best tokens must be closer than 0.05. Needs torch, transformers, gguf, accelerate and safetensors; MOBILELLM names the
-program, `target/release/mobilellm` by default. Prints one JSON object; the exit code is 1 where something differs.
+Six prompts: their token ids, the logits of their last token, and the greedy continuation must be the same. Where the
+continuations differ, the two best tokens must be closer than 0.05. Needs torch, transformers, gguf, accelerate and
+safetensors; MOBILELLM names the program, `target/release/mobilellm` by default. Prints one JSON object; the exit code is 1
+where something differs.
 """
 
 import argparse

@@ -3,8 +3,9 @@
 
     python make_real_models.py MODEL.gguf ...
 
-For each file and prompt: token ids, 32 greedy tokens with the lead of each over the second best, and every 997th logit of the prompt's last
-token. The weights are those of the file, unpacked by `gguf`. tests/real_models.rs reads the fixture and looks for the files.
+For each file and prompt: token ids, 32 greedy tokens with the lead of each over the second best, and every 997th logit of
+the prompt's last token. The weights are those of the file, unpacked by `gguf`. tests/real_models.rs reads the fixture and
+looks for the files.
 Needs torch, transformers, gguf and accelerate.
 """
 
@@ -32,7 +33,7 @@ def main() -> None:
     models = json.loads(OUT.read_text()) if OUT.exists() else {}
     for path in map(Path, sys.argv[1:]):
         models[path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "prompts": expected(path)}
-        OUT.write_text(json.dumps(models, ensure_ascii=False, indent=1) + "\n")
+        OUT.write_text(json.dumps(models, ensure_ascii=False) + "\n")
 
 
 def expected(path: Path) -> list[dict]:
@@ -47,7 +48,14 @@ def run(tokenizer: AutoTokenizer, model: AutoModelForCausalLM, prompt: str) -> d
     ids = tokenizer(prompt)["input_ids"]
     output = model(torch.tensor([ids]), use_cache=True)
     logits = output.logits[0, -1]
-    row = {"prompt": prompt, "ids": ids, "max_logit": float(logits.abs().max()), "logits": logits[::STRIDE].tolist(), "greedy": [], "leads": []}
+    row = {
+        "prompt": prompt,
+        "ids": ids,
+        "max_logit": round(float(logits.abs().max()), 4),
+        "logits": [round(x, 4) for x in logits[::STRIDE].tolist()],
+        "greedy": [],
+        "leads": [],
+    }
     for _ in range(NUM_TOKENS):
         best = output.logits[0, -1].topk(2)
         row["greedy"].append(int(best.indices[0]))

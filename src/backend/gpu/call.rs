@@ -46,10 +46,10 @@ pub enum Resource {
     Vector(VectorId),
     /// Activations.
     Activation(Activation),
-    /// A key/value cache.
+    /// A cache.
     Cache(usize),
-    /// Cosines and sines of all positions.
-    Rotary,
+    /// Cosines and sines of all positions, of one of the rotations.
+    Rotary(usize),
     /// How tokens are chosen.
     Sampling,
     /// What changes the scores of single tokens.

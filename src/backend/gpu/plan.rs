@@ -8,15 +8,15 @@ use std::collections::{BTreeSet, HashMap};
 
 pub use super::call::{Activation, Call, Extent, Grid, Resource};
 use super::kernels::matmul::{self, Matmul, WorkDivision};
-use super::kernels::{attention, embed, rms_norm, sample};
+use super::kernels::rotate_and_cache::RotateAndCache;
+use super::kernels::{add_normed, attention, convolve, embed, rms_norm, sample};
 use super::layout::Layout;
 use super::shader::Shader;
 pub use super::target::Target;
 use super::target::{Context, Lowering};
-use crate::error::{Error, Result};
-use crate::model::config::FILE;
-use crate::model::decoder::{ActivationFunction, Window};
-use crate::model::network::{Epilogue, MatrixId, Network, Op, Rows, Slot};
+use crate::error::Result;
+use crate::model::decoder::Window;
+use crate::model::network::{Epilogue, MatrixId, Network, Op, Rows, Slot, VectorId};
 
 /// The dispatches of a network.
 #[derive(Debug, Clone)]
@@ -45,7 +45,6 @@ impl Plan {
     /// # Errors
     /// [`crate::Error::Missing`] for a matrix without a layout.
     pub fn new(network: &Network, layouts: &HashMap<MatrixId, Layout>, target: Target) -> Result<Self> {
-        check(network)?;
         let context = Context { network, layouts, target };
         let is_head = |op: &&Op| matches!(op, Op::Project { rows: Rows::Wanted, .. });
         let body = |lowering| lower_all(&context, network.ops.iter().filter(|op| !is_head(op)), lowering);
@@ -92,22 +91,26 @@ pub(super) fn shaders_of(
     id: MatrixId,
 ) -> Result<Vec<Shader>> {
     let context = Context { network, layouts, target };
-    let mut calls = Vec::new();
+    let mut lowered = Lowered::new(&context);
     for op in &network.ops {
         let lowerings: &[_] = match *op {
             Op::Embed { .. } if id == MatrixId::Embedding => &[Lowering::Decode],
             Op::Project { weight, rows: Rows::Wanted, .. } if weight == id => &[Lowering::LastRow],
             Op::Project { weight, .. } if weight == id => &[Lowering::Decode, Lowering::Prefill],
             // What has no weights goes with what is there for certain.
-            Op::Attend { cache: 0, .. } if id == MatrixId::Embedding => {
+            Op::Attend { .. } | Op::RotateAndCache { .. } | Op::AddNormed { .. } | Op::Convolve { .. }
+                if id == MatrixId::Embedding =>
+            {
                 &[Lowering::Decode, Lowering::Prefill]
             }
             _ => &[],
         };
+        lowered.follow(op)?;
         for lowering in lowerings {
-            lower(&context, op, *lowering, &mut calls)?;
+            lowered.push(op, *lowering)?;
         }
     }
+    let mut calls = lowered.calls;
     if id == MatrixId::Embedding {
         calls.extend(sample::calls(&context, false));
     }
@@ -119,76 +122,95 @@ fn lower_all<'a>(
     ops: impl Iterator<Item = &'a Op>,
     lowering: Lowering,
 ) -> Result<Vec<Call>> {
-    let mut calls = Vec::new();
+    let mut lowered = Lowered::new(context);
     for op in ops {
-        lower(context, op, lowering, &mut calls)?;
+        lowered.follow(op)?;
+        lowered.push(op, lowering)?;
     }
-    Ok(calls)
+    Ok(lowered.calls)
 }
 
-fn lower(context: &Context, op: &Op, lowering: Lowering, calls: &mut Vec<Call>) -> Result<()> {
-    match *op {
-        Op::Embed { .. } => embed::calls(context, calls),
-        Op::Attend { cache, .. } => {
-            calls.push(attention::call(context, lowering, cache));
-            Ok(())
+/// The calls of operations, one after the other.
+struct Lowered<'a> {
+    context: &'a Context<'a>,
+    calls: Vec<Call>,
+    /// What the latest attention saw: whoever reads its splits must know how many there are.
+    window: Window,
+}
+
+impl<'a> Lowered<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self { context, calls: Vec::new(), window: Window::Full }
+    }
+
+    /// Takes notice of an operation, whether it is lowered or not.
+    fn follow(&mut self, op: &Op) -> Result<()> {
+        if let Op::Attend { cache, .. } = *op {
+            self.window = self.context.cache(cache)?.window();
         }
-        Op::Project { norm, weight, bias, input, epilogue, rows } => {
-            let wanted_rows = rows == Rows::Wanted;
-            // Where every workgroup reads the whole row anyway, it normalises it on the way.
-            let fused = WorkDivision::of(context.target.tier, lowering) == WorkDivision::Vector;
-            let separate = norm.filter(|_| !fused);
-            if let Some(norm) = separate {
-                calls.push(rms_norm::call(context, norm, input, wanted_rows));
+        Ok(())
+    }
+
+    fn push(&mut self, op: &Op, lowering: Lowering) -> Result<()> {
+        let context = self.context;
+        let call = match *op {
+            Op::Embed { scale } => return embed::calls(context, scale, &mut self.calls),
+            Op::Project { norm, weight, bias, input, epilogue, rows } => {
+                let projection = Projection { norm, weight, bias, input, epilogue, rows };
+                return self.project(&projection, lowering);
             }
-            let slot = matmul::output_slot(epilogue);
-            let projection = Matmul {
-                weight,
-                bias,
-                input: match separate {
-                    Some(_) => Activation::Normed(input),
-                    None if input == Slot::Context => attention::output(context, lowering),
-                    None => Activation::Slot(input),
-                },
-                norm: norm.filter(|_| fused),
-                epilogue,
-                output: if slot == Slot::Logits && lowering != Lowering::LastRow {
-                    Activation::AllLogits
-                } else {
-                    Activation::Slot(slot)
-                },
-                // A separate norm has already picked the wanted rows.
-                wanted_rows: wanted_rows && separate.is_none(),
-                lowering,
-            };
-            projection.calls(context, calls)
+            Op::RotateAndCache { block, cache, rotary, norm, temperature } => {
+                RotateAndCache { block, cache, rotary, norm, temperature }.call(context)?
+            }
+            Op::Attend { cache, scale } => attention::call(context, lowering, cache, scale)?,
+            Op::AddNormed { norm, input, scale } => add_normed::call(context, norm, input, scale),
+            Op::Convolve { block, cache } => convolve::call(context, block, cache)?,
+        };
+        self.calls.push(call);
+        Ok(())
+    }
+
+    fn project(&mut self, op: &Projection, lowering: Lowering) -> Result<()> {
+        let Projection { norm, weight, bias, input, epilogue, rows } = *op;
+        let context = self.context;
+        let wanted_rows = rows == Rows::Wanted;
+        // Where every workgroup reads the whole row anyway, it normalises it on the way.
+        let fused = WorkDivision::of(context.target.tier, lowering) == WorkDivision::Vector;
+        let separate = norm.filter(|_| !fused);
+        if let Some(norm) = separate {
+            self.calls.push(rms_norm::call(context, norm, input, wanted_rows));
         }
-        Op::RotateAndCache { .. } | Op::AddNormed { .. } | Op::Convolve { .. } => Err(not_yet()),
+        let slot = matmul::output_slot(epilogue);
+        let projection = Matmul {
+            weight,
+            bias,
+            input: match separate {
+                Some(_) => Activation::Normed(input),
+                None if input == Slot::Context => attention::output(context, lowering),
+                None => Activation::Slot(input),
+            },
+            norm: norm.filter(|_| fused),
+            epilogue,
+            output: if slot == Slot::Logits && lowering != Lowering::LastRow {
+                Activation::AllLogits
+            } else {
+                Activation::Slot(slot)
+            },
+            // A separate norm has already picked the wanted rows.
+            wanted_rows: wanted_rows && separate.is_none(),
+            lowering,
+            window: self.window,
+        };
+        projection.calls(context, &mut self.calls)
     }
 }
 
-/// Refuses what these kernels do not compute.
-fn check(network: &Network) -> Result<()> {
-    let decoder = &network.config.decoder;
-    let plain = |op: &Op| match *op {
-        Op::Embed { scale } => scale == 1.0,
-        Op::Attend { cache, scale } => {
-            let window = network.caches().get(cache).map(|cache| cache.window());
-            scale == 1.0 / (network.config.head_dim as f32).sqrt() && window == Some(Window::Full)
-        }
-        Op::Project { epilogue, .. } => match epilogue {
-            Epilogue::Write(_) => true,
-            Epilogue::Logits { .. } => false,
-            Epilogue::Add { scale, .. } => scale == 1.0,
-            Epilogue::Gated { activation, .. } => activation == ActivationFunction::Silu,
-            Epilogue::RotateAndCache { rotary, .. } | Epilogue::Rotate { rotary } => rotary == Some(0),
-        },
-        Op::RotateAndCache { .. } | Op::AddNormed { .. } | Op::Convolve { .. } => false,
-    };
-    let one_rotation = decoder.rotary.len() == 1 && decoder.max_short_positions().is_none();
-    if network.ops.iter().all(plain) && one_rotation { Ok(()) } else { Err(not_yet()) }
-}
-
-fn not_yet() -> Error {
-    Error::unsupported(FILE, "this family on a GPU", "Use the CPU backend")
+/// What [`Op::Project`] says.
+struct Projection {
+    norm: Option<VectorId>,
+    weight: MatrixId,
+    bias: Option<VectorId>,
+    input: Slot,
+    epilogue: Epilogue,
+    rows: Rows,
 }

@@ -70,9 +70,22 @@ pieces! {
     INPUT_NORMED = "lib/input_normed";
     INPUT_COMBINED = "lib/input_combined";
     SPLIT = "lib/split";
+    WINDOW_FULL = "lib/window_full";
+    WINDOW_SLIDING = "lib/window_sliding";
+    WINDOW_CHUNKED = "lib/window_chunked";
+    SLOTS_LINE = "lib/slots_line";
+    SLOTS_RING = "lib/slots_ring";
     BIAS = "lib/bias";
     BIAS_NONE = "lib/bias_none";
     ROTARY = "lib/rotary";
+    ROTARY_NONE = "lib/rotary_none";
+    HEADS = "lib/heads";
+    HEAD_WEIGHT = "lib/head_weight";
+    HEAD_WEIGHT_NONE = "lib/head_weight_none";
+    TEMPERATURE = "lib/temperature";
+    TEMPERATURE_NONE = "lib/temperature_none";
+    SILU = "lib/silu";
+    GELU_TANH = "lib/gelu_tanh";
     CACHE_WRITE_F32 = "lib/cache_write_f32";
     CACHE_WRITE_F16 = "lib/cache_write_f16";
     CACHE_READ_F32 = "lib/cache_read_f32";
@@ -80,8 +93,9 @@ pieces! {
     CACHE_OCTETS_F32 = "lib/cache_octets_f32";
     CACHE_OCTETS_F16 = "lib/cache_octets_f16";
     EPILOGUE_WRITE = "epilogue/write";
+    EPILOGUE_LOGITS = "epilogue/logits";
     EPILOGUE_ADD = "epilogue/add";
-    EPILOGUE_SWIGLU = "epilogue/swiglu";
+    EPILOGUE_GATED = "epilogue/gated";
     EPILOGUE_ROTATE = "epilogue/rotate";
     EPILOGUE_ROTATE_AND_CACHE = "epilogue/rotate_and_cache";
     SAMPLE_SLICES = "sample/slices";
@@ -97,6 +111,11 @@ pieces! {
     ATTENTION_THREAD = "attention/thread";
     ATTENTION_SPLIT = "attention/split";
     ATTENTION_TILED = "attention/tiled";
+    ROTATE_AND_CACHE_THREAD = "rotate_and_cache/thread";
+    ROTATE_AND_CACHE_WORKGROUP = "rotate_and_cache/workgroup";
+    ADD_NORMED_THREAD = "add_normed/thread";
+    ADD_NORMED_WORKGROUP = "add_normed/workgroup";
+    CONVOLVE_THREAD = "convolve/thread";
 }
 
 /// The pieces that use the language extension `f16`.
@@ -178,7 +197,7 @@ pub enum Binding {
     Weights,
     /// Scales and biases of a quantised matrix.
     Scales,
-    /// Weight of an RMSNorm.
+    /// Weight of an RMSNorm; of that of queries, where keys have their own.
     NormWeight,
     /// Bias of a projection.
     Bias,
@@ -186,9 +205,9 @@ pub enum Binding {
     Input,
     /// Activations that are written.
     Output,
-    /// A key/value cache.
+    /// A cache.
     Cache,
-    /// The rotary table.
+    /// A rotary table.
     Rotary,
     /// The uniform of `lib/score`.
     Sampling,
@@ -198,10 +217,14 @@ pub enum Binding {
     Bests,
     /// Largest score and weight of each split of attention.
     Stats,
+    /// Weight of the RMSNorm of keys.
+    KeyNorm,
+    /// Weights of a convolution.
+    Taps,
 }
 
 impl Binding {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Batch,
         Self::Part,
         Self::Weights,
@@ -216,6 +239,8 @@ impl Binding {
         Self::Adjustments,
         Self::Bests,
         Self::Stats,
+        Self::KeyNorm,
+        Self::Taps,
     ];
 
     /// Its number in `@binding(..)`.

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use super::cache_format::CacheFormat;
 use super::device::GpuInfo;
+use super::kernels::sample::RING;
 use super::layout::Layout;
 use super::shader::{MIN_SUBGROUP, Tier};
 use crate::backend::Products;
 use crate::error::{Error, Result};
-use crate::model::network::{MatrixId, Network};
+use crate::model::decoder::Window;
+use crate::model::network::{CacheSpec, MatrixId, Network};
 
 /// The properties of a device that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +48,20 @@ impl Target {
         }
     }
 
+    /// The same with batches that suit a network: its windows hold a batch or two beside what is seen, so that large batches cost
+    /// memory.
+    pub(super) fn for_network(self, network: &Network) -> Self {
+        let has_window = network.caches().iter().any(|cache| cache.window() != Window::Full);
+        let most = if has_window { MAX_WINDOWED_BATCH } else { usize::MAX };
+        Self { max_batch: self.max_batch.min(most), ..self }
+    }
+
+    /// Positions that a cache holds in a state of `max_positions`. Two pieces of a prompt may be in flight, or as many tokens as fit
+    /// into the readbacks, and be discarded: what they overwrite must not be missed.
+    pub(super) fn capacity(self, cache: CacheSpec, max_positions: usize) -> usize {
+        cache.capacity(max_positions, (2 * self.max_batch).max(RING))
+    }
+
     /// Maximum number of threads that share a sum. In tiers that use subgroups, they are one subgroup.
     pub(super) fn max_lanes(self) -> usize {
         match self.tier {
@@ -63,6 +79,9 @@ fn max_batch(tier: Tier) -> usize {
     }
 }
 
+/// Tokens of a batch at most where caches have windows.
+const MAX_WINDOWED_BATCH: usize = 256;
+
 /// Maximum number of threads that share a sum: with more, each thread would have too little to do.
 const MAX_LANES: usize = 32;
 
@@ -74,6 +93,11 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    pub(super) fn cache(&self, index: usize) -> Result<CacheSpec> {
+        let spec = self.network.caches().get(index).copied();
+        spec.ok_or_else(|| Error::internal(format!("the network has no cache {index}")))
+    }
+
     pub(super) fn layout(&self, id: MatrixId) -> Result<&Layout> {
         self.layouts.get(&id).ok_or_else(|| missing(id))
     }

@@ -89,7 +89,11 @@ impl GpuWeights {
     /// What a plan for all of them is made for.
     pub(super) fn target(&self) -> Target {
         let formats = self.layouts.values().map(|layout| layout.format);
-        Target::of(self.gpu.info(), CacheFormat::for_weights(formats))
+        self.target_for(CacheFormat::for_weights(formats))
+    }
+
+    fn target_for(&self, cache: CacheFormat) -> Target {
+        Target::of(self.gpu.info(), cache).for_network(&self.network)
     }
 
     pub(super) fn part(&self, id: MatrixId, index: usize) -> Result<&Part> {
@@ -124,7 +128,7 @@ impl WeightSink for GpuWeights {
             let uniform = self.gpu.uniform_with(&label, bytemuck::bytes_of(&uniform))?;
             parts.push(Part { uniform, words, scales });
         }
-        let target = Target::of(self.gpu.info(), CacheFormat::for_weights([layout.format]));
+        let target = self.target_for(CacheFormat::for_weights([layout.format]));
         self.layouts.insert(id, layout);
         self.parts.insert(id, parts);
         for shader in shaders_of(&self.network, &self.layouts, target, id)? {

@@ -101,9 +101,8 @@ impl Decoder {
         }
     }
 
-    /// Returns the next token and appends the previous token to `cached`.
-    ///
-    /// `None` if the text first has to run again, from what remains of `cached` on: the rest has become the prompt.
+    /// Returns the next token and appends the previous token to `cached`. Returns `None` if a part of the text must run again
+    /// first: `cached` is then shorter, and the rest of the text is the new prompt.
     ///
     /// # Errors
     /// All errors of the backend; after an error the call can be repeated.

@@ -1,16 +1,19 @@
 //! Attention over a cache: `shaders/attention/*.wgsl`, twin [`crate::backend::cpu::attention`].
 
+use super::{with_slots, with_window};
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
 use crate::backend::gpu::target::{Context, Lowering};
+use crate::error::Result;
 use crate::model::config::Config;
+use crate::model::decoder::Window;
 use crate::model::network::Slot;
 
 /// One thread a head; workgroups are small, because there are few heads and a CPU core takes one at a time.
 const THREAD_WORKGROUP: usize = 4;
 
 /// Splits of the positions at most: with nine heads, enough workgroups to fill a GPU.
-pub(in crate::backend::gpu) const SPLITS: usize = 16;
+pub(in crate::backend::gpu) const MAX_SPLITS: usize = 16;
 
 /// Positions that a workgroup goes through at once, one a thread. A split has no fewer: more splits would cost those who
 /// combine them more than they save here.
@@ -60,17 +63,30 @@ pub(in crate::backend::gpu) fn output(context: &Context, lowering: Lowering) -> 
 }
 
 /// What the kernel that makes splits and the piece that combines them have in common.
-pub(super) fn with_splits(shader: Shader, config: &Config) -> Shader {
-    shader
+pub(super) fn with_splits(shader: Shader, config: &Config, window: Window) -> Shader {
+    let shader = shader
         .constant("HEAD_DIM", config.head_dim)
         .constant("NUM_HEADS", config.num_heads)
-        .constant("SPLITS", SPLITS)
+        .constant("SPLITS", splits(window))
         .constant("SPLIT_TILE", SPLIT_TILE)
-        .piece(shader::SPLIT)
+        .piece(shader::SPLIT);
+    with_window(shader, window)
+}
+
+/// Splits of what a token sees: a small window does not fill many.
+fn splits(window: Window) -> usize {
+    window.len().map_or(MAX_SPLITS, |len| len.div_ceil(SPLIT_TILE).clamp(1, MAX_SPLITS))
 }
 
 /// Reads [`Slot::Query`], writes [`output`].
-pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache: usize) -> Call {
+pub(in crate::backend::gpu) fn call(
+    context: &Context,
+    lowering: Lowering,
+    cache: usize,
+    scale: f32,
+) -> Result<Call> {
+    let spec = context.cache(cache)?;
+    let window = spec.window();
     let config = &context.network.config;
     let max_batch = context.target.max_batch;
     let output = output(context, lowering);
@@ -83,7 +99,7 @@ pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache
     let division = WorkDivision::of(context, lowering);
     let (shader, grid) = match division {
         WorkDivision::Thread => (
-            Shader::new(shader::ATTENTION_THREAD, max_batch)
+            with_window(Shader::new(shader::ATTENTION_THREAD, max_batch), window)
                 .constant("WORKGROUP", THREAD_WORKGROUP)
                 .constant("HEAD_DIM", config.head_dim)
                 .constant("NUM_HEADS", config.num_heads),
@@ -92,8 +108,8 @@ pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache
         WorkDivision::Split => {
             resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
             let shader = Shader::new(shader::ATTENTION_SPLIT, max_batch).constant("THREADS", SPLIT_TILE);
-            let x = Extent::fixed(config.num_heads * SPLITS);
-            (with_splits(shader, config), Grid { x, y: Extent::rows(1) })
+            let x = Extent::fixed(config.num_heads * splits(window));
+            (with_splits(shader, config, window), Grid { x, y: Extent::rows(1) })
         }
         WorkDivision::Tiled => {
             // Wider heads leave room for fewer queries and positions.
@@ -105,7 +121,7 @@ pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache
             let positions = 1 << (TILE_WORDS / context.target.cache.row_words(config.head_dim)).ilog2();
             let positions = positions.min(MAX_TILE_POSITIONS);
             (
-                Shader::new(shader::ATTENTION_TILED, max_batch)
+                with_window(Shader::new(shader::ATTENTION_TILED, max_batch), window)
                     .constant("HEAD_DIM", config.head_dim)
                     .constant("ROWS", rows)
                     .constant("LANES", positions.min(TILE_LANES))
@@ -117,15 +133,15 @@ pub(in crate::backend::gpu) fn call(context: &Context, lowering: Lowering, cache
             )
         }
     };
-    let shader = shader
+    let shader = with_slots(shader, context.target, spec)
         .constant("HEADS_PER_KV", heads_per_kv)
         .constant("KV_WIDTH", config.kv_width())
-        .constant("SCALE", 1.0 / (config.head_dim as f32).sqrt());
+        .constant("SCALE", scale);
     let stride = stride(context.network, Activation::Slot(Slot::Context));
     let shader = if division == WorkDivision::Thread {
         shader.constant("OUTPUT_PAIRS", stride / 2).piece(context.target.cache.read_piece())
     } else {
         shader.constant("OUTPUT_QUADS", stride / 4).piece(context.target.cache.octets_piece())
     };
-    Call::new(format!("attention {cache}"), shader, resources, grid)
+    Ok(Call::new(format!("attention {cache}"), shader, resources, grid))
 }

@@ -9,8 +9,8 @@ use crate::model::network::{MatrixId, Slot};
 
 const WORKGROUP: usize = 32;
 
-/// One call for each part of the embedding.
-pub(in crate::backend::gpu) fn calls(context: &Context, calls: &mut Vec<Call>) -> Result<()> {
+/// One call for each part of the embedding, whose rows are multiplied with `scale`.
+pub(in crate::backend::gpu) fn calls(context: &Context, scale: f32, calls: &mut Vec<Call>) -> Result<()> {
     let id = MatrixId::Embedding;
     let layout = context.layout(id)?;
     let output = Activation::Slot(Slot::Hidden);
@@ -20,6 +20,7 @@ pub(in crate::backend::gpu) fn calls(context: &Context, calls: &mut Vec<Call>) -
             with_weights(Shader::new(shader::EMBED_THREAD, context.target.max_batch), layout, Widths::Own)
                 .constant("WORKGROUP", WORKGROUP)
                 .constant("COLS_QUADS", quads)
+                .constant("EMBED_SCALE", scale)
                 .constant("OUTPUT_QUADS", stride(context.network, output) / 4);
         let mut resources = weight_resources(id, layout, part);
         resources.push((Binding::Output, Resource::Activation(output)));

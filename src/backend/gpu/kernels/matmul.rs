@@ -2,12 +2,13 @@
 //! [`crate::backend::cpu::rotary`] and [`crate::backend::cpu::gated`].
 
 use super::attention::with_splits;
-use super::{Widths, weight_resources, with_reduction, with_weights};
+use super::{Widths, weight_resources, with_reduction, with_rotary, with_slots, with_weights};
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::backend::gpu::layout::Layout;
 use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
 use crate::backend::gpu::target::{Context, Lowering, Target};
 use crate::error::Result;
+use crate::model::decoder::{ActivationFunction, Window};
 use crate::model::matrix::Format;
 use crate::model::network::{Epilogue, MatrixId, Slot, VectorId};
 
@@ -45,6 +46,8 @@ pub(in crate::backend::gpu) struct Matmul {
     pub(in crate::backend::gpu) wanted_rows: bool,
     /// For how many rows.
     pub(in crate::backend::gpu) lowering: Lowering,
+    /// What the attention saw whose [`Activation::Splits`] the input may be.
+    pub(in crate::backend::gpu) window: Window,
 }
 
 /// How the work is divided.
@@ -94,7 +97,7 @@ impl Matmul {
                 .constant("WANTED_ROWS", self.wanted_rows);
             let shader = self.with_bias(shader, &mut resources);
             let shader = self.with_input(context, shader, &mut resources);
-            let shader = self.with_epilogue(context, shader, rows, &mut resources);
+            let shader = self.with_epilogue(context, shader, rows, &mut resources)?;
             calls.push(Call::new(format!("matmul {:?}", self.weight), shader, resources, grid));
         }
         Ok(())
@@ -162,7 +165,7 @@ impl Matmul {
         }
         if self.input == Activation::Splits {
             resources.push((Binding::Stats, Resource::Activation(Activation::SplitStats)));
-            return with_splits(shader, &context.network.config).piece(shader::INPUT_COMBINED);
+            return with_splits(shader, &context.network.config, self.window).piece(shader::INPUT_COMBINED);
         }
         shader.piece(shader::INPUT_PLAIN)
     }
@@ -173,36 +176,41 @@ impl Matmul {
         shader: Shader,
         rows: usize,
         resources: &mut Vec<(Binding, Resource)>,
-    ) -> Shader {
+    ) -> Result<Shader> {
         resources.push((Binding::Output, Resource::Activation(self.output)));
         let config = &context.network.config;
         let shader = shader.constant("OUTPUT_PAIRS", stride(context.network, self.output) / 2);
-        match self.epilogue {
-            Epilogue::Write(_) | Epilogue::Logits { .. } => {
-                shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_WRITE)
+        Ok(match self.epilogue {
+            Epilogue::Write(_) => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_WRITE),
+            Epilogue::Logits { scale, softcap } => shader
+                .constant("NUM_ROWS", rows)
+                .constant("LOGIT_SCALE", scale)
+                .constant("IS_CAPPED", softcap.is_some())
+                .constant("LOGIT_CAP", softcap.unwrap_or(1.0))
+                .piece(shader::EPILOGUE_LOGITS),
+            Epilogue::Add { scale, .. } => {
+                shader.constant("NUM_ROWS", rows).constant("BRANCH_SCALE", scale).piece(shader::EPILOGUE_ADD)
             }
-            Epilogue::Add { .. } => shader.constant("NUM_ROWS", rows).piece(shader::EPILOGUE_ADD),
-            Epilogue::Gated { .. } => shader.piece(shader::EPILOGUE_SWIGLU),
-            Epilogue::Rotate { .. } => {
-                resources.push((Binding::Rotary, Resource::Rotary));
-                shader
-                    .constant("NUM_ROWS", rows)
-                    .constant("HEAD_DIM", config.head_dim)
-                    .piece(shader::ROTARY)
-                    .piece(shader::EPILOGUE_ROTATE)
+            Epilogue::Gated { activation, .. } => {
+                let activation = match activation {
+                    ActivationFunction::Silu => shader::SILU,
+                    ActivationFunction::GeluTanh => shader::GELU_TANH,
+                };
+                shader.piece(activation).piece(shader::EPILOGUE_GATED)
             }
-            Epilogue::RotateAndCache { cache, .. } => {
-                resources.push((Binding::Rotary, Resource::Rotary));
+            Epilogue::Rotate { rotary } => with_rotary(context, shader, resources, rotary)
+                .constant("NUM_ROWS", rows)
+                .piece(shader::EPILOGUE_ROTATE),
+            Epilogue::RotateAndCache { cache, rotary } => {
                 resources.push((Binding::Cache, Resource::Cache(cache)));
-                shader
-                    .constant("HEAD_DIM", config.head_dim)
+                let shader = with_rotary(context, shader, resources, rotary)
                     .constant("QUERY_WIDTH", config.query_width())
                     .constant("KV_WIDTH", config.kv_width())
-                    .piece(shader::ROTARY)
                     .piece(context.target.cache.write_piece())
-                    .piece(shader::EPILOGUE_ROTATE_AND_CACHE)
+                    .piece(shader::EPILOGUE_ROTATE_AND_CACHE);
+                with_slots(shader, context.target, context.cache(cache)?)
             }
-        }
+        })
     }
 }
 

@@ -1,18 +1,22 @@
 //! One file a kernel: which shader pieces and constants a call needs, which buffers, how many workgroups.
 //! Pure data; nothing here talks to a device.
 
+pub(super) mod add_normed;
 pub(super) mod attention;
+pub(super) mod convolve;
 pub(super) mod embed;
 pub(super) mod matmul;
 pub(super) mod rms_norm;
+pub(super) mod rotate_and_cache;
 pub(super) mod sample;
 
 use super::call::Resource;
 use super::layout::Layout;
 use super::shader::{self, Binding, Shader, Tier};
-use super::target::Target;
+use super::target::{Context, Target};
+use crate::model::decoder::Window;
 use crate::model::matrix::{Affine, Format, ScaleFormat};
-use crate::model::network::MatrixId;
+use crate::model::network::{CacheSpec, MatrixId};
 
 /// Which integers a kernel unpacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,51 @@ fn with_reduction(shader: Shader, target: Target, threads: usize, lanes: usize) 
             shader.constant("SUBGROUP", target.subgroup_size.min(threads)).piece(shader::REDUCE_SUBGROUP)
         }
         Tier::Portable | Tier::Software => shader.piece(shader::REDUCE_TREE),
+    }
+}
+
+/// Completes a shader with where a position lies in a cache. The numbers do not depend on a state's size: a ring that is smaller
+/// holds all of its positions.
+fn with_slots(shader: Shader, target: Target, cache: CacheSpec) -> Shader {
+    match cache.window() {
+        Window::Full => shader.piece(shader::SLOTS_LINE),
+        Window::Sliding(_) | Window::Chunked(_) => {
+            let capacity = target.capacity(cache, MAX_POSITIONS);
+            shader.constant("CAPACITY", capacity).piece(shader::SLOTS_RING)
+        }
+    }
+}
+
+/// Completes a shader with which positions a token sees.
+fn with_window(shader: Shader, window: Window) -> Shader {
+    match window {
+        Window::Full => shader.piece(shader::WINDOW_FULL),
+        Window::Sliding(len) => {
+            shader.constant("WINDOW", len.min(MAX_POSITIONS)).piece(shader::WINDOW_SLIDING)
+        }
+        Window::Chunked(len) => {
+            shader.constant("WINDOW", len.min(MAX_POSITIONS)).piece(shader::WINDOW_CHUNKED)
+        }
+    }
+}
+
+/// More than any state has: kernels count in 32 bits.
+const MAX_POSITIONS: usize = 1 << 31;
+
+/// Completes a shader with a rotation of heads, or with none.
+fn with_rotary(
+    context: &Context,
+    shader: Shader,
+    resources: &mut Vec<(Binding, Resource)>,
+    rotary: Option<usize>,
+) -> Shader {
+    let shader = shader.constant("HEAD_DIM", context.network.config.head_dim);
+    match rotary {
+        None => shader.piece(shader::ROTARY_NONE),
+        Some(index) => {
+            resources.push((Binding::Rotary, Resource::Rotary(index)));
+            shader.piece(shader::ROTARY)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::with_reduction;
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
-use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
+use crate::backend::gpu::shader::{self, Binding, Piece, Shader, Tier};
 use crate::backend::gpu::target::Context;
 use crate::model::network::{Slot, VectorId};
 
@@ -20,18 +20,7 @@ pub(in crate::backend::gpu) fn call(
     wanted_rows: bool,
 ) -> Call {
     let output = Activation::Normed(input);
-    let max_batch = context.target.max_batch;
-    let (shader, rows) = match context.target.tier {
-        Tier::Software => (
-            Shader::new(shader::RMS_NORM_THREAD, max_batch).constant("WORKGROUP", THREAD_WORKGROUP),
-            THREAD_WORKGROUP,
-        ),
-        Tier::Portable | Tier::Subgroups | Tier::F16 => {
-            let shader = Shader::new(shader::RMS_NORM_WORKGROUP, max_batch);
-            let lanes = context.target.max_lanes();
-            (with_reduction(shader, context.target, THREADS, lanes), 1)
-        }
-    };
+    let (shader, grid) = with_rows(context, (shader::RMS_NORM_THREAD, shader::RMS_NORM_WORKGROUP));
     let shader = shader
         .constant("COLS", context.network.width(input))
         .constant("STRIDE_QUADS", stride(context.network, output) / 4)
@@ -42,6 +31,21 @@ pub(in crate::backend::gpu) fn call(
         (Binding::Input, Resource::Activation(Activation::Slot(input))),
         (Binding::Output, Resource::Activation(output)),
     ];
-    let grid = Grid { x: Extent::rows(rows), y: Extent::fixed(1) };
     Call::new(format!("rms_norm {norm:?}"), shader, resources, grid)
+}
+
+/// A kernel that sums the squares of rows: the first of two, where a thread takes a whole row, or the second, where a workgroup
+/// does.
+pub(super) fn with_rows(context: &Context, (thread, workgroup): (Piece, Piece)) -> (Shader, Grid) {
+    let max_batch = context.target.max_batch;
+    let (shader, rows) = match context.target.tier {
+        Tier::Software => {
+            (Shader::new(thread, max_batch).constant("WORKGROUP", THREAD_WORKGROUP), THREAD_WORKGROUP)
+        }
+        Tier::Portable | Tier::Subgroups | Tier::F16 => {
+            let lanes = context.target.max_lanes();
+            (with_reduction(Shader::new(workgroup, max_batch), context.target, THREADS, lanes), 1)
+        }
+    };
+    (shader, Grid { x: Extent::rows(rows), y: Extent::fixed(1) })
 }

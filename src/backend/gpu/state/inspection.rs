@@ -1,12 +1,13 @@
 //! Reads and writes parts of a state: for tests of single kernels, and to find wrong numbers.
 
+use super::buffers::row_words;
 use super::{GpuState, without_padding};
 use crate::backend::gpu::buffer::Buffer;
 use crate::backend::gpu::cache_format::CacheFormat;
 use crate::backend::gpu::call::{Activation, stride};
 use crate::backend::gpu::readback;
 use crate::error::{Error, Result};
-use crate::model::network::Slot;
+use crate::model::network::{CacheSpec, Slot};
 
 impl GpuState {
     /// Reads the first `rows` rows of a slot, with the values of the last batch: for tests and inspection.
@@ -36,14 +37,16 @@ impl GpuState {
         Ok(())
     }
 
-    /// Reads the first `positions` rows of a cache as f32: for each position the keys, then the values.
+    /// Reads the first `positions` rows of a cache as f32: for each position the keys, then the values; of a convolution, its
+    /// inputs.
     ///
     /// # Errors
     /// [`Error::Request`] for a cache or positions that do not exist; [`Error::Device`] if the GPU fails.
     pub async fn read_cache(&self, cache: usize, positions: usize) -> Result<Vec<f32>> {
-        let words = positions * self.target.cache.row_words(self.network.config.kv_width());
-        let values = self.read_buffer(self.cache(cache)?, words).await?;
-        Ok(match self.target.cache {
+        let (buffer, spec) = self.cache(cache)?;
+        let words = positions * row_words(&self.network, self.target, spec);
+        let values = self.read_buffer(buffer, words).await?;
+        Ok(match self.format_of(spec) {
             CacheFormat::F32 => values,
             CacheFormat::F16 => values
                 .iter()
@@ -59,8 +62,8 @@ impl GpuState {
     /// # Errors
     /// [`Error::Request`] for a cache or positions that do not exist.
     pub fn write_cache(&self, cache: usize, values: &[f32]) -> Result<()> {
-        let buffer = self.cache(cache)?;
-        let words: Vec<u32> = match self.target.cache {
+        let (buffer, spec) = self.cache(cache)?;
+        let words: Vec<u32> = match self.format_of(spec) {
             CacheFormat::F32 => values.iter().map(|value| value.to_bits()).collect(),
             CacheFormat::F16 => values
                 .chunks(2)
@@ -77,11 +80,25 @@ impl GpuState {
         self.gpu().upload(buffer, bytemuck::cast_slice(&words))
     }
 
-    fn cache(&self, cache: usize) -> Result<&Buffer> {
-        self.buffers
-            .caches
-            .get(cache)
-            .ok_or_else(|| Error::request("cache", format!("there is no cache {cache}")))
+    /// Positions that a cache has rows for.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a cache that does not exist.
+    pub fn cache_capacity(&self, cache: usize) -> Result<usize> {
+        Ok(self.target.capacity(self.cache(cache)?.1, self.max_positions))
+    }
+
+    fn cache(&self, cache: usize) -> Result<(&Buffer, CacheSpec)> {
+        let spec = self.network.caches().get(cache).copied();
+        let buffer = self.buffers.caches.get(cache);
+        buffer.zip(spec).ok_or_else(|| Error::request("cache", format!("there is no cache {cache}")))
+    }
+
+    fn format_of(&self, cache: CacheSpec) -> CacheFormat {
+        match cache {
+            CacheSpec::KeyValue { .. } => self.target.cache,
+            CacheSpec::Convolution { .. } => CacheFormat::F32,
+        }
     }
 
     fn slot(&self, slot: Slot) -> Result<&Buffer> {

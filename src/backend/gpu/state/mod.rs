@@ -18,16 +18,23 @@ use super::readback::{self, Readbacks};
 use super::shader::{ATTENTION_THREAD, Tier};
 use super::target::{Target, max_decode_rows};
 use super::weights::GpuWeights;
+use crate::backend::cpu::rotary::rotary_table;
 use crate::backend::cpu::sample::{Adjustment, Sampling};
-use crate::backend::{Products, Wanted, check_batch};
+use crate::backend::{Products, Wanted, check_batch, check_length};
 use crate::error::{Error, Result};
 use crate::model::decoder::DecoderSpec;
-use crate::model::network::{Network, Slot};
+use crate::model::network::{CacheSpec, Network, Slot};
 use buffers::Buffers;
 use recorder::Recorder;
 
 /// Rows whose logits are wanted at once at most: a vocabulary is wide.
 const MAX_LOGIT_ROWS: usize = 64;
+
+/// Rows that it is at least.
+const MIN_LOGIT_ROWS: usize = 16;
+
+/// Bytes that they may take where that leaves a row for each guess: some vocabularies are very wide.
+const MAX_LOGIT_BYTES: usize = 16 << 20;
 
 /// Submits whose results are waited for at once: one that runs, one behind it, and one being read.
 const MAX_IN_FLIGHT: usize = 3;
@@ -66,6 +73,12 @@ pub struct GpuState {
     /// A thread goes through the whole context by itself.
     lone_attention: bool,
     len: usize,
+    /// Positions that were submitted since the caches were empty; rings may have lost what lies far before.
+    written: usize,
+    /// Positions that the text was said to have.
+    expected: usize,
+    /// The rotations are those of long texts.
+    long: bool,
     max_positions: usize,
     /// Tokens of the generation that were chosen or are being chosen.
     step: u32,
@@ -110,6 +123,9 @@ impl GpuState {
             target,
             lone_attention,
             len: 0,
+            written: 0,
+            expected: 0,
+            long: false,
             max_positions,
             step: 0,
         })
@@ -138,7 +154,7 @@ impl GpuState {
 
     /// Tokens of such a call where the logits of all are wanted.
     pub fn max_logit_rows(&self) -> usize {
-        self.target.max_batch.min(MAX_LOGIT_ROWS)
+        max_logit_rows(&self.network, self.target)
     }
 
     /// The dispatches that it records.
@@ -149,13 +165,45 @@ impl GpuState {
     /// Forgets all positions from `len` on, and what was submitted beyond them; see [`crate::backend::State::truncate`].
     pub fn truncate(&mut self, len: usize) -> usize {
         self.readbacks.discard();
-        self.len = self.len.min(len);
+        let len = self.len.min(len);
+        self.len = if self.holds(len) { len } else { 0 };
+        if self.len == 0 {
+            // Nothing is read that was not written anew.
+            self.written = 0;
+        }
         self.len
     }
 
+    /// Whether the rings still hold what the position after the first `len` sees of them.
+    fn holds(&self, len: usize) -> bool {
+        let caches = self.network.caches();
+        caches
+            .iter()
+            .all(|cache| cache.holds(len, self.written, self.target.capacity(*cache, self.max_positions)))
+    }
+
     /// Makes ready for a text of `len` positions; see [`crate::backend::State::expect`].
-    pub fn expect(&mut self, _: usize) -> usize {
+    pub fn expect(&mut self, len: usize) -> usize {
+        self.expected = len;
+        if self.decoder().is_long(len) != self.long {
+            self.truncate(0);
+            self.choose_rotary();
+        }
         self.len
+    }
+
+    /// Chooses the rotations by the length that the text is known to have.
+    fn choose_rotary(&mut self) {
+        let long = self.decoder().is_long(self.expected);
+        if long == self.long {
+            return;
+        }
+        self.long = long;
+        for (rotary, buffer) in self.decoder().rotary.iter().zip(&self.buffers.rotary) {
+            let table = rotary_table(rotary, long, self.max_positions);
+            // A device that fails here fails the next call, which checks it.
+            let _ = self.gpu().upload(buffer, bytemuck::cast_slice(&table));
+        }
     }
 
     /// What the network computes.
@@ -173,6 +221,7 @@ impl GpuState {
         if wanted == Wanted::All && tokens.len() > 1 {
             self.prepare_all_rows()?;
         }
+        self.begin(tokens.len());
         self.submit(tokens, wanted);
         let logits = self.read_logits(tokens.len(), wanted).await?;
         // Positions count only now: a pass that failed or was abandoned is simply overwritten by the next.
@@ -184,13 +233,45 @@ impl GpuState {
     fn check(&self, tokens: &[u32], wanted: Wanted) -> Result<()> {
         let most = if wanted == Wanted::All { self.max_logit_rows() } else { self.max_batch() };
         check_batch(tokens, self.network.config.vocab_size, most, self.room())?;
-        self.check_loops(tokens.len())?;
+        self.check_positions(tokens.len())
+    }
+
+    /// Whether `more` positions can follow what is in flight.
+    fn check_positions(&self, more: usize) -> Result<()> {
+        let end = self.end() + more;
+        check_length(self.decoder(), self.end(), end.max(self.expected), self.long)?;
+        if !self.holds(self.end()) {
+            return Err(Error::request(
+                "tokens",
+                "work that was given up has overwritten positions that they would see: truncate the state first",
+            ));
+        }
+        self.check_loops(end)?;
         self.gpu().check()
     }
 
-    /// Whether the loops that `more` positions need run to their end.
-    fn check_loops(&self, more: usize) -> Result<()> {
-        let positions = self.len + self.readbacks.positions() + more;
+    /// Positions that are filled or being filled.
+    fn end(&self) -> usize {
+        self.len + self.readbacks.positions()
+    }
+
+    /// Notes that `more` positions are about to be submitted.
+    fn begin(&mut self, more: usize) {
+        let end = self.end() + more;
+        if self.end() == 0 {
+            self.expected = self.expected.max(end);
+            self.choose_rotary();
+        }
+        self.written = self.written.max(end);
+    }
+
+    /// Whether the loops of a text of so many positions run to their end.
+    fn check_loops(&self, positions: usize) -> Result<()> {
+        let seen = |cache: &CacheSpec| match cache {
+            CacheSpec::KeyValue { window } => window.len().map_or(positions, |len| len.min(positions)),
+            CacheSpec::Convolution { .. } => 0,
+        };
+        let positions = self.network.caches().iter().map(seen).max().unwrap_or_default();
         // Scores, values, and seldom values made smaller, each over the pairs of a head.
         let turns = positions * (3 * self.network.config.head_dim / 2 + 4);
         if self.lone_attention {
@@ -215,6 +296,7 @@ impl GpuState {
     pub fn prefill(&mut self, tokens: &[u32]) -> Result<()> {
         self.check(tokens, Wanted::None)?;
         let staging = self.readbacks.take()?;
+        self.begin(tokens.len());
         self.write_batch(tokens, Wanted::None);
         let rows = tokens.len();
         let dispatches: Vec<_> = self.body(rows).iter().collect();
@@ -230,7 +312,7 @@ impl GpuState {
     pub fn set_sampling(&mut self, sampling: &Sampling, adjustments: &[Adjustment]) -> Result<()> {
         // Where tokens are cut off, a thread goes through the vocabulary two or three times.
         let vocab_size = self.vocab_size();
-        if self.target.tier == Tier::Software {
+        if self.target.tier == Tier::Software && sampling.is_cut() {
             self.check_turns("sampling", format!("a vocabulary of {vocab_size}"), 3 * vocab_size)?;
         }
         self.gpu().write(&self.buffers.sampling, 0, bytemuck::bytes_of(sampling));
@@ -252,6 +334,7 @@ impl GpuState {
             self.prepare_all_rows()?;
         }
         let staging = self.readbacks.take()?;
+        self.begin(rows);
         self.write_batch(tokens, wanted);
         let (head, sample, count) = match &self.all_rows {
             Some(all) if every_row => (all.head(rows, self.target.tier), &all.sample[..], rows),
@@ -275,9 +358,9 @@ impl GpuState {
                 format!("{count} tokens do not fit, there is room for {room}"),
             ));
         }
-        self.check_loops(count)?;
-        self.gpu().check()?;
+        self.check_positions(count)?;
         let staging = self.readbacks.take()?;
+        self.begin(count);
         let dispatches: Vec<_> = self.step(1).collect();
         let submission = self.submit_choice(&dispatches, count, 1, count, &staging);
         self.keep(staging, count, count, submission);
@@ -380,7 +463,7 @@ impl GpuState {
     pub(super) fn write_batch(&self, tokens: &[u32], wanted: Wanted) {
         let rows = tokens.len();
         let first_wanted = if wanted == Wanted::Last { rows - 1 } else { 0 };
-        let position = self.len + self.readbacks.positions();
+        let position = self.end();
         let mut words = vec![position as u32, rows as u32, first_wanted as u32, self.step];
         words.extend(tokens);
         self.gpu().write(&self.buffers.batch, 0, bytemuck::cast_slice(&words));
@@ -448,6 +531,12 @@ impl GpuState {
         self.all_rows = Some(AllRows { logits, staging, head_decode, head_prefill, sample });
         Ok(())
     }
+}
+
+/// Rows of a batch whose logits may be wanted at once: at least those of decode, so that all guesses are checked together.
+fn max_logit_rows(network: &Network, target: Target) -> usize {
+    let rows = (MAX_LOGIT_BYTES / (4 * stride_of_logits(network))).clamp(MIN_LOGIT_ROWS, MAX_LOGIT_ROWS);
+    rows.min(target.max_batch)
 }
 
 fn stride_of_logits(network: &Network) -> usize {

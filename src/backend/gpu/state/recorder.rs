@@ -66,7 +66,7 @@ impl Recorder<'_> {
                 self.buffers.activations.get(&activation).ok_or_else(absent)?
             }
             Resource::Cache(cache) => self.buffers.caches.get(cache).ok_or_else(absent)?,
-            Resource::Rotary => &self.buffers.rotary,
+            Resource::Rotary(index) => self.buffers.rotary.get(index).ok_or_else(absent)?,
             Resource::Sampling => &self.buffers.sampling,
             Resource::Adjustments => &self.buffers.adjustments,
             Resource::Bests => &self.buffers.bests,
