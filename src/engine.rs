@@ -168,6 +168,9 @@ impl Engine {
             network.config.decoder.tied_embeddings = true;
             network = Network::new(network.config);
         }
+        if let Some(divisors) = &report.frequency_divisors {
+            network.config.decoder.divide_frequencies(divisors);
+        }
         if let Target::Gpu(gpu) = &target {
             gpu.compiled().await;
         }
@@ -275,7 +278,7 @@ impl<'a> Opened<'a> {
     ) -> Result<Self> {
         // In parallel, because each file costs a round trip to the server. An error in the checkpoint itself is
         // returned at once, and it comes before an error in the tokenizer files.
-        let texts = text_files(source, cancel).map(Ok);
+        let texts = texts_beside(source, cancel).map(Ok);
         let (checkpoint, files) =
             try_join(Checkpoint::open_ignoring(source, ignored_fields, cancel), texts).await?;
         let files = files?;
@@ -286,6 +289,14 @@ impl<'a> Opened<'a> {
             Err(missing) if needs_text => Err(missing),
             tokenizer => Ok(Self { checkpoint, max_context, generation, tokenizer }),
         }
+    }
+}
+
+/// Reads the files beside the weights that concern text. A GGUF file has them inside.
+async fn texts_beside(source: &dyn Source, cancel: &Cancel) -> Result<TokenizerFiles> {
+    match source.gguf(cancel).await? {
+        Some(_) => Ok(TokenizerFiles::default()),
+        None => text_files(source, cancel).await,
     }
 }
 

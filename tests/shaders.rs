@@ -22,7 +22,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 fn formats() -> Vec<Format> {
     let mut formats = vec![Format::F32, Format::F16, Format::Bf16];
     for bits in [4, 8] {
-        for group_size in [32, 64, 128] {
+        for group_size in [16, 32, 64, 128] {
             for scales in [ScaleFormat::F32, ScaleFormat::F16, ScaleFormat::Bf16] {
                 formats.push(Format::Affine(Affine { bits, group_size, scales }));
             }

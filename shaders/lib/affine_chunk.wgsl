@@ -1,12 +1,12 @@
 // A chunk of affine integers that are all of one width, completed by weights_affine4.wgsl or weights_affine8.wgsl; completes
-// affine.wgsl.
+// affine.wgsl, is completed by words4.wgsl or words2.wgsl.
 // Needs: nothing
 
 // Rows of ROW_CHUNKS chunks.
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> weights: array<Words>;
 
 struct Chunk {
-    words: vec4<u32>,
+    words: Words,
     scale_bias: vec2<f32>,
 }
 

@@ -1,17 +1,18 @@
 // Weights in affine integers of 4 or 8 bits, whichever the bound part has; the layouts are those of weights_affine4.wgsl and
-// weights_affine8.wgsl, 32 columns a chunk. For kernels that unpack a weight for many uses, or that nobody is in a
-// hurry for: a model that has matrices of both needs half as many of them. Completes affine.wgsl.
+// weights_affine8.wgsl, 32 columns a chunk, or 16 where groups are no longer. For kernels that unpack a weight for many uses, or that nobody is in a
+// hurry for: a model that has matrices of both needs half as many of them. Completes affine.wgsl,
+// is completed by words4.wgsl or words2.wgsl.
 // Needs: nothing
 
-const QUADS_PER_CHUNK: u32 = 8u;
+const QUADS_PER_CHUNK: u32 = 2u * NUM_WORDS;
 
 // Rows of ROW_CHUNKS chunks, each of one vector for 4 bits and two for 8.
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> weights: array<Words>;
 
 struct Chunk {
     // Of 4-bit integers there is only the first half.
-    first_half: vec4<u32>,
-    second_half: vec4<u32>,
+    first_half: Words,
+    second_half: Words,
     scale_bias: vec2<f32>,
 }
 
@@ -26,9 +27,9 @@ fn load_chunk(row: u32, chunk: u32) -> Chunk {
     return Chunk(weights[place], weights[place + wide], scale_bias);
 }
 
-// Word `i` of the eight that four columns each take in 8 bits.
+// Word `i` of those that four columns each take in 8 bits.
 fn wide_word(chunk: Chunk, i: u32) -> u32 {
-    return select(chunk.first_half[i % 4u], chunk.second_half[i % 4u], i >= 4u);
+    return select(chunk.first_half[i % NUM_WORDS], chunk.second_half[i % NUM_WORDS], i >= NUM_WORDS);
 }
 
 // The stored integers of columns 4 * i to 4 * i + 3 of the chunk.

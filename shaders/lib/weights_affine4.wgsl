@@ -1,9 +1,9 @@
 // Weights in affine 4-bit integers, the MLX layout: `w = scale * q + bias` with a scale and a bias for every
-// GROUP_SIZE columns of a row; eight values a word, the lowest column in the lowest bits, 32 a chunk.
+// GROUP_SIZE columns of a row; eight values a word, the lowest column in the lowest bits, 32 a chunk, or 16 where groups are no longer.
 // Completes affine_chunk.wgsl.
 // Needs: nothing
 
-const QUADS_PER_CHUNK: u32 = 8u;
+const QUADS_PER_CHUNK: u32 = 2u * NUM_WORDS;
 
 // The stored integers of columns 4 * i to 4 * i + 3 of the chunk.
 fn quad(chunk: Chunk, i: u32) -> vec4<f32> {

@@ -3,7 +3,7 @@
 // Completes affine_chunk.wgsl.
 // Needs: nothing
 
-const QUADS_PER_CHUNK: u32 = 4u;
+const QUADS_PER_CHUNK: u32 = NUM_WORDS;
 
 // The stored integers of columns 4 * i to 4 * i + 3 of the chunk.
 fn quad(chunk: Chunk, i: u32) -> vec4<f32> {

@@ -6,22 +6,28 @@
 // and inputs of a step of 32 columns are in workgroup memory, four columns per word.
 //
 // The inputs of a token are rounded in groups of eight columns, to whole multiples of 1/127 of the largest: x ~ scale * x8, with
-// a scale of 8 bits that is rounded up. All later computations use only the rounded inputs. A step lies within one quantisation
-// group, so with w = s * (q + offset) + b the sum of its products is
+// a scale of 8 bits that is rounded up. All later computations use only the rounded inputs. A step, or half of a step if groups
+// have 16 columns, lies within one quantisation group, so with w = s * (q + offset) + b the sum of its products is
 // s * sum(scale * sum(q * x8)) + (b + s * offset) * sum(scale * sum(x8)). The outer sums are over the four quarters of the step.
 // The inner sums are exact.
 // Needs: packed_4x8_integer_dot_product
 
-const SLICES: u32 = 4u;
+// Quantisation groups in a step.
+const STEP_GROUPS: u32 = 1u + 16u / GROUP_SIZE;
+// With twice the scales there is no room for four.
+const SLICES: u32 = 4u / STEP_GROUPS;
 // Threads that together copy four rows to workgroup memory.
 const LANES: u32 = 4u;
+// The lanes and halves of a step of each group.
+const GROUP_LANES: u32 = LANES / STEP_GROUPS;
+const GROUP_HALVES: u32 = 2u / STEP_GROUPS;
 
 // For each slice, in words of four columns: weights [word][quad of rows], and inputs [half of the step][token], four words each.
 var<workgroup> weight_tile: array<vec4<u32>, SLICES * TILE_QUADS * ROW_QUADS>;
 var<workgroup> input_tile: array<vec4<u32>, SLICES * 2u * TOKENS>;
 // Scales and biases of the rows. For each half of a token: the scales of its two quarters, and the sum of its rounded inputs.
-var<workgroup> row_scales: array<vec4<f32>, SLICES * ROW_QUADS>;
-var<workgroup> row_biases: array<vec4<f32>, SLICES * ROW_QUADS>;
+var<workgroup> row_scales: array<vec4<f32>, SLICES * STEP_GROUPS * ROW_QUADS>;
+var<workgroup> row_biases: array<vec4<f32>, SLICES * STEP_GROUPS * ROW_QUADS>;
 var<workgroup> token_scales: array<u32, SLICES * 2u * TOKENS>;
 var<workgroup> token_sums: array<f32, SLICES * 2u * TOKENS>;
 
@@ -43,9 +49,10 @@ fn stage_weights(thread: u32, slice: u32, first_row: u32, step: u32) {
     }
     weight_tile[tile + 2u * lane * ROW_QUADS] = vec4(words[0].x, words[1].x, words[2].x, words[3].x);
     weight_tile[tile + (2u * lane + 1u) * ROW_QUADS] = vec4(words[0].y, words[1].y, words[2].y, words[3].y);
-    if lane == 0u {
-        row_scales[slice * ROW_QUADS + rows] = scale;
-        row_biases[slice * ROW_QUADS + rows] = bias;
+    if lane % GROUP_LANES == 0u {
+        let place = (slice * STEP_GROUPS + lane / GROUP_LANES) * ROW_QUADS + rows;
+        row_scales[place] = scale;
+        row_biases[place] = bias;
     }
 }
 
@@ -114,27 +121,33 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         stage_weights(thread, slice, first_row, first + slice);
         stage_input(thread, slice, first_token, first + slice);
         workgroupBarrier();
-        var halves = array<vec4<f32>, THREAD_TOKENS>();
-        for (var half = 0u; half < 2u; half++) {
-            let weights = (slice * TILE_QUADS + 4u * half) * ROW_QUADS + rows;
-            let a = weight_tile[weights];
-            let b = weight_tile[weights + ROW_QUADS];
-            let c = weight_tile[weights + 2u * ROW_QUADS];
-            let d = weight_tile[weights + 3u * ROW_QUADS];
-            for (var t = 0u; t < THREAD_TOKENS; t++) {
-                let place = (2u * slice + half) * TOKENS + line + t;
-                let x = input_tile[place];
-                let scales = token_scales[place];
-                halves[t] += bitcast<f32>(scales << 16u) * vec4<f32>(four_rows(a, x.x) + four_rows(b, x.y));
-                halves[t] += bitcast<f32>(scales & 0xffff0000u) * vec4<f32>(four_rows(c, x.z) + four_rows(d, x.w));
+        for (var group = 0u; group < STEP_GROUPS; group++) {
+            var halves = array<vec4<f32>, THREAD_TOKENS>();
+            let first_half = group * GROUP_HALVES;
+            for (var half = first_half; half < first_half + GROUP_HALVES; half++) {
+                let weights = (slice * TILE_QUADS + 4u * half) * ROW_QUADS + rows;
+                let a = weight_tile[weights];
+                let b = weight_tile[weights + ROW_QUADS];
+                let c = weight_tile[weights + 2u * ROW_QUADS];
+                let d = weight_tile[weights + 3u * ROW_QUADS];
+                for (var t = 0u; t < THREAD_TOKENS; t++) {
+                    let place = (2u * slice + half) * TOKENS + line + t;
+                    let x = input_tile[place];
+                    let scales = token_scales[place];
+                    halves[t] += bitcast<f32>(scales << 16u) * vec4<f32>(four_rows(a, x.x) + four_rows(b, x.y));
+                    halves[t] += bitcast<f32>(scales & 0xffff0000u) * vec4<f32>(four_rows(c, x.z) + four_rows(d, x.w));
+                }
             }
-        }
-        let scale = row_scales[slice * ROW_QUADS + rows];
-        let bias = row_biases[slice * ROW_QUADS + rows];
-        let tokens = 2u * slice * TOKENS + line;
-        for (var t = 0u; t < THREAD_TOKENS; t++) {
-            let sum = token_sums[tokens + t] + token_sums[tokens + TOKENS + t];
-            products[t] += scale * halves[t] + sum * bias;
+            let scale = row_scales[(slice * STEP_GROUPS + group) * ROW_QUADS + rows];
+            let bias = row_biases[(slice * STEP_GROUPS + group) * ROW_QUADS + rows];
+            let tokens = (2u * slice + first_half) * TOKENS + line;
+            for (var t = 0u; t < THREAD_TOKENS; t++) {
+                var sum = token_sums[tokens + t];
+                if GROUP_HALVES == 2u {
+                    sum += token_sums[tokens + TOKENS + t];
+                }
+                products[t] += scale * halves[t] + sum * bias;
+            }
         }
     }
 

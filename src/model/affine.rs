@@ -49,6 +49,18 @@ pub fn unpack(words: &[u32], bits: u32, (scale, bias): (f32, f32), out: &mut Vec
     out.extend(quantized(words, bits).map(|q| scale * q as f32 + bias));
 }
 
+/// Appends integers below `2^bits`, packed, to `words`: `bits` is 4 or 8, and their number a multiple of `32 / bits`.
+pub fn pack_integers(integers: &[u8], bits: u32, words: &mut Vec<u32>) {
+    if bits == 8 {
+        words.extend(integers.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)));
+    } else {
+        let byte = |pair: [u8; 2]| pair[0] | pair[1] << 4;
+        words.extend(integers.as_chunks::<8>().0.iter().map(|[a, b, c, d, e, f, g, h]| {
+            u32::from_le_bytes([byte([*a, *b]), byte([*c, *d]), byte([*e, *f]), byte([*g, *h])])
+        }));
+    }
+}
+
 /// The integers packed in `words` at `bits` bits, in order.
 pub fn quantized(words: &[u32], bits: u32) -> impl Iterator<Item = u32> {
     let mask = (1 << bits) - 1;

@@ -21,6 +21,17 @@ pub struct DecoderSpec {
     pub rotary_pairs: RotaryPairs,
 }
 
+impl DecoderSpec {
+    /// Divides the frequencies of all rotations, in order, by what a file has as a tensor of its own.
+    pub fn divide_frequencies(&mut self, divisors: &[f32]) {
+        for rotary in &mut self.rotary {
+            for (frequency, divisor) in rotary.frequencies.iter_mut().zip(divisors) {
+                *frequency /= f64::from(*divisor);
+            }
+        }
+    }
+}
+
 /// What a block computes: a mixer of positions and an addition, then a gated feed-forward part and an addition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockSpec {

@@ -1,44 +1,72 @@
-//! Typed access to `config.json`: every error names the field.
+//! Typed access to `config.json`, or to what a GGUF file says in its place: every error names the file and the field.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// The name that errors give to the file.
+/// The name that errors give to the file where it is this one.
 pub const FILE: &str = "config.json";
 
 const REMEDY: &str = "Download config.json again from where the checkpoint comes from";
 
 /// The JSON object, with typed access whose errors name the field.
-pub(crate) struct Fields(Map<String, Value>);
+pub(crate) struct Fields {
+    /// For errors: the name or the path of the file.
+    file: String,
+    remedy: &'static str,
+    map: Map<String, Value>,
+    /// What the file calls a field, where it has another name there.
+    names: Vec<(String, String)>,
+}
 
 impl Fields {
     pub(super) fn parse(json: &[u8]) -> Result<Self> {
         match serde_json::from_slice(json) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(Value::Object(map)) => {
+                Ok(Self { file: FILE.to_owned(), remedy: REMEDY, map, names: Vec::new() })
+            }
             Ok(_) => Err(Error::invalid(FILE, "top level", "it is not a JSON object", REMEDY)),
             Err(error) => Err(Error::invalid(FILE, "JSON", error, REMEDY)),
         }
     }
 
-    #[expect(clippy::unused_self, reason = "reads like the other accessors where it is called")]
+    /// The same fields out of another file, which calls them as `names` says: pairs of our name and its name.
+    pub(super) fn of(file: &str, map: Map<String, Value>, names: Vec<(String, String)>) -> Self {
+        Self { file: file.to_owned(), remedy: "The file is damaged: download it again", map, names }
+    }
+
+    /// The file, for error messages.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What the file calls a field.
+    pub(super) fn name<'a>(&'a self, field: &'a str) -> &'a str {
+        self.names.iter().find(|(ours, _)| ours == field).map_or(field, |(_, name)| name)
+    }
+
     pub(super) fn invalid(&self, field: &str, problem: impl std::fmt::Display) -> Error {
-        Error::invalid(FILE, field, problem, REMEDY)
+        Error::invalid(&self.file, self.name(field), problem, self.remedy)
+    }
+
+    /// That the file asks for `what`, which the engine does not do.
+    pub(super) fn unsupported(&self, what: impl std::fmt::Display, remedy: impl std::fmt::Display) -> Error {
+        Error::unsupported(&self.file, what, remedy)
     }
 
     /// All fields, with their values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(field, value)| (field.as_str(), value))
+        self.map.iter().map(|(field, value)| (field.as_str(), value))
     }
 
     /// A present, non-null field.
     pub(super) fn get(&self, field: &str) -> Option<&Value> {
-        self.0.get(field).filter(|value| !value.is_null())
+        self.map.get(field).filter(|value| !value.is_null())
     }
 
     /// Whether a field is there and says null: not the same as being absent, where a family has a default.
     pub(super) fn is_null(&self, field: &str) -> bool {
-        self.0.get(field).is_some_and(Value::is_null)
+        self.map.get(field).is_some_and(Value::is_null)
     }
 
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
@@ -74,7 +102,7 @@ impl Fields {
     }
 
     pub(super) fn number(&self, field: &str) -> Result<Option<f64>> {
-        number(&self.0, field, field)
+        self.number_in(&self.map, field, field)
     }
 
     /// A number above zero.
@@ -100,6 +128,19 @@ impl Fields {
         }
     }
 
+    /// A number of an object inside the file, whose full name is `name`.
+    pub(super) fn number_in(
+        &self,
+        object: &Map<String, Value>,
+        field: &str,
+        name: &str,
+    ) -> Result<Option<f64>> {
+        match object.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or_else(|| self.invalid(name, "it must be a number")),
+        }
+    }
+
     /// An object, such as `rope_parameters`.
     pub(super) fn object(&self, field: &str) -> Result<Option<&Map<String, Value>>> {
         self.get(field)
@@ -113,17 +154,6 @@ impl Fields {
             token_ids(value)
                 .ok_or_else(|| self.invalid(field, format!("{value} is not a token id or a list of them")))
         })
-    }
-}
-
-/// A number of an object inside the file, whose full name is `name`.
-pub(super) fn number(fields: &Map<String, Value>, field: &str, name: &str) -> Result<Option<f64>> {
-    match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(Error::invalid(FILE, name, "it must be a number", REMEDY)),
-        },
     }
 }
 

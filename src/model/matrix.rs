@@ -28,7 +28,7 @@ pub enum Format {
 pub struct Affine {
     /// Bits a weight: 4 or 8.
     pub bits: u32,
-    /// Columns that share a scale and a bias: 32, 64 or 128. It divides the number of columns.
+    /// Columns that share a scale and a bias: 16, 32, 64 or 128. It divides the number of columns.
     pub group_size: u32,
     /// How scales and biases are stored.
     pub scales: ScaleFormat,

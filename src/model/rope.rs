@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::model::decoder::{LongRotary, Rotary, RotaryPairs};
-use crate::model::fields::{FILE, Fields, number};
+use crate::model::fields::{FILE, Fields};
 
 /// Rotary position embedding: base frequency and its scaling.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ impl Rope {
             if let Some((kind, _)) = form.object.iter().find(|(_, value)| value.is_object()) {
                 let what = format!("{}.{kind}", form.name);
                 let remedy = "All layers of this family must have the same rotary embedding";
-                return Err(Error::unsupported(FILE, what, remedy));
+                return Err(fields.unsupported(what, remedy));
             }
         }
         Self::of_forms(fields, "rope_theta", &forms, rules)
@@ -188,7 +188,7 @@ fn part(fields: &Fields, forms: &[Parameters<'_>], rules: RopeRules) -> Result<f
     if possible {
         Ok(part)
     } else {
-        Err(Error::unsupported(FILE, format!("{FIELD} {part}"), "Only whole heads are rotated"))
+        Err(fields.unsupported(format!("{FIELD} {part}"), "Only whole heads are rotated"))
     }
 }
 
@@ -248,7 +248,7 @@ impl<'a> Parameters<'a> {
     }
 
     fn number(&self, field: &str) -> Result<Option<f64>> {
-        number(self.object, field, &format!("{}.{field}", self.name))
+        self.fields.number_in(self.object, field, &format!("{}.{field}", self.name))
     }
 
     fn positive(&self, field: &str) -> Result<f64> {
@@ -264,8 +264,7 @@ impl<'a> Parameters<'a> {
             "llama3" => self.llama3(),
             // The last two are Phi 3's first names for it.
             "longrope" | "su" | "yarn" if rules.partial_and_long => self.long(),
-            other => Err(Error::unsupported(
-                FILE,
+            other => Err(self.fields.unsupported(
                 format!("{} type {other}", self.name),
                 "Supported are default, linear and llama3, and longrope for Phi 3",
             )),
@@ -277,8 +276,7 @@ impl<'a> Parameters<'a> {
         const FIELD: &str = "original_max_position_embeddings";
         for field in ["short_mscale", "long_mscale"] {
             if self.number(field)?.is_some() {
-                return Err(Error::unsupported(
-                    FILE,
+                return Err(self.fields.unsupported(
                     format!("{}.{field}", self.name),
                     "The attention factor of longrope must follow from the lengths of the context",
                 ));

@@ -1,10 +1,11 @@
 //! Text to tokens and back.
 //!
-//! A checkpoint brings either a `tokenizer.json` or only a SentencePiece `tokenizer.model`. Both become one
-//! [`Tokenizer`]; nothing outside this module knows which it was.
+//! A checkpoint brings a `tokenizer.json`, or only a SentencePiece `tokenizer.model`, or the metadata of a GGUF file. All
+//! become one [`Tokenizer`]; nothing outside this module knows which it was.
 
 mod chat_template;
 mod detokenize;
+mod gguf;
 mod model;
 mod piece_decoder;
 mod python;
@@ -25,6 +26,7 @@ use self::model::Vocabulary;
 use self::piece_decoder::{AtStart, PieceDecoder};
 use self::settings::{DeclaredToken, Settings};
 use self::special_token_template::SpecialTokenTemplate;
+use crate::checkpoint::container::gguf::Metadata;
 use crate::error::{Error, Result};
 
 type Pipeline =
@@ -146,11 +148,37 @@ impl Tokenizer {
             let declared = std::mem::take(&mut settings.declared_tokens);
             add_declared_tokens(&mut pipeline, "tokenizer_config.json", declared, vocab_size)?;
         }
+        let prefixes_once = is_sentencepiece && settings.legacy == Some(false);
+        let tokenizer = Self::new(pipeline, spelling, special_tokens, settings, vocab_size);
+        Ok(Self { prefixes_once, ..tokenizer })
+    }
+
+    /// Reads the tokenizer of a GGUF file, whose network knows `vocab_size` tokens, from the file's metadata.
+    ///
+    /// The ids are those of the model's own tokenizer, from which the file was made. The metadata are no longer needed then.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the file has no vocabulary, [`Error::Invalid`] where it contradicts itself or does not fit
+    /// the network, [`Error::Unsupported`] for kinds of tokenizers that this engine does not read. The error names the file
+    /// and the key.
+    pub fn from_gguf(metadata: &Metadata, vocab_size: usize) -> Result<Self> {
+        let (pipeline, spelling, settings) = gguf::read(metadata, vocab_size)?;
+        Ok(Self::new(pipeline, spelling, SpecialTokenTemplate::default(), settings, vocab_size))
+    }
+
+    fn new(
+        pipeline: Pipeline,
+        spelling: PieceDecoder,
+        special_tokens: SpecialTokenTemplate,
+        settings: Settings,
+        vocab_size: usize,
+    ) -> Self {
+        let is_sentencepiece = matches!(pipeline.get_model(), Vocabulary::SentencePiece(_));
         let mut tokenizer = Self {
             bytes: token_bytes(&pipeline, &spelling, vocab_size),
             special: special_ids(&pipeline),
             space_byte: pipeline.token_to_id("<0x20>").filter(|_| is_sentencepiece),
-            prefixes_once: is_sentencepiece && settings.legacy == Some(false),
+            prefixes_once: false,
             special_tokens,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
@@ -160,7 +188,7 @@ impl Tokenizer {
             vocab_size,
         };
         tokenizer.find_ends();
-        Ok(tokenizer)
+        tokenizer
     }
 
     /// Looks up the tokens that begin and end a text.

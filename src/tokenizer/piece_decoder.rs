@@ -49,6 +49,11 @@ impl PieceDecoder {
         }
     }
 
+    /// The spelling of byte-level BPE.
+    pub(super) fn byte_level() -> Self {
+        Self { byte_level: true, ..Self::default() }
+    }
+
     /// Reads the `decoder` of a tokenizer.json.
     pub(super) fn from_decoder(decoder: Option<&Value>) -> Result<Self> {
         let mut spelling = Self::default();

@@ -141,6 +141,8 @@ fn pack_scales(format: ScaleFormat, scale: f32, bias: f32, words: &mut [u32]) {
 pub(crate) fn formats(cols: usize) -> Vec<Format> {
     let mut formats = vec![Format::F32, Format::F16, Format::Bf16];
     for (bits, group_size, scales) in [
+        (4, 16, ScaleFormat::F32),
+        (8, 16, ScaleFormat::F16),
         (4, 32, ScaleFormat::F16),
         (4, 64, ScaleFormat::Bf16),
         (4, 128, ScaleFormat::F32),
@@ -148,7 +150,8 @@ pub(crate) fn formats(cols: usize) -> Vec<Format> {
         (8, 64, ScaleFormat::F32),
         (8, 128, ScaleFormat::F16),
     ] {
-        if cols.is_multiple_of(group_size as usize) {
+        // Two groups of 16 lie in each 32 columns.
+        if cols.is_multiple_of(group_size.max(32) as usize) {
             formats.push(Format::Affine(Affine { bits, group_size, scales }));
         }
     }

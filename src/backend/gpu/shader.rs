@@ -56,6 +56,8 @@ pieces! {
     WEIGHTS_BF16 = "lib/weights_bf16";
     AFFINE = "lib/affine";
     AFFINE_CHUNK = "lib/affine_chunk";
+    WORDS2 = "lib/words2";
+    WORDS4 = "lib/words4";
     WEIGHTS_AFFINE = "lib/weights_affine";
     WEIGHTS_AFFINE4 = "lib/weights_affine4";
     WEIGHTS_AFFINE8 = "lib/weights_affine8";

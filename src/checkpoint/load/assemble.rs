@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hasher};
 use super::BAND;
 use super::fuse::{fuse_matrices, fuse_vectors, num_parts, pair_values};
 use super::names::{Field, Linear, Module, Name, Norm};
-use super::rows::{RowWriter, convert, reserved};
+use super::rows::{RowWriter, convert, reserved, with_half_scales};
 use super::spec::Spec;
 use super::weight_format::WeightFormat;
 use crate::backend::WeightSink;
 use crate::checkpoint::container::floats::{all_finite, decode, extend_words};
+use crate::checkpoint::container::gguf::{TensorType, blocks};
 use crate::checkpoint::container::safetensors::Dtype;
 use crate::error::Result;
 use crate::model::config::{BitsAndGroup, Config};
@@ -20,6 +21,7 @@ use crate::model::network::{MatrixId, Projection, VectorId};
 /// A tensor while its bytes arrive, band by band.
 pub(crate) struct Incoming {
     name: Name,
+    /// Of floats; blocks have none.
     dtype: Dtype,
     /// Bytes of a row as stored.
     row_len: u64,
@@ -34,6 +36,8 @@ pub(crate) struct Incoming {
 enum Values {
     Vector(Vec<f32>),
     Rows(RowWriter),
+    /// Of so many columns.
+    Blocks(TensorType, usize, RowWriter),
     Packed(Vec<u32>, BitsAndGroup),
     /// Scales or biases, as stored.
     Groups(Vec<u8>),
@@ -47,9 +51,15 @@ impl Incoming {
         let (row_len, values) = match spec {
             Spec::Vector => (4, Values::Vector(Vec::new())),
             Spec::Floats => {
-                let format =
-                    weights.format.for_floats(dtype, cols, weights.parameters, config.quantization.is_some());
+                let format = weights.format.for_floats(dtype, cols, weights.parameters, weights.is_quantized);
                 (cols * dtype.bitsize() / 8, Values::Rows(RowWriter::new(rows, cols, format)?))
+            }
+            Spec::Blocks(kind) => {
+                let format =
+                    blocks::affine(kind).map_or(Format::F32, |affine| weights.format.for_blocks(affine));
+                let blocks = cols / kind.block_cols() as usize;
+                let rows = RowWriter::new(rows, cols, format)?;
+                (blocks * kind.block_bytes() as usize, Values::Blocks(kind, cols, rows))
             }
             Spec::Packed(format) => {
                 // Whole groups fill their words, and those need no padding.
@@ -77,11 +87,17 @@ impl Incoming {
 
     /// Takes the next band.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Values::Blocks(kind, cols, rows) = &mut self.values {
+            let Some(band) = blocks::rows(*kind, *cols, bytes) else { return Ok(()) };
+            self.non_finite |= !band.scales.iter().all(|scale| f32::from_bits(*scale).is_finite());
+            return rows.append_converted(&band);
+        }
         self.non_finite |= !all_finite(self.dtype, bytes);
         if let Some(digest) = &mut self.digest {
             digest.write(bytes);
         }
         match &mut self.values {
+            Values::Blocks(..) => {}
             Values::Packed(words, _) => extend_words(words, bytes),
             Values::Groups(stored) => stored.extend_from_slice(bytes),
             Values::Vector(values) => decode(self.dtype, bytes, values),
@@ -123,6 +139,8 @@ pub(crate) struct Assembly<'a> {
     /// Weights of all matrices together.
     parameters: u64,
     format: WeightFormat,
+    /// Whether some matrices are stored quantised; the others then stay as they are.
+    is_quantized: bool,
     sink: &'a mut dyn WeightSink,
     quantized: HashMap<Module, QuantizedParts>,
     matrices: HashMap<MatrixId, Vec<Option<Matrix>>>,
@@ -144,12 +162,14 @@ impl<'a> Assembly<'a> {
         config: &'a Config,
         parameters: u64,
         format: WeightFormat,
+        is_quantized: bool,
         sink: &'a mut dyn WeightSink,
     ) -> Self {
         Self {
             config,
             parameters,
             format,
+            is_quantized,
             sink,
             quantized: HashMap::new(),
             matrices: HashMap::new(),
@@ -198,6 +218,7 @@ impl<'a> Assembly<'a> {
                 }
                 self.put_part(module, matrix)
             }
+            Values::Blocks(_, _, rows) => self.put_part(module, with_half_scales(rows.finish().0)),
             Values::Packed(words, format) => {
                 self.quantized.entry(module).or_default().packed = Some((words, format));
                 self.put_quantized(module)

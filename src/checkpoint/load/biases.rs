@@ -52,7 +52,7 @@ pub(super) fn settle(
         }
     }
     let absent: Vec<_> = all.iter().copied().filter(|linear| announced(linear) && !found(linear)).collect();
-    let names = config.family.tensors;
+    let names = config.tensors;
     for block in &mut config.decoder.blocks {
         for linear in &absent {
             let (projection, part) = linear.part_of();
@@ -75,8 +75,7 @@ fn listed(field: &str, config: &Config, found: impl Fn(&Linear) -> bool) -> (Str
     let of_field = Linear::all_of(config).into_iter().filter(|linear| linear.bias_field() == field);
     let (there, not): (Vec<_>, Vec<_>) = of_field.partition(found);
     let paths = |linears: Vec<Linear>| {
-        let paths: Vec<_> =
-            linears.into_iter().filter_map(|linear| linear.path(&config.family.tensors)).collect();
+        let paths: Vec<_> = linears.into_iter().filter_map(|linear| linear.path(&config.tensors)).collect();
         paths.join(", ")
     };
     let none_of = if not.is_empty() { String::new() } else { format!(", none of {}", paths(not)) };

@@ -1,10 +1,12 @@
 //! Streams a checkpoint's weights to a backend.
 
 use super::assemble::{Assembly, Incoming};
+use super::gguf::GgufFiles;
 use super::names::{Module, Name, Role};
 use super::spec::{Contents, Spec};
 use super::weight_format::WeightFormat;
 use crate::backend::WeightSink;
+use crate::checkpoint::container::gguf::Metadata;
 use crate::checkpoint::container::index::{INDEX_FILE, INDEX_LIMIT, Index};
 use crate::checkpoint::container::safetensors::{Header, TensorInfo};
 use crate::checkpoint::source::Cancel;
@@ -34,7 +36,7 @@ pub struct Progress {
 }
 
 /// What a load did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoadReport {
     /// Bytes of tensors read.
     pub bytes: u64,
@@ -48,6 +50,8 @@ pub struct LoadReport {
     pub head_is_embedding: bool,
     /// Weights that are not finite, or had to be stored otherwise than asked.
     pub warnings: Vec<String>,
+    /// What the rotary frequencies are divided by, where the file has it as a tensor.
+    pub frequency_divisors: Option<Vec<f32>>,
 }
 
 /// A checkpoint whose configuration and tensor names have been checked; no weight has been read yet.
@@ -66,6 +70,7 @@ enum WeightFiles {
     /// One file, read up to its first tensor.
     Single(Box<(Reader, Header)>),
     Sharded(Index),
+    Gguf(GgufFiles),
 }
 
 impl WeightFiles {
@@ -101,8 +106,9 @@ impl WeightFiles {
     }
 
     /// The file that lists the tensors.
-    fn listing(&self) -> &'static str {
+    fn listing(&self) -> &str {
         match self {
+            Self::Gguf(files) => files.first(),
             Self::Single(_) => WEIGHTS_FILE,
             Self::Sharded(_) => INDEX_FILE,
         }
@@ -112,6 +118,7 @@ impl WeightFiles {
         match self {
             Self::Single(file) => file.1.tensors.iter().map(|tensor| tensor.name.as_str()).collect(),
             Self::Sharded(index) => index.tensors().collect(),
+            Self::Gguf(files) => files.tensors().map(|tensor| tensor.name.as_str()).collect(),
         }
     }
 
@@ -119,6 +126,15 @@ impl WeightFiles {
         match self {
             Self::Single(file) => Some(file.1.tensors.iter().map(|tensor| tensor.len).sum()),
             Self::Sharded(index) => index.total_size,
+            Self::Gguf(files) => Some(files.tensors().map(|tensor| tensor.len).sum()),
+        }
+    }
+
+    /// Whether matrices are stored quantised, some or all.
+    fn are_quantized(&self, config: &Config) -> bool {
+        match self {
+            Self::Gguf(files) => files.are_quantized(),
+            Self::Single(_) | Self::Sharded(_) => config.quantization.is_some(),
         }
     }
 }
@@ -143,6 +159,9 @@ impl<'a> Checkpoint<'a> {
         ignored_fields: &[String],
         cancel: &Cancel,
     ) -> Result<Self> {
+        if let Some(file) = source.gguf(cancel).await? {
+            return Self::open_gguf(source, &file, ignored_fields, cancel).await;
+        }
         let json = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
         let mut config = Config::parse_ignoring(&json, ignored_fields)?;
         let weights = WeightFiles::open(source, cancel).await?;
@@ -153,12 +172,41 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { source, cancel: cancel.clone(), config, contents, weights, compare_head })
     }
 
+    async fn open_gguf(
+        source: &'a dyn Source,
+        file: &str,
+        ignored_fields: &[String],
+        cancel: &Cancel,
+    ) -> Result<Self> {
+        let files = GgufFiles::open(source, file, cancel).await?;
+        let mut config = files.config(ignored_fields)?;
+        let contents = files.check(source, &mut config)?;
+        let weights = WeightFiles::Gguf(files);
+        Ok(Self { source, cancel: cancel.clone(), config, contents, weights, compare_head: false })
+    }
+
+    /// The metadata of a GGUF file; `None` where the checkpoint is of another format.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        match &self.weights {
+            WeightFiles::Gguf(files) => Some(files.metadata()),
+            WeightFiles::Single(_) | WeightFiles::Sharded(_) => None,
+        }
+    }
+
+    /// Its GGUF files.
+    pub(crate) fn gguf(&self) -> Option<&GgufFiles> {
+        match &self.weights {
+            WeightFiles::Gguf(files) => Some(files),
+            WeightFiles::Single(_) | WeightFiles::Sharded(_) => None,
+        }
+    }
+
     /// Tensors that the network does not need, and that [`Checkpoint::load`] passes over.
     pub fn surplus(&self) -> &[String] {
         &self.contents.surplus
     }
 
-    /// The headers of all files, with the files' names. No weight is read.
+    /// The headers of all safetensors files, with the files' names. No weight is read.
     pub(crate) async fn headers(&self) -> Result<Vec<(String, Header)>> {
         match &self.weights {
             WeightFiles::Single(file) => Ok(vec![(WEIGHTS_FILE.to_owned(), file.1.clone())]),
@@ -170,6 +218,7 @@ impl<'a> Checkpoint<'a> {
                 }
                 Ok(headers)
             }
+            WeightFiles::Gguf(_) => Ok(Vec::new()),
         }
     }
 
@@ -196,7 +245,8 @@ impl<'a> Checkpoint<'a> {
             tensors: 0,
             total_tensors: self.contents.num_tensors,
         };
-        let mut assembly = Assembly::new(&self.config, parameters(&self.config), format, sink);
+        let quantized = self.weights.are_quantized(&self.config);
+        let mut assembly = Assembly::new(&self.config, parameters(&self.config), format, quantized, sink);
         if self.compare_head {
             assembly.compare_head();
         }
@@ -207,6 +257,7 @@ impl<'a> Checkpoint<'a> {
             assembly,
             progress: total,
             report: progress,
+            frequency_divisors: None,
             band: Vec::new(),
         };
         (load.report)(total);
@@ -221,8 +272,9 @@ impl<'a> Checkpoint<'a> {
                     load.file(&mut reader, &header).await?;
                 }
             }
+            WeightFiles::Gguf(files) => files.load(self.source, &mut load).await?,
         }
-        let Load { progress, mut assembly, .. } = load;
+        let Load { progress, mut assembly, frequency_divisors, .. } = load;
         let head_is_embedding = assembly.drop_copied_head();
         let Assembly { weight_bytes, warnings, .. } = assembly;
         Ok(LoadReport {
@@ -230,6 +282,7 @@ impl<'a> Checkpoint<'a> {
             tensors: progress.tensors,
             weight_bytes,
             warnings: [self.contents.warnings, warnings].concat(),
+            frequency_divisors,
             surplus: self.contents.surplus,
             head_is_embedding,
         })
@@ -282,13 +335,14 @@ pub(crate) async fn open_shard(
 }
 
 /// A load on its way.
-struct Load<'a> {
-    config: &'a Config,
+pub(super) struct Load<'a> {
+    pub(super) config: &'a Config,
     contents: &'a Contents,
-    cancel: &'a Cancel,
-    assembly: Assembly<'a>,
+    pub(super) cancel: &'a Cancel,
+    pub(super) assembly: Assembly<'a>,
     progress: Progress,
     report: &'a mut dyn FnMut(Progress),
+    pub(super) frequency_divisors: Option<Vec<f32>>,
     /// Bytes of the band at hand, kept from tensor to tensor.
     band: Vec<u8>,
 }
@@ -301,14 +355,13 @@ impl Load<'_> {
         for (tensor, spec) in header.tensors.iter().zip(specs) {
             self.cancel.check()?;
             match spec {
-                None => self.skip(reader, tensor).await?,
+                None => self.skip(reader, &tensor.name, tensor.len).await?,
                 Some((name, spec)) => {
                     let incoming = Incoming::new(name, tensor.dtype, spec, &self.assembly)?;
-                    self.tensor(reader, tensor, incoming).await?;
+                    self.tensor(reader, &tensor.name, tensor.len, incoming).await?;
                 }
             }
-            self.progress.tensors += 1;
-            (self.report)(self.progress);
+            self.count_tensor();
         }
         if reader.at_end().await? {
             return Ok(());
@@ -321,19 +374,32 @@ impl Load<'_> {
         ))
     }
 
-    async fn skip(&mut self, reader: &mut Reader, info: &TensorInfo) -> Result<()> {
-        let mut left = info.len;
+    pub(super) fn count_tensor(&mut self) {
+        self.progress.tensors += 1;
+        (self.report)(self.progress);
+    }
+
+    /// Passes over a tensor of `len` bytes.
+    pub(super) async fn skip(&mut self, reader: &mut Reader, name: &str, len: u64) -> Result<()> {
+        let mut left = len;
         while left > 0 {
             let len = left.min(STRIDE);
-            reader.skip(len, &info.name).await?;
+            reader.skip(len, name).await?;
             left -= len;
             self.advance(len);
         }
         Ok(())
     }
 
-    async fn tensor(&mut self, reader: &mut Reader, info: &TensorInfo, mut incoming: Incoming) -> Result<()> {
-        let mut left = info.len;
+    /// Reads a tensor of `len` bytes.
+    pub(super) async fn tensor(
+        &mut self,
+        reader: &mut Reader,
+        name: &str,
+        len: u64,
+        mut incoming: Incoming,
+    ) -> Result<()> {
+        let mut left = len;
         while left > 0 {
             self.cancel.check()?;
             let len = left.min(incoming.band_len());
@@ -341,7 +407,7 @@ impl Load<'_> {
             let mut unread = len;
             while unread > 0 {
                 let stride = unread.min(STRIDE);
-                reader.read(stride, &mut self.band, &info.name).await?;
+                reader.read(stride, &mut self.band, name).await?;
                 unread -= stride;
                 self.advance(stride);
             }
@@ -352,7 +418,7 @@ impl Load<'_> {
     }
 
     /// Counts bytes that were read, and says so.
-    fn advance(&mut self, bytes: u64) {
+    pub(super) fn advance(&mut self, bytes: u64) {
         self.progress.bytes += bytes;
         // An index may understate the total.
         self.progress.total_bytes = self.progress.total_bytes.map(|total| total.max(self.progress.bytes));

@@ -9,7 +9,7 @@ use crate::model::network::{MatrixId, Projection};
 
 /// How many stored matrices a matrix is made of.
 pub(crate) fn num_parts(id: MatrixId, config: &Config) -> usize {
-    let names = &config.family.tensors;
+    let names = &config.tensors;
     match id {
         MatrixId::Block(_, Projection::Qkv) if names.query_key_value.is_none() => 3,
         MatrixId::Block(_, Projection::GateUp) if names.gate_up.is_none() => 2,

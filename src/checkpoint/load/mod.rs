@@ -5,6 +5,7 @@ mod assemble;
 mod biases;
 mod checkpoint;
 mod fuse;
+mod gguf;
 pub mod inspect;
 pub mod names;
 mod rows;

@@ -217,7 +217,7 @@ impl Linear {
 
     /// Those that blocks of this configuration have.
     pub(super) fn all_of(config: &Config) -> Vec<Self> {
-        let names = &config.family.tensors;
+        let names = &config.tensors;
         let exists = |linear: &Self| config.decoder.blocks.iter().any(|block| linear.exists(block, names));
         Self::ALL.into_iter().filter(exists).collect()
     }
@@ -256,7 +256,7 @@ impl Module {
     fn of_block(index: usize, config: &Config) -> Vec<Self> {
         let Some(block) = config.decoder.blocks.get(index) else { return Vec::new() };
         let norms = Norm::ALL.into_iter().filter(|norm| norm.exists(block));
-        let linears = Linear::ALL.into_iter().filter(|linear| linear.exists(block, &config.family.tensors));
+        let linears = Linear::ALL.into_iter().filter(|linear| linear.exists(block, &config.tensors));
         norms
             .map(|norm| Self::Norm(index, norm))
             .chain(linears.map(|linear| Self::Linear(index, linear)))
@@ -346,7 +346,7 @@ impl Module {
 
     /// Its path in a checkpoint of this configuration, such as `model.layers.0.mlp.up_proj`.
     pub fn path(self, config: &Config) -> String {
-        let names = &config.family.tensors;
+        let names = &config.tensors;
         let of_block =
             |block: usize, name: Option<&str>| format!("{}{block}.{}", names.block, name.unwrap_or_default());
         match self {
@@ -471,7 +471,7 @@ impl Role {
         if tensor.ends_with(".rotary_emb.inv_freq") {
             return Ok(Self::Surplus);
         }
-        let names = &config.family.tensors;
+        let names = &config.tensors;
         let unknown = |why: &str| {
             let remedy = if tensor.contains(".lora_") {
                 "It belongs to a LoRA adapter: merge the adapter into its model first".to_owned()

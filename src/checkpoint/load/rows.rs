@@ -91,6 +91,11 @@ impl RowWriter {
     /// Appends the rows of a matrix, without loss where the own format can hold what the other one can.
     pub(crate) fn append_converted(&mut self, from: &Matrix) -> Result<()> {
         match (from.format, self.matrix.format) {
+            (a, b) if a == b => {
+                self.matrix.words.extend_from_slice(&from.words);
+                self.matrix.scales.extend_from_slice(&from.scales);
+                Ok(())
+            }
             (Format::Affine(narrow), Format::Affine(wide))
                 if narrow.bits <= wide.bits && narrow.group_size >= wide.group_size =>
             {
@@ -170,6 +175,22 @@ fn out_of_memory(rows: usize, row_words: usize) -> Error {
         format!("{} bytes", rows as u128 * row_words as u128 * 4),
         "Use a smaller model, or fewer bits a weight",
     )
+}
+
+/// The same matrix with scales and biases in half precision, where all of them are halves.
+pub(crate) fn with_half_scales(matrix: Matrix) -> Matrix {
+    let Format::Affine(affine @ Affine { scales: ScaleFormat::F32, .. }) = matrix.format else {
+        return matrix;
+    };
+    let fits = |bits: &u32| f16::from_f32(f32::from_bits(*bits)).to_f32().to_bits() == *bits;
+    if !matrix.scales.iter().all(fits) {
+        return matrix;
+    }
+    let mut scales = Vec::with_capacity(matrix.scales.len() / 2);
+    for pair in matrix.scales.as_chunks::<2>().0 {
+        ScaleFormat::F16.push((f32::from_bits(pair[0]), f32::from_bits(pair[1])), &mut scales);
+    }
+    Matrix { format: Format::Affine(Affine { scales: ScaleFormat::F16, ..affine }), scales, ..matrix }
 }
 
 /// The narrowest format that holds all of `formats` without loss.

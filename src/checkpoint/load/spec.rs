@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::biases;
 use super::names::{Field, Module, Name, Prefix, Role};
+use crate::checkpoint::container::gguf::TensorType;
 use crate::checkpoint::container::safetensors::{Dtype, TensorInfo};
 use crate::error::{Error, Result};
 use crate::model::config::{BitsAndGroup, Config};
@@ -15,6 +16,8 @@ pub(crate) enum Spec {
     Vector,
     /// Rows of floats.
     Floats,
+    /// Rows of blocks as GGUF files have them.
+    Blocks(TensorType),
     /// Rows of packed integers.
     Packed(BitsAndGroup),
     /// The scales or the biases of the groups.
@@ -47,7 +50,7 @@ impl Contents {
         tensors: impl Iterator<Item = &'a str> + Clone,
         config: &mut Config,
     ) -> Result<Self> {
-        let prefix = Prefix::find(tensors.clone(), &config.family.tensors);
+        let prefix = Prefix::find(tensors.clone(), &config.tensors);
         let mut contents = Self { prefix, ..Self::default() };
         for tensor in tensors {
             contents.num_tensors += 1;
@@ -70,7 +73,7 @@ impl Contents {
 
     /// `config.json` names modules as the file does.
     fn rename_overrides(&self, config: &mut Config) {
-        let names = &config.family.tensors;
+        let names = &config.tensors;
         if let Some(quantization) = &mut config.quantization {
             let overrides = std::mem::take(&mut quantization.overrides);
             // A module's name alone is not a tensor's, which the output matrix is known by.
@@ -135,7 +138,10 @@ impl Contents {
             file,
             first.path(config),
             format!("the tensor is missing{others}"),
-            "The weights are incomplete or belong to another config.json: download both again",
+            format!(
+                "The weights are incomplete or belong to another model than {} says: download all again",
+                config.described_by
+            ),
         ))
     }
 }

@@ -80,9 +80,19 @@ impl WeightFormat {
             Self::F32 => Format::F32,
             Self::F16 => Format::F16,
             Self::Q4 if stored.bits > 4 => {
-                Format::Affine(Affine { bits: 4, group_size: stored.group_size.min(64), ..stored })
+                Format::Affine(Affine { bits: 4, group_size: stored.group_size.clamp(32, 64), ..stored })
             }
             Self::Auto | Self::Stored | Self::Q8 | Self::Q4 => Format::Affine(stored),
+        }
+    }
+
+    /// The format for a matrix of blocks with exact scales: what is quantised anew gets scales of half precision.
+    pub(crate) fn for_blocks(self, stored: Affine) -> Format {
+        match self.for_quantized(stored) {
+            Format::Affine(affine) if affine.bits != stored.bits => {
+                Format::Affine(Affine { scales: ScaleFormat::F16, ..affine })
+            }
+            format => format,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A checkpoint in a local folder.
+//! A checkpoint in a local folder, or in a GGUF file.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -7,38 +7,54 @@ use std::path::{Path, PathBuf};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{ByteStream, Source};
+use super::{ByteStream, Source, gguf};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
 
 /// Bytes per read: enough for the speed of a disk, and small compared to a tensor.
 const PIECE: usize = 1 << 20;
 
-/// A local folder with a checkpoint.
+/// A local folder with a checkpoint, or one GGUF file in it.
 #[derive(Debug, Clone)]
-pub struct DirectorySource(PathBuf);
+pub struct DirectorySource {
+    folder: PathBuf,
+    /// The file that was named.
+    gguf: Option<String>,
+}
 
 impl DirectorySource {
-    /// The folder at `path`.
+    /// The folder at `path`, or the GGUF file.
     ///
     /// # Errors
-    /// [`Error::Missing`] if it does not exist, [`Error::Request`] if it is a file.
+    /// [`Error::Missing`] if it does not exist, [`Error::Request`] if it is another kind of file.
     pub fn new(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
-            return Ok(Self(path.to_owned()));
+            return Ok(Self { folder: path.to_owned(), gguf: None });
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.filter(|name| path.is_file() && name.ends_with(".gguf")) {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new(".")).to_owned();
+            return Ok(Self { folder, gguf: Some(name.to_owned()) });
         }
         if path.exists() {
             return Err(Error::request(
                 "model",
-                format!("{} is a file; give the folder that holds config.json", path.display()),
+                format!(
+                    "{} is a file; give a GGUF file, or the folder that holds config.json",
+                    path.display()
+                ),
             ));
         }
-        Err(Error::missing(path.display(), "Give a folder that holds config.json and *.safetensors"))
+        Err(Error::missing(
+            path.display(),
+            "Give a folder that holds config.json and *.safetensors, or a GGUF file",
+        ))
     }
 
     fn open_file(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        let path = self.0.join(file);
+        let path = self.folder.join(file);
         let failed = |error: &std::io::Error| cannot_read(&path, error);
         let metadata = match std::fs::metadata(&path) {
             Ok(metadata) => metadata,
@@ -60,7 +76,21 @@ impl DirectorySource {
 
 impl Source for DirectorySource {
     fn location(&self) -> String {
-        self.0.display().to_string()
+        self.folder.display().to_string()
+    }
+
+    fn gguf<'a>(&'a self, _: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        async move {
+            if self.gguf.is_some() {
+                return Ok(self.gguf.clone());
+            }
+            let entries =
+                std::fs::read_dir(&self.folder).map_err(|error| cannot_read(&self.folder, &error))?;
+            let names: Vec<String> =
+                entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+            gguf::choose(&self.location(), names.iter().map(String::as_str))
+        }
+        .boxed_local()
     }
 
     fn open<'a>(

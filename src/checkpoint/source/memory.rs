@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 
-use super::{ByteStream, Source};
+use super::{ByteStream, Source, gguf};
 use crate::checkpoint::source::Cancel;
 use crate::error::Result;
 
@@ -50,6 +50,10 @@ impl MemorySource {
 impl Source for MemorySource {
     fn location(&self) -> String {
         "memory".to_owned()
+    }
+
+    fn gguf<'a>(&'a self, _: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        ready(gguf::choose("memory", self.files.keys().map(String::as_str))).boxed_local()
     }
 
     fn open<'a>(

@@ -4,6 +4,7 @@ mod cancel;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod directory;
 pub mod files;
+pub mod gguf;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
@@ -11,7 +12,8 @@ pub(super) mod reader;
 
 pub use cancel::Cancel;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::error::Result;
 
@@ -19,6 +21,11 @@ use crate::error::Result;
 pub trait Source {
     /// The path or URL of the folder, for people.
     fn location(&self) -> String;
+
+    /// The GGUF file that holds the model, as a name for [`Source::open`]; `None` if it is a folder of other files.
+    fn gguf<'a>(&'a self, _cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        ready(Ok(None)).boxed_local()
+    }
 
     /// Names files that will be opened, in this order. A source may begin to read them now.
     fn expect(&self, _files: &[&str]) {}

@@ -36,6 +36,11 @@ impl Reader {
         &self.file
     }
 
+    /// The file's length as its source says; a server may lie.
+    pub(crate) fn len_hint(&self) -> Option<u64> {
+        self.stream.len_hint()
+    }
+
     /// Bytes that have arrived and were not used yet; empty only at the end of the file.
     async fn unread(&mut self) -> Result<&[u8]> {
         while self.taken == self.piece.len() {

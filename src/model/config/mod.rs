@@ -9,7 +9,8 @@ pub use quantization::{BitsAndGroup, Quantization};
 
 use crate::error::Result;
 use crate::model::decoder::{CacheSpec, DecoderSpec};
-use crate::model::families::{Family, Sizes};
+use crate::model::families::gguf::GgufModel;
+use crate::model::families::{Family, Sizes, TensorNames};
 use crate::model::fields::Fields;
 
 /// Far beyond what any machine runs this engine with; a configuration that claims more is a mistake or an attack.
@@ -20,8 +21,12 @@ const MAX_PARAMETERS: u64 = 1 << 37;
 pub struct Config {
     /// What it calls itself, such as `llama`.
     pub model_type: String,
-    /// Whose names its tensors have.
+    /// What people call it, and what it accepts.
     pub(crate) family: &'static Family,
+    /// What its tensors are called.
+    pub(crate) tensors: TensorNames,
+    /// What describes the network, for error messages: `config.json`, or the metadata of a GGUF file.
+    pub(crate) described_by: &'static str,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the gated feed-forward activation.
@@ -67,13 +72,29 @@ impl Config {
     /// # Errors
     /// As [`Config::parse`].
     pub fn parse_ignoring(json: &[u8], ignored: &[String]) -> Result<Self> {
-        let fields = Fields::parse(json)?;
-        let family = Family::of(&fields)?;
-        family.check(&fields, ignored)?;
+        Self::of(&Fields::parse(json)?, ignored)
+    }
+
+    /// The same of a file of llama.cpp, which says in its metadata what `config.json` would say.
+    pub(crate) fn of_gguf(model: &GgufModel<'_>, ignored: &[String]) -> Result<Self> {
+        let (architecture, fields) = model.fields()?;
+        let mut config = Self::of(&fields, ignored)?;
+        config.tensors = architecture.tensors;
+        config.described_by = "the metadata";
+        if let Some(pairs) = architecture.rotary_pairs {
+            config.decoder.rotary_pairs = pairs;
+        }
+        config.decoder.norm_offset = architecture.norm_offset.unwrap_or(config.decoder.norm_offset);
+        Ok(config)
+    }
+
+    fn of(fields: &Fields, ignored: &[String]) -> Result<Self> {
+        let family = Family::of(fields)?;
+        family.check(fields, ignored)?;
         let num_heads = fields.size("num_attention_heads", 1 << 10)?;
         let hidden_size = fields.size("hidden_size", 1 << 16)?;
         let num_hidden_layers = fields.size("num_hidden_layers", 1 << 10)?;
-        let head_dim = match family.head_dim(&fields)? {
+        let head_dim = match family.head_dim(fields)? {
             Some(head_dim) => head_dim,
             None if hidden_size.is_multiple_of(num_heads) => hidden_size / num_heads,
             None => {
@@ -83,28 +104,30 @@ impl Config {
                 ));
             }
         };
-        let rope = family.rope(&fields)?;
+        let rope = family.rope(fields)?;
         let sizes = Sizes { hidden_size, num_hidden_layers, head_dim };
-        let decoder = family.decoder(&fields, sizes, &rope)?;
+        let decoder = family.decoder(fields, sizes, &rope)?;
         let config = Self {
             model_type: fields.text("model_type")?.unwrap_or(family.model_type()).to_owned(),
             family,
+            tensors: family.tensors,
+            described_by: FILE,
             hidden_size,
-            intermediate_size: family.feed_forward_width(&fields)?,
+            intermediate_size: family.feed_forward_width(fields)?,
             num_hidden_layers,
             num_heads,
             num_kv_heads: fields.size_or("num_key_value_heads", 1 << 10, num_heads)?,
             head_dim,
             vocab_size: fields.size("vocab_size", 1 << 21)?,
             max_position_embeddings: fields.size_or("max_position_embeddings", 1 << 24, 2048)?,
-            rms_norm_eps: family.epsilon(&fields)? as f32,
+            rms_norm_eps: family.epsilon(fields)? as f32,
             rope,
             decoder,
-            quantization: Quantization::read(&fields)?,
+            quantization: Quantization::read(fields)?,
             bos_token_id: fields.tokens("bos_token_id")?.first().copied(),
             eos_token_ids: fields.tokens("eos_token_id")?,
         };
-        config.check(&fields)?;
+        config.check(fields)?;
         Ok(config)
     }
 

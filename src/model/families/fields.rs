@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Neutral;
-use crate::error::{Error, Result};
-use crate::model::fields::{FILE, Fields};
+use crate::error::Result;
+use crate::model::fields::Fields;
 
 /// Those that `Config::parse` reads, and those of every decoder.
 pub(super) const READ: &[&str] = &[
@@ -151,7 +151,7 @@ pub(super) fn refuse_foreign_quantization(fields: &Fields) -> Result<()> {
     let Some(method) = config.and_then(|config| config.get("quant_method")) else { return Ok(()) };
     let remedy = "Use the original float checkpoint or an MLX-quantised one";
     let what = format!("quantization_config.quant_method {}", plain(method));
-    Err(Error::unsupported(FILE, what, remedy))
+    Err(fields.unsupported(what, remedy))
 }
 
 /// A refused value as a person would write it; of a list of kinds of layers only the one that is refused.

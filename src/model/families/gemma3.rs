@@ -1,6 +1,7 @@
 //! Gemma 3's text models (arXiv 2503.19786): norms before and after each part, with weights of 1 + w; windows with a rotation
 //! of their own on most layers; an embedding scaled by the root of its width.
 
+use super::gguf::{self, Architecture};
 use super::layers::{FULL, SLIDING, each_attention, kinds, set_windows, sliding_window};
 use super::tensors::{LLAMA_WITH_QUERY_KEY_NORMS, TensorNames};
 use super::{Family, MAX_WIDTH, Sizes, llama};
@@ -34,6 +35,22 @@ pub(super) const FAMILY: Family = Family {
         feed_forward_post_norm: Some("post_feedforward_layernorm"),
         ..LLAMA_WITH_QUERY_KEY_NORMS
     },
+    gguf: &[Architecture {
+        keys: &[
+            ("attention.key_length", "query_pre_attn_scalar"),
+            ("attention.sliding_window_pattern", "sliding_window_pattern"),
+            ("final_logit_softcapping", "final_logit_softcapping"),
+            ("rope.freq_base_swa", "rope_local_base_freq"),
+        ],
+        // Its converter adds the 1.
+        norm_offset: Some(0.0),
+        tensors: TensorNames {
+            attention_post_norm: Some("post_attention_norm"),
+            feed_forward_post_norm: Some("post_ffw_norm"),
+            ..gguf::WITH_QUERY_KEY_NORMS
+        },
+        ..Architecture::new("gemma3", "gemma3_text")
+    }],
     ..llama::FAMILY
 };
 

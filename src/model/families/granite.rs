@@ -1,12 +1,13 @@
 //! Granite 3 (arXiv 2405.04324) and Granite 4.0's dense models: Llama with factors on the embedding, the scores, the residual
 //! branches and the logits.
 
+use super::gguf::Architecture;
 use super::layers::{FULL, each_attention, kinds_of};
 use super::tensors::{LLAMA, TensorNames};
 use super::{Family, MAX_WIDTH, Neutral, Sizes, llama};
-use crate::error::{Error, Result};
-use crate::model::decoder::DecoderSpec;
-use crate::model::fields::{FILE, Fields};
+use crate::error::Result;
+use crate::model::decoder::{DecoderSpec, RotaryPairs};
+use crate::model::fields::Fields;
 
 pub(super) const FAMILY: Family = Family {
     name: "Granite",
@@ -14,6 +15,16 @@ pub(super) const FAMILY: Family = Family {
     reads: FIELDS,
     harmless: &[],
     decoder,
+    gguf: &[Architecture {
+        keys: &[
+            ("attention.scale", "attention_multiplier"),
+            ("embedding_scale", "embedding_multiplier"),
+            ("logit_scale", "logits_scaling"),
+            ("residual_scale", "residual_multiplier"),
+        ],
+        rotary_pairs: Some(RotaryPairs::Neighbours),
+        ..Architecture::new("granite", "granite")
+    }],
     ..llama::FAMILY
 };
 
@@ -58,6 +69,7 @@ pub(super) const HYBRID: Family = Family {
         down: "shared_mlp.output_linear",
         ..LLAMA
     },
+    gguf: &[],
     ..FAMILY
 };
 
@@ -82,15 +94,13 @@ fn hybrid_decoder(fields: &Fields, sizes: Sizes, decoder: DecoderSpec) -> Result
     let listed = kinds_of(fields, "layer_types", sizes, &[ATTENTION, FULL])?;
     let older = kinds_of(fields, "layers_block_type", sizes, &[ATTENTION, FULL])?;
     if listed.or(older).is_none() {
-        return Err(Error::unsupported(
-            FILE,
+        return Err(fields.unsupported(
             "layers of mamba, which granitemoehybrid has where layer_types does not say otherwise",
             "Use one of Granite 4.0's dense models, whose layer_types are all attention",
         ));
     }
     if fields.get("num_local_experts").is_none() {
-        return Err(Error::unsupported(
-            FILE,
+        return Err(fields.unsupported(
             "num_local_experts 8, which granitemoehybrid has where it does not say otherwise",
             "Use one of Granite 4.0's dense models",
         ));
@@ -101,7 +111,7 @@ fn hybrid_decoder(fields: &Fields, sizes: Sizes, decoder: DecoderSpec) -> Result
         None | Some("nope") => each_attention(&mut decoder, |_, attention| attention.rotary = None),
         Some(other) => {
             let what = format!("position_embedding_type {other}");
-            return Err(Error::unsupported(FILE, what, "It must be rope or nope"));
+            return Err(fields.unsupported(what, "It must be rope or nope"));
         }
     }
     Ok(decoder)

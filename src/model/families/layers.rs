@@ -1,9 +1,9 @@
 //! What configurations say of each layer.
 
 use super::{MAX_WIDTH, Sizes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::decoder::{AttentionSpec, DecoderSpec, Mixer, Window};
-use crate::model::fields::{FILE, Fields};
+use crate::model::fields::Fields;
 
 /// A layer whose attention sees all positions, in `layer_types`.
 pub(super) const FULL: &str = "full_attention";
@@ -41,7 +41,7 @@ pub(super) fn kinds_of(
         let found = known.iter().find(|kind| value.as_str() == Some(kind));
         found.copied().ok_or_else(|| {
             let what = format!("{field} {value}");
-            Error::unsupported(FILE, what, format!("Layers of this family are {}", known.join(" or ")))
+            fields.unsupported(what, format!("Layers of this family are {}", known.join(" or ")))
         })
     };
     list.iter().map(kind).collect::<Result<Vec<_>>>().map(Some)

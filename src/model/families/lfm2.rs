@@ -1,5 +1,6 @@
 //! LFM2 (arXiv 2511.23404): short convolutions in the place of attention on most layers.
 
+use super::gguf::{self, Architecture};
 use super::layers::{FULL, each_attention, kinds};
 use super::tensors::{LLAMA, TensorNames};
 use super::{Family, MAX_WIDTH, Neutral, Sizes, llama};
@@ -58,6 +59,20 @@ pub(super) const FAMILY: Family = Family {
         convolution_out: Some("conv.out_proj"),
         ..LLAMA
     },
+    gguf: &[Architecture {
+        keys: &[("attention.layer_norm_rms_epsilon", "norm_eps"), ("shortconv.l_cache", "conv_L_cache")],
+        // The width is what it became.
+        constants: &[("block_auto_adjust_ff_dim", "false")],
+        without_heads: Some(CONVOLUTION),
+        tensors: TensorNames {
+            final_norm: "token_embd_norm",
+            convolution_in: Some("shortconv.in_proj"),
+            convolution: Some("shortconv.conv"),
+            convolution_out: Some("shortconv.out_proj"),
+            ..gguf::WITH_QUERY_KEY_NORMS
+        },
+        ..Architecture::new("lfm2", "lfm2")
+    }],
     ..llama::FAMILY
 };
 

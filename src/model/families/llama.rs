@@ -1,9 +1,10 @@
 //! Llama (arXiv 2302.13971), versions 2 and 3, and what has its shape under its name: `SmolLM`, SmolLM2, and MobileLLM as its
 //! makers publish it.
 
+use super::gguf::Architecture;
 use super::tensors::LLAMA;
 use super::{Family, intermediate_size, mobilellm};
-use crate::model::decoder::ActivationFunction;
+use crate::model::decoder::{ActivationFunction, RotaryPairs};
 use crate::model::rope::RopeRules;
 
 pub(super) const FAMILY: Family = Family {
@@ -21,4 +22,9 @@ pub(super) const FAMILY: Family = Family {
     neutral: &[],
     decoder: mobilellm::decoder,
     tensors: LLAMA,
+    gguf: &[Architecture {
+        // llama.cpp turns neighbours, and its converter reorders the rows of queries and keys for that.
+        rotary_pairs: Some(RotaryPairs::Neighbours),
+        ..Architecture::new("llama", "llama")
+    }],
 };

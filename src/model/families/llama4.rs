@@ -4,9 +4,9 @@
 use super::layers::{FULL, each_attention, kinds, turned};
 use super::tensors::{LLAMA, TensorNames};
 use super::{Family, MAX_WIDTH, Sizes, llama};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::decoder::{DecoderSpec, QueryKeyNorm, RotaryPairs, Temperature, Window};
-use crate::model::fields::{FILE, Fields};
+use crate::model::fields::Fields;
 
 pub(super) const FAMILY: Family = Family {
     name: "MobileLLM-R1 (Llama 4)",
@@ -43,6 +43,8 @@ pub(super) const FAMILY: Family = Family {
         down: "feed_forward.down_proj",
         ..LLAMA
     },
+    // llama.cpp reads none without experts.
+    gguf: &[],
     ..llama::FAMILY
 };
 
@@ -97,9 +99,5 @@ fn refuse_experts(fields: &Fields, sizes: Sizes) -> Result<()> {
         return Ok(());
     }
     let what = "layers of experts (moe_layers, interleave_moe_layer_step)";
-    Err(Error::unsupported(
-        FILE,
-        what,
-        "Use a dense checkpoint, such as MobileLLM-R1, with an empty moe_layers",
-    ))
+    Err(fields.unsupported(what, "Use a dense checkpoint, such as MobileLLM-R1, with an empty moe_layers"))
 }

@@ -12,6 +12,8 @@ pub(super) const FAMILY: Family = Family {
     reads: &["sliding_window"],
     harmless: &[],
     decoder,
+    // Its files say `llama`.
+    gguf: &[],
     ..llama::FAMILY
 };
 

@@ -10,7 +10,8 @@ use crate::model::fields::Fields;
 pub(super) const FIELDS: &[&str] = &["layer_sharing", "layer_sharing_shared_kv", "share_embedding"];
 
 pub(super) const FAMILY: Family =
-    Family { name: "MobileLLM", model_types: &["mobilellm"], harmless: &[], ..llama::FAMILY };
+    // Its makers publish no files of llama.cpp; converted ones say `llama`.
+    Family { name: "MobileLLM", model_types: &["mobilellm"], harmless: &[], gguf: &[], ..llama::FAMILY };
 
 /// Section 3.4 of the paper for layer sharing. Released configurations say `share_embedding` beside
 /// `tie_word_embeddings: false`; the first is what holds.

@@ -6,6 +6,7 @@
 
 mod fields;
 mod gemma3;
+pub(crate) mod gguf;
 mod granite;
 mod layers;
 mod lfm2;
@@ -28,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::model::decoder::{
     ActivationFunction, AttentionSpec, Biases, BlockSpec, DecoderSpec, Mixer, Norms, Window,
 };
-use crate::model::fields::{FILE, Fields};
+use crate::model::fields::Fields;
 use crate::model::rope::{Rope, RopeRules};
 
 /// All families. A configuration without a `model_type` is Llama's.
@@ -77,6 +78,8 @@ pub(crate) struct Family {
     decoder: fn(&Fields, Sizes, DecoderSpec) -> Result<DecoderSpec>,
     /// What its tensors are called.
     pub(crate) tensors: TensorNames,
+    /// How files of llama.cpp name it and what they say of it; several entries where it has several names there.
+    gguf: &'static [gguf::Architecture],
 }
 
 /// Sizes of a decoder that what it computes depends on.
@@ -132,7 +135,7 @@ impl Family {
         ALL.iter()
             .copied()
             .find(|family| family.model_types.contains(&model_type))
-            .ok_or_else(|| Error::unsupported(FILE, format!("model_type {model_type}"), supported()))
+            .ok_or_else(|| fields.unsupported(format!("model_type {model_type}"), supported()))
     }
 
     /// The `model_type` of a configuration that has none.
@@ -159,7 +162,7 @@ impl Family {
         });
         match unknown {
             None => Ok(()),
-            Some((field, value)) => Err(self.refused(field, value)),
+            Some((field, value)) => Err(self.refused(fields, field, value)),
         }
     }
 
@@ -242,9 +245,8 @@ impl Family {
             None => Ok(default),
             Some("silu" | "swish") => Ok(ActivationFunction::Silu),
             Some("gelu_pytorch_tanh" | "gelu_new") => Ok(ActivationFunction::GeluTanh),
-            Some(other) => Err(Error::unsupported(
-                FILE,
-                format!("{field} {other}"),
+            Some(other) => Err(fields.unsupported(
+                format!("{} {other}", fields.name(field)),
                 "The activation function must be silu (swish) or gelu_pytorch_tanh (gelu_new)",
             )),
         }
@@ -264,7 +266,7 @@ impl Family {
         neutral.find(|(name, _)| *name == field).map(|(_, neutral)| *neutral)
     }
 
-    fn refused(&self, field: &str, value: &Value) -> Error {
+    fn refused(&self, fields: &Fields, field: &str, value: &Value) -> Error {
         let only = self
             .neutral_value(field)
             .map_or_else(String::new, |value| format!("; only {} is", value.words()));
@@ -274,7 +276,7 @@ impl Family {
             self.name,
             supported()
         );
-        Error::unsupported(FILE, format!("{field} {}", fields::shown(field, value)), remedy)
+        fields.unsupported(format!("{} {}", fields.name(field), fields::shown(field, value)), remedy)
     }
 }
 

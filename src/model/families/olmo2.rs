@@ -1,6 +1,7 @@
 //! `Olmo2` (arXiv 2501.00656): norms after attention and feed-forward in the place of those before, and norms of whole rows of
 //! queries and keys.
 
+use super::gguf::{self, Architecture};
 use super::layers::each_attention;
 use super::tensors::{LLAMA_WITH_QUERY_KEY_NORMS, TensorNames};
 use super::{Family, Sizes, llama};
@@ -22,6 +23,16 @@ pub(super) const FAMILY: Family = Family {
         feed_forward_post_norm: Some("post_feedforward_layernorm"),
         ..LLAMA_WITH_QUERY_KEY_NORMS
     },
+    gguf: &[Architecture {
+        tensors: TensorNames {
+            attention_norm: None,
+            attention_post_norm: Some("post_attention_norm"),
+            feed_forward_norm: None,
+            feed_forward_post_norm: Some("post_ffw_norm"),
+            ..gguf::WITH_QUERY_KEY_NORMS
+        },
+        ..Architecture::new("olmo2", "olmo2")
+    }],
     ..llama::FAMILY
 };
 

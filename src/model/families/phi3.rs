@@ -1,5 +1,6 @@
 //! Phi 3 and Phi 4 mini (arXiv 2404.14219): Llama with fused matrices, a window, and longrope.
 
+use super::gguf::{self, Architecture};
 use super::layers::{each_attention, sliding_window};
 use super::tensors::{LLAMA, TensorNames};
 use super::{Family, Sizes, llama};
@@ -21,6 +22,10 @@ pub(super) const FAMILY: Family = Family {
         gate_up: Some("mlp.gate_up_proj"),
         ..LLAMA
     },
+    gguf: &[Architecture {
+        tensors: TensorNames { query_key_value: Some("attn_qkv"), gate_up: Some("ffn_up"), ..gguf::TENSORS },
+        ..Architecture::new("phi3", "phi3")
+    }],
     ..llama::FAMILY
 };
 

@@ -1,6 +1,7 @@
 //! Qwen2 and Qwen2.5 (arXiv 2407.10671): Llama with biases on queries, keys and values, and, where it is switched on, a window
 //! on the upper layers.
 
+use super::gguf::Architecture;
 use super::layers::{FULL, SLIDING, kinds, set_windows, sliding_window};
 use super::{Family, Sizes, llama};
 use crate::error::Result;
@@ -13,6 +14,7 @@ pub(super) const FAMILY: Family = Family {
     reads: FIELDS,
     harmless: &["use_mrope"],
     decoder,
+    gguf: &[Architecture::new("qwen2", "qwen2")],
     ..llama::FAMILY
 };
 

@@ -1,5 +1,6 @@
 //! Qwen3 (arXiv 2505.09388): Llama with norms of each head's queries and keys.
 
+use super::gguf::{self, Architecture};
 use super::layers::each_attention;
 use super::tensors::LLAMA_WITH_QUERY_KEY_NORMS;
 use super::{Family, Sizes, llama, qwen2};
@@ -15,6 +16,7 @@ pub(super) const FAMILY: Family = Family {
     harmless: &[],
     decoder,
     tensors: LLAMA_WITH_QUERY_KEY_NORMS,
+    gguf: &[Architecture { tensors: gguf::WITH_QUERY_KEY_NORMS, ..Architecture::new("qwen3", "qwen3") }],
     ..llama::FAMILY
 };
 

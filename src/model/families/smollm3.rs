@@ -1,9 +1,10 @@
 //! `SmolLM3` (huggingface.co/blog/smollm3): Llama without rotation on some layers.
 
+use super::gguf::Architecture;
 use super::layers::{FULL, SLIDING, each_attention, kinds, set_windows, sliding_window, turned};
 use super::{Family, Sizes, llama};
 use crate::error::Result;
-use crate::model::decoder::DecoderSpec;
+use crate::model::decoder::{DecoderSpec, RotaryPairs};
 use crate::model::fields::Fields;
 use crate::model::rope::RopeRules;
 
@@ -22,6 +23,10 @@ pub(super) const FAMILY: Family = Family {
     // Where windows are switched on, they are on the layers without rotation.
     harmless: &["max_window_layers"],
     decoder,
+    gguf: &[Architecture {
+        rotary_pairs: Some(RotaryPairs::Neighbours),
+        ..Architecture::new("smollm3", "smollm3")
+    }],
     ..llama::FAMILY
 };
 

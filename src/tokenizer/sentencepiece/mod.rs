@@ -15,7 +15,9 @@ use serde_json::Value;
 use tokenizers::AddedToken;
 
 use self::normalizer::Normalizer;
-use self::proto::{ModelProto, ModelType, PieceType};
+pub(super) use self::proto::{
+    ModelProto, ModelType, NormalizerSpec, Piece as PieceProto, PieceType, TrainerSpec,
+};
 use super::piece_decoder::{PieceDecoder, byte_piece};
 use super::settings::{DeclaredToken, Settings};
 use crate::error::{Error, Result};
@@ -49,7 +51,7 @@ pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(SentencePie
     let proto: ModelProto = prost::Message::decode(bytes).map_err(|error| invalid("protobuf", error))?;
     let mut model = SentencePiece::new(&proto)?;
     add_defaults(settings, &proto, &model);
-    let spelling = PieceDecoder::sentencepiece(model.normalizer.dropped_at_start());
+    let spelling = model.spelling();
     if settings.legacy == Some(false) {
         model.normalizer.add_dummy_prefix = false;
     }
@@ -91,7 +93,7 @@ fn add_defaults(settings: &mut Settings, proto: &ModelProto, model: &SentencePie
 }
 
 impl SentencePiece {
-    fn new(proto: &ModelProto) -> Result<Self> {
+    pub(super) fn new(proto: &ModelProto) -> Result<Self> {
         let trainer = proto.trainer_spec.clone().unwrap_or_default();
         match trainer.model_type() {
             ModelType::Bpe => {}
@@ -119,6 +121,11 @@ impl SentencePiece {
         let byte_ids = if trainer.byte_fallback() { Some(read_byte_ids(&ids, &pieces)?) } else { None };
         let normalizer = Normalizer::new(proto.normalizer_spec.as_ref(), &user_defined)?;
         Ok(Self { pieces, ids, user_defined, byte_ids, unknown, normalizer })
+    }
+
+    /// How the pieces spell text.
+    pub(super) fn spelling(&self) -> PieceDecoder {
+        PieceDecoder::sentencepiece(self.normalizer.dropped_at_start())
     }
 
     /// All pieces, by id.

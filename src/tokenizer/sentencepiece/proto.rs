@@ -2,31 +2,31 @@
 
 /// A whole `tokenizer.model`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ModelProto {
+pub(in crate::tokenizer) struct ModelProto {
     #[prost(message, repeated, tag = "1")]
-    pub(super) pieces: Vec<Piece>,
+    pub(in crate::tokenizer) pieces: Vec<Piece>,
     #[prost(message, optional, tag = "2")]
-    pub(super) trainer_spec: Option<TrainerSpec>,
+    pub(in crate::tokenizer) trainer_spec: Option<TrainerSpec>,
     #[prost(message, optional, tag = "3")]
-    pub(super) normalizer_spec: Option<NormalizerSpec>,
+    pub(in crate::tokenizer) normalizer_spec: Option<NormalizerSpec>,
     #[prost(message, optional, tag = "5")]
-    pub(super) denormalizer_spec: Option<NormalizerSpec>,
+    pub(in crate::tokenizer) denormalizer_spec: Option<NormalizerSpec>,
 }
 
 /// `SentencePiece`: one piece of the vocabulary.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Piece {
+pub(in crate::tokenizer) struct Piece {
     #[prost(string, optional, tag = "1")]
-    pub(super) text: Option<String>,
+    pub(in crate::tokenizer) text: Option<String>,
     #[prost(float, optional, tag = "2")]
-    pub(super) score: Option<f32>,
+    pub(in crate::tokenizer) score: Option<f32>,
     #[prost(enumeration = "PieceType", optional, tag = "3")]
-    pub(super) r#type: Option<i32>,
+    pub(in crate::tokenizer) r#type: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum PieceType {
+pub(in crate::tokenizer) enum PieceType {
     Normal = 1,
     Unknown = 2,
     /// Marks something and stands for no text: `<s>`.
@@ -40,24 +40,24 @@ pub(super) enum PieceType {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TrainerSpec {
+pub(in crate::tokenizer) struct TrainerSpec {
     #[prost(enumeration = "ModelType", optional, tag = "3", default = "Unigram")]
-    pub(super) model_type: Option<i32>,
+    pub(in crate::tokenizer) model_type: Option<i32>,
     #[prost(bool, optional, tag = "24")]
-    pub(super) treat_whitespace_as_suffix: Option<bool>,
+    pub(in crate::tokenizer) treat_whitespace_as_suffix: Option<bool>,
     #[prost(bool, optional, tag = "35")]
-    pub(super) byte_fallback: Option<bool>,
+    pub(in crate::tokenizer) byte_fallback: Option<bool>,
     #[prost(string, optional, tag = "45", default = "<unk>")]
-    pub(super) unk_piece: Option<String>,
+    pub(in crate::tokenizer) unk_piece: Option<String>,
     #[prost(string, optional, tag = "46", default = "<s>")]
-    pub(super) bos_piece: Option<String>,
+    pub(in crate::tokenizer) bos_piece: Option<String>,
     #[prost(string, optional, tag = "47", default = "</s>")]
-    pub(super) eos_piece: Option<String>,
+    pub(in crate::tokenizer) eos_piece: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum ModelType {
+pub(in crate::tokenizer) enum ModelType {
     Unigram = 1,
     Bpe = 2,
     Word = 3,
@@ -65,13 +65,13 @@ pub(super) enum ModelType {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct NormalizerSpec {
+pub(in crate::tokenizer) struct NormalizerSpec {
     #[prost(bytes = "vec", optional, tag = "2")]
-    pub(super) precompiled_charsmap: Option<Vec<u8>>,
+    pub(in crate::tokenizer) precompiled_charsmap: Option<Vec<u8>>,
     #[prost(bool, optional, tag = "3", default = "true")]
-    pub(super) add_dummy_prefix: Option<bool>,
+    pub(in crate::tokenizer) add_dummy_prefix: Option<bool>,
     #[prost(bool, optional, tag = "4", default = "true")]
-    pub(super) remove_extra_whitespaces: Option<bool>,
+    pub(in crate::tokenizer) remove_extra_whitespaces: Option<bool>,
     #[prost(bool, optional, tag = "5", default = "true")]
-    pub(super) escape_whitespaces: Option<bool>,
+    pub(in crate::tokenizer) escape_whitespaces: Option<bool>,
 }

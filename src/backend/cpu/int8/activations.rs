@@ -94,19 +94,19 @@ const ROUND: f32 = 12_582_912.0;
 const LANES: usize = 16;
 
 wide! {
-    /// Rounds one row.
+    /// Rounds one row. A group is a few units, or half of one.
     fn round(x: &[f32], units: &mut [Unit], sums: &mut [f32], rests: &mut Vec<Rest>) {
         // Above it a unit gets second integers; where squares are infinite none does.
         let limit = OUTLIER * OUTLIER * sum_of_squares(x) / x.len() as f32;
-        let units_per_group = units.len() / sums.len();
+        let (num_units, num_groups) = (units.len(), sums.len());
         sums.fill(0.0);
         for (index, (x, unit)) in x.as_chunks().0.iter().zip(units).enumerate() {
             let largest = largest(x);
             let step = largest / 127.0;
             // A denormal's inverse is infinite; all such values are as good as zero.
             let inverse = if largest > f32::MIN_POSITIVE { 127.0 / largest } else { 0.0 };
-            let sum = round_unit(x, step, inverse, unit);
-            sums[index / units_per_group] += sum;
+            let halves = round_unit(x, step, inverse, unit);
+            add_to_groups(sums, index, halves, unit.step, num_units, num_groups);
             if largest * largest > limit {
                 let mut rest = [0.0; UNIT];
                 let values: &[i8; UNIT] = bytemuck::cast_ref(&unit.values);
@@ -114,7 +114,8 @@ wide! {
                     *rest = x - f32::from(*value) * step;
                 }
                 let mut unit = Unit::default();
-                sums[index / units_per_group] += round_unit(&rest, step / STEPS, STEPS * inverse, &mut unit);
+                let halves = round_unit(&rest, step / STEPS, STEPS * inverse, &mut unit);
+                add_to_groups(sums, index, halves, unit.step, num_units, num_groups);
                 rests.push(Rest { index, unit });
             }
         }
@@ -146,16 +147,37 @@ fn sum_of_squares(x: &[f32]) -> f32 {
     sums.into_iter().sum()
 }
 
-/// Rounds to the nearest multiples of `step`, whose inverse is given, and returns their sum.
+/// Rounds to the nearest multiples of `step`, whose inverse is given, and returns how many there are in each half.
 #[inline(always)]
-fn round_unit(x: &[f32; UNIT], step: f32, inverse: f32, unit: &mut Unit) -> f32 {
-    let mut sum = 0i32;
+fn round_unit(x: &[f32; UNIT], step: f32, inverse: f32, unit: &mut Unit) -> [i32; 2] {
+    let mut sums = [0i32; 2];
     let values: &mut [i8; UNIT] = bytemuck::cast_mut(&mut unit.values);
-    for (value, x) in values.iter_mut().zip(x) {
-        let bits = (x * inverse + ROUND).to_bits();
-        *value = bits as i8;
-        sum = sum.wrapping_add(bits.wrapping_sub(ROUND.to_bits()).cast_signed());
+    let halves = values.as_chunks_mut::<{ UNIT / 2 }>().0.iter_mut().zip(x.as_chunks::<{ UNIT / 2 }>().0);
+    for (sum, (values, x)) in sums.iter_mut().zip(halves) {
+        for (value, x) in values.iter_mut().zip(x) {
+            let bits = (x * inverse + ROUND).to_bits();
+            *value = bits as i8;
+            *sum = sum.wrapping_add(bits.wrapping_sub(ROUND.to_bits()).cast_signed());
+        }
     }
     unit.step = step;
-    step * sum as f32
+    sums
+}
+
+/// Adds a unit's sum to that of its group, or of its two groups.
+#[inline(always)]
+fn add_to_groups(
+    sums: &mut [f32],
+    index: usize,
+    [low, high]: [i32; 2],
+    step: f32,
+    num_units: usize,
+    num_groups: usize,
+) {
+    if num_groups > num_units {
+        sums[2 * index] += step * low as f32;
+        sums[2 * index + 1] += step * high as f32;
+    } else {
+        sums[index * num_groups / num_units] += step * low.wrapping_add(high) as f32;
+    }
 }

@@ -52,10 +52,13 @@ pub(super) struct Record<'a> {
 }
 
 impl Panels {
-    /// Takes the integers of a matrix; `None` for floats.
+    /// Takes the integers of a matrix; `None` for floats, and for columns that are no whole units.
     pub fn new(matrix: &Matrix) -> Option<Self> {
         let Format::Affine(affine) = matrix.format else { return None };
         let (rows, cols) = (matrix.rows, matrix.cols);
+        if !cols.is_multiple_of(UNIT) {
+            return None;
+        }
         let mut panels = Self { rows, cols, affine, lines: Vec::new() };
         let panel_bytes = panels.panel_bytes();
         panels.lines = bytemuck::zeroed_vec(rows.div_ceil(LANES) * panel_bytes / size_of::<Line>());
@@ -97,10 +100,10 @@ impl<'a> Panel<'a> {
         Record::new(&self.bytes[group * bytes..][..bytes])
     }
 
-    /// Units of columns in a group.
+    /// Vectors of a group.
     #[inline]
-    pub(super) fn units_per_group(self) -> usize {
-        self.affine.group_size as usize / UNIT
+    pub(super) fn vectors_per_group(self) -> usize {
+        (self.affine.group_size * self.affine.bits) as usize / UNIT
     }
 }
 

@@ -42,7 +42,13 @@ fn products(isa: Isa, weight: &Panels, width: usize, x: &[f32]) -> Vec<f32> {
 }
 
 /// Bits, group size, rows, columns: full panels and not, every group, more than one block of rows.
-const SHAPES: [(u32, u32, usize, usize); 10] = [
+const SHAPES: [(u32, u32, usize, usize); 16] = [
+    (4, 16, 7, 32),
+    (8, 16, 7, 32),
+    (4, 16, 9, 96),
+    (8, 16, 9, 96),
+    (4, 16, 200, 576),
+    (8, 16, 200, 576),
     (4, 32, 7, 32),
     (8, 32, 7, 32),
     (4, 32, 9, 96),
@@ -116,8 +122,8 @@ fn a_row_does_not_depend_on_its_batch() {
 
 #[test]
 fn extremes_do_not_overflow() {
-    for (bits, largest) in [(4, 15.0), (8, 255.0)] {
-        let affine = Affine { bits, group_size: 128, scales: ScaleFormat::F32 };
+    for (bits, largest, group_size) in [(4, 15.0, 128), (8, 255.0, 128), (4, 15.0, 16), (8, 255.0, 16)] {
+        let affine = Affine { bits, group_size, scales: ScaleFormat::F32 };
         let mut matrix = random_matrix(1, 256, affine, 3);
         matrix.words.fill(u32::MAX);
         matrix.scales.chunks_exact_mut(2).for_each(|pair| pair.copy_from_slice(&[1f32.to_bits(), 0]));

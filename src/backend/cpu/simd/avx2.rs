@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 };
 
 use super::compiled_for::compiled_for;
-use super::{Bytes, LANES, Simd, Values};
+use super::{Bytes, LANES, Simd};
 
 /// Proof that the machine has AVX2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
         self,
-        weights: &[Bytes; BITS],
-        x: [&Values; T],
+        weights: &[Bytes; VECTORS],
+        x: [&[[i8; 4]]; T],
         sums: &mut [__m256i; T],
     ) {
         // The sum of two products of a nibble and a signed byte is at most 3810, and eight such sums fit into 16 bits.
@@ -67,7 +67,7 @@ impl Simd for Avx2 {
         unsafe {
             let mut low = [_mm256_setzero_si256(); T];
             let mut high = [_mm256_setzero_si256(); T];
-            for v in 0..BITS {
+            for v in 0..VECTORS {
                 let [lower, upper] = self.nibbles(&weights[v]);
                 for t in 0..T {
                     if BITS == 4 {

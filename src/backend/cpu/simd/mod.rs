@@ -40,14 +40,15 @@ pub(crate) trait Simd: Copy {
 
     fn no_ints(self) -> Self::Ints;
 
-    /// Adds to `sums[t]` the products of a unit of weights (eight rows) with the activations `x[t]`.
+    /// Adds to `sums[t]` the products of a piece of a unit of weights (eight rows) with the activations `x[t]`. `x[t]` has as
+    /// many quads as the vectors have columns.
     ///
     /// With 8 bits, vector `v` holds columns `4 v..4 v + 4`. With 4 bits, it holds columns `8 v..8 v + 4` in the lower
     /// halves of its bytes and the next four columns in the upper halves.
-    fn multiply<const BITS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
         self,
-        weights: &[Bytes; BITS],
-        x: [&Values; T],
+        weights: &[Bytes; VECTORS],
+        x: [&[[i8; 4]]; T],
         sums: &mut [Self::Ints; T],
     );
 

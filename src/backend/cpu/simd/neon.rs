@@ -7,7 +7,7 @@ use std::arch::aarch64::{
     vshrq_n_u8, vst1q_f32,
 };
 
-use super::{Bytes, LANES, Simd, Values};
+use super::{Bytes, LANES, Simd};
 
 /// Proof that the machine is a 64-bit ARM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +55,16 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
         self,
-        weights: &[Bytes; BITS],
-        x: [&Values; T],
+        weights: &[Bytes; VECTORS],
+        x: [&[[i8; 4]]; T],
         sums: &mut [Self::Ints; T],
     ) {
         for half in 0..2 {
             let mut low = [Sums::none(); T];
             let mut high = [Sums::none(); T];
-            for v in 0..BITS {
+            for v in 0..VECTORS {
                 // SAFETY: every aarch64 has NEON, and both halves have sixteen bytes.
                 let (lower, upper) = unsafe {
                     let packed = vld1q_u8(weights[v].as_ptr().add(16 * half));

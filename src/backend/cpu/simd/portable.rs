@@ -1,6 +1,6 @@
 //! Plain Rust: the specification of the other files, and the code for all other machines.
 
-use super::{Bytes, LANES, Simd, Values};
+use super::{Bytes, LANES, Simd};
 
 /// Any machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +16,10 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
         self,
-        weights: &[Bytes; BITS],
-        x: [&Values; T],
+        weights: &[Bytes; VECTORS],
+        x: [&[[i8; 4]]; T],
         sums: &mut [Self::Ints; T],
     ) {
         let product = |q: u8, v: i8| i32::from(q) * i32::from(v);

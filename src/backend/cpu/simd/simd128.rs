@@ -10,7 +10,7 @@ use std::arch::wasm32::{
     u8x16_shr, u8x16_splat, v128, v128_and, v128_load, v128_store,
 };
 
-use super::{Bytes, LANES, Simd, Values};
+use super::{Bytes, LANES, Simd};
 
 /// Proof that the browser has the instructions: it accepted the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +27,15 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
         self,
-        weights: &[Bytes; BITS],
-        x: [&Values; T],
+        weights: &[Bytes; VECTORS],
+        x: [&[[i8; 4]]; T],
         sums: &mut [[v128; 2]; T],
     ) {
         for half in 0..2 {
             let mut unit = [Sums::none(); T];
-            for v in 0..BITS {
+            for v in 0..VECTORS {
                 let packed = load(&weights[v], half);
                 if BITS == 4 {
                     let lower = WideWeights::new(v128_and(packed, u8x16_splat(15)));

@@ -5,7 +5,7 @@ use std::arch::x86_64::{__m256, __m256i, _mm256_dpbusd_epi32, _mm256_loadu_si256
 
 use super::avx2::Avx2;
 use super::compiled_for::compiled_for;
-use super::{Bytes, LANES, Simd, Values};
+use super::{Bytes, LANES, Simd};
 
 /// Proof that the machine has AVX-512 VNNI on 256-bit registers. Everything except products of bytes is done with AVX2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +32,15 @@ impl Simd for Vnni {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
         self,
-        weights: &[Bytes; BITS],
-        x: [&Values; T],
+        weights: &[Bytes; VECTORS],
+        x: [&[[i8; 4]]; T],
         sums: &mut [__m256i; T],
     ) {
         // SAFETY: `self` exists, and the load is of 32 bytes.
         unsafe {
-            for v in 0..BITS {
+            for v in 0..VECTORS {
                 if BITS == 4 {
                     let [lower, upper] = self.0.nibbles(&weights[v]);
                     for t in 0..T {

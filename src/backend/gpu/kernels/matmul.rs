@@ -2,7 +2,7 @@
 //! [`crate::backend::cpu::rotary`] and [`crate::backend::cpu::gated`].
 
 use super::attention::with_splits;
-use super::{Widths, weight_resources, with_reduction, with_rotary, with_slots, with_weights};
+use super::{Widths, row_chunks, weight_resources, with_reduction, with_rotary, with_slots, with_weights};
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::backend::gpu::layout::Layout;
 use crate::backend::gpu::shader::{self, Binding, Shader, Tier};
@@ -118,7 +118,7 @@ impl Matmul {
                 },
             ),
             WorkDivision::Vector => {
-                let chunks = layout.format.row_words(layout.cols) / 4;
+                let chunks = row_chunks(layout, Widths::Own);
                 let lanes = chunks.next_power_of_two().clamp(4, context.target.max_lanes());
                 let pairs = match rows {
                     0..MANY_ROWS => 1,

@@ -30,23 +30,20 @@ enum Widths {
 /// Completes a shader with what decodes a matrix: its format, and which part of it is bound.
 fn with_weights(shader: Shader, layout: &Layout, widths: Widths) -> Shader {
     let shader = shader.piece(shader::PART);
-    let row_chunks = layout.format.row_words(layout.cols) / 4;
-    let (row_chunks, pieces): (_, &[_]) = match layout.format {
-        Format::F32 => (row_chunks, &[shader::FLOATS, shader::WEIGHTS_F32]),
-        Format::F16 => (row_chunks, &[shader::FLOATS, shader::WEIGHTS_F16]),
-        Format::Bf16 => (row_chunks, &[shader::FLOATS, shader::WEIGHTS_BF16]),
-        Format::Affine(Affine { bits, .. }) => match (widths, bits) {
-            // A chunk of 8 bits is twice as long then.
-            (Widths::Any, _) => (4 * row_chunks / bits as usize, &[shader::AFFINE, shader::WEIGHTS_AFFINE]),
-            (Widths::Own, 4) => {
-                (row_chunks, &[shader::AFFINE, shader::AFFINE_CHUNK, shader::WEIGHTS_AFFINE4])
+    let pieces: &[_] = match layout.format {
+        Format::F32 => &[shader::FLOATS, shader::WEIGHTS_F32],
+        Format::F16 => &[shader::FLOATS, shader::WEIGHTS_F16],
+        Format::Bf16 => &[shader::FLOATS, shader::WEIGHTS_BF16],
+        Format::Affine(affine) => {
+            let words = if chunk_words(affine, widths) == 2 { shader::WORDS2 } else { shader::WORDS4 };
+            match (widths, affine.bits) {
+                (Widths::Any, _) => &[shader::AFFINE, words, shader::WEIGHTS_AFFINE],
+                (Widths::Own, 4) => &[shader::AFFINE, words, shader::AFFINE_CHUNK, shader::WEIGHTS_AFFINE4],
+                (Widths::Own, _) => &[shader::AFFINE, words, shader::AFFINE_CHUNK, shader::WEIGHTS_AFFINE8],
             }
-            (Widths::Own, _) => {
-                (row_chunks, &[shader::AFFINE, shader::AFFINE_CHUNK, shader::WEIGHTS_AFFINE8])
-            }
-        },
+        }
     };
-    let shader = shader.constant("ROW_CHUNKS", row_chunks);
+    let shader = shader.constant("ROW_CHUNKS", row_chunks(layout, widths));
     let shader = pieces.iter().fold(shader, |shader, piece| shader.piece(*piece));
     match layout.format {
         Format::F32 | Format::F16 | Format::Bf16 => shader,
@@ -56,6 +53,24 @@ fn with_weights(shader: Shader, layout: &Layout, widths: Widths) -> Shader {
                 ScaleFormat::F16 => shader::SCALES_F16,
                 ScaleFormat::Bf16 => shader::SCALES_BF16,
             })
+        }
+    }
+}
+
+/// Words that a kernel reads at once of affine integers: four, unless those of 4 bits would lie in two groups.
+fn chunk_words(Affine { bits, group_size, .. }: Affine, widths: Widths) -> usize {
+    if group_size < 32 && (widths == Widths::Any || bits == 4) { 2 } else { 4 }
+}
+
+/// The chunks of a row.
+fn row_chunks(layout: &Layout, widths: Widths) -> usize {
+    let words = layout.format.row_words(layout.cols);
+    match layout.format {
+        Format::F32 | Format::F16 | Format::Bf16 => words / 4,
+        Format::Affine(affine) => {
+            let chunks = words / chunk_words(affine, widths);
+            // One of 8 bits is twice as long where it has as many columns as one of 4.
+            if widths == Widths::Any { 4 * chunks / affine.bits as usize } else { chunks }
         }
     }
 }
