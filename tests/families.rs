@@ -54,11 +54,23 @@ impl Case {
     }
 
     fn engine(&self) -> Engine {
-        load(&self.folder, Backend::Cpu, WeightFormat::F32)
+        self.engine_on(Backend::Cpu)
+    }
+
+    fn engine_on(&self, backend: Backend) -> Engine {
+        load(&self.folder, backend, WeightFormat::F32)
     }
 
     fn vocab(&self) -> usize {
         self.logits.len() / self.tokens.len()
+    }
+
+    /// A prompt and the greedy tokens after it, where there are some.
+    fn greedy(&self) -> Option<(Vec<u32>, Vec<u32>)> {
+        let file = std::fs::read_to_string(self.folder.join("greedy.json")).ok()?;
+        let file: Value = serde_json::from_str(&file).unwrap();
+        let ids = |field: &str| -> Vec<u32> { serde_json::from_value(file[field].clone()).unwrap() };
+        Some((ids("ids"), ids("greedy")))
     }
 
     /// The expected logits from a position on.
@@ -263,6 +275,36 @@ fn going_back_equals_never_having_been_there() {
     }
 }
 
+/// Of the largest logit: what single precision leaves where sums are made in another order and by other exponentials.
+const GPU_TOLERANCE: f32 = 3e-5;
+
+#[test]
+fn every_tier_of_a_gpu_computes_the_same() {
+    let tiers: Vec<_> = backends().into_iter().filter(|backend| !matches!(backend, Backend::Cpu)).collect();
+    for case in cases() {
+        let mut worst = Vec::new();
+        for backend in &tiers {
+            let engine = case.engine_on(*backend);
+            let mut off = 0.0f32;
+            for pieces in [&[usize::MAX][..], &[1], &[3, 1, 17, 2]] {
+                let mut state = engine.state().unwrap();
+                state.expect(case.tokens.len());
+                let logits = run(&mut state, &case.tokens, pieces);
+                off = off.max(error(&logits, &case.logits));
+            }
+            assert!(off <= GPU_TOLERANCE, "{} on {backend:?}: {off:.1e}", case.name);
+            worst.push(format!("{off:.1e}"));
+            let Some((prompt, expected)) = case.greedy() else { continue };
+            let mut session = engine.session().unwrap();
+            for speculation in [Speculation::Off, Speculation::On] {
+                let tokens = greedy(&mut session, &prompt, expected.len(), speculation);
+                assert_eq!(tokens, expected, "{} on {backend:?} {speculation:?}", case.name);
+            }
+        }
+        println!("{:24} {}", case.name, worst.join(" "));
+    }
+}
+
 /// Greedy tokens.
 fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize, speculation: Speculation) -> Vec<u32> {
     let options =
@@ -281,10 +323,7 @@ fn greedy(session: &mut Session, prompt: &[u32], max_tokens: usize, speculation:
 fn greedy_tokens_through_the_cache() {
     let mut checked = 0;
     for case in cases() {
-        let Ok(file) = std::fs::read_to_string(case.folder.join("greedy.json")) else { continue };
-        let file: Value = serde_json::from_str(&file).unwrap();
-        let ids = |field: &str| -> Vec<u32> { serde_json::from_value(file[field].clone()).unwrap() };
-        let (prompt, expected) = (ids("ids"), ids("greedy"));
+        let Some((prompt, expected)) = case.greedy() else { continue };
         let engine = case.engine();
         let mut session = engine.session().unwrap();
         for speculation in [Speculation::Off, Speculation::On] {

@@ -9,10 +9,8 @@ use mobilellm::checkpoint::load::Progress;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
 use mobilellm::checkpoint::source::directory::DirectorySource;
-use mobilellm::checkpoint::source::files::{CONFIG_LIMIT, read_required};
 use mobilellm::checkpoint::source::http::{HttpSource, PATIENCE, is_hub_name};
-use mobilellm::engine::{Engine, LoadOptions, text_files};
-use mobilellm::model::config::{self, Config};
+use mobilellm::engine::{Engine, LoadOptions, load_tokenizer};
 use mobilellm::tokenizer::Tokenizer;
 
 use crate::flags::ModelFlags;
@@ -76,11 +74,7 @@ pub(crate) async fn with_progress(model: &str, quiet: bool, options: LoadOptions
 
 /// Loads only the tokenizer.
 pub(crate) async fn tokenizer(model: &str) -> Result<Tokenizer> {
-    let source = source(model)?;
-    let cancel = Cancel::default();
-    let config = read_required(source.as_ref(), config::FILE, CONFIG_LIMIT, &cancel).await?;
-    let files = text_files(source.as_ref(), &cancel).await?;
-    Ok(Tokenizer::load(&files, Config::parse(&config)?.vocab_size)?)
+    Ok(load_tokenizer(source(model)?.as_ref(), &Cancel::default()).await?)
 }
 
 /// A bar on standard error, so that piped output stays clean.

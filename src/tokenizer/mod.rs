@@ -406,12 +406,12 @@ fn add_declared_tokens(
 
 /// The bytes of every token, by id.
 fn token_bytes(pipeline: &Pipeline, spelling: &PieceDecoder, vocab_size: usize) -> Vec<Option<Box<[u8]>>> {
-    let mut bytes = vec![None; vocab_size];
-    for (piece, id) in pipeline.get_model().get_vocab() {
-        if let Some(slot) = bytes.get_mut(id as usize) {
-            *slot = Some(spelling.bytes(&piece).into_boxed_slice());
-        }
-    }
+    // One by one: `get_vocab` copies the whole vocabulary.
+    let spell = |id: usize| {
+        let piece = pipeline.get_model().id_to_token(id as u32)?;
+        Some(spelling.bytes(&piece).into_boxed_slice())
+    };
+    let mut bytes: Vec<Option<Box<[u8]>>> = (0..vocab_size).map(spell).collect();
     for (id, token) in pipeline.get_added_vocabulary().get_added_tokens_decoder() {
         if let Some(slot) = bytes.get_mut(*id as usize) {
             *slot = Some(spelling.added_token_bytes(&token.content).into_boxed_slice());

@@ -38,7 +38,7 @@ pub(super) fn build(metadata: &Metadata, tokens: &TokenList) -> Result<(Pipeline
         }),
         denormalizer_spec: None,
     };
-    let model = SentencePiece::new(&proto).map_err(|error| match error {
+    let model = SentencePiece::new(proto).map_err(|error| match error {
         Error::Invalid { field, problem, .. } => metadata.invalid(TOKENS, format!("{field}: {problem}")),
         other => other,
     })?;

@@ -5,15 +5,17 @@
 //! pieces of spaces all share one score - so the merging is done here ([`merge`]), and not by `tokenizers`.
 //! Source: `bpe_model.cc`, `normalizer.cc` and `sentencepiece_processor.cc` of SentencePiece 0.2.
 
+mod index;
 mod merge;
 mod normalizer;
 mod proto;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tokenizers::AddedToken;
 
+use self::index::PieceIndex;
 use self::normalizer::Normalizer;
 pub(super) use self::proto::{
     ModelProto, ModelType, NormalizerSpec, Piece as PieceProto, PieceType, TrainerSpec,
@@ -29,7 +31,7 @@ const REMEDY: &str = "Fetch the file again, or use the one of the original check
 #[derive(Debug, Clone)]
 pub(super) struct SentencePiece {
     pieces: Vec<Piece>,
-    ids: HashMap<String, u32>,
+    index: PieceIndex,
     /// Pieces that are cut out of the text before anything is merged.
     user_defined: BTreeSet<String>,
     /// The token of each byte, where unknown characters are written in bytes.
@@ -49,8 +51,9 @@ struct Piece {
 /// `LlamaTokenizer` has by default.
 pub(super) fn read(bytes: &[u8], settings: &mut Settings) -> Result<(SentencePiece, PieceDecoder)> {
     let proto: ModelProto = prost::Message::decode(bytes).map_err(|error| invalid("protobuf", error))?;
-    let mut model = SentencePiece::new(&proto)?;
-    add_defaults(settings, &proto, &model);
+    let trainer = proto.trainer_spec.clone().unwrap_or_default();
+    let mut model = SentencePiece::new(proto)?;
+    add_defaults(settings, &trainer, &model);
     let spelling = model.spelling();
     if settings.legacy == Some(false) {
         model.normalizer.add_dummy_prefix = false;
@@ -71,19 +74,18 @@ fn unsupported(what: &str) -> Error {
 }
 
 /// What `LlamaTokenizer` assumes where `tokenizer_config.json` says nothing.
-fn add_defaults(settings: &mut Settings, proto: &ModelProto, model: &SentencePiece) {
-    let trainer = proto.trainer_spec.clone().unwrap_or_default();
+fn add_defaults(settings: &mut Settings, trainer: &TrainerSpec, model: &SentencePiece) {
     for (name, piece) in [
         ("unk_token", trainer.unk_piece()),
         ("bos_token", trainer.bos_piece()),
         ("eos_token", trainer.eos_piece()),
     ] {
-        if !settings.named_tokens.contains_key(name) && model.ids.contains_key(piece) {
+        if !settings.named_tokens.contains_key(name) && model.id_of(piece).is_some() {
             settings.named_tokens.insert(name.to_owned(), Value::from(piece));
         }
         let text = settings.named_token(name).unwrap_or_default();
         let declared = settings.declared_tokens.iter().any(|declared| declared.token.content == text);
-        if let Some(id) = model.ids.get(text).copied().filter(|_| !declared) {
+        if let Some(id) = model.id_of(text).filter(|_| !declared) {
             let token = AddedToken::from(text, true);
             settings.declared_tokens.push(DeclaredToken { id, token });
         }
@@ -93,8 +95,8 @@ fn add_defaults(settings: &mut Settings, proto: &ModelProto, model: &SentencePie
 }
 
 impl SentencePiece {
-    pub(super) fn new(proto: &ModelProto) -> Result<Self> {
-        let trainer = proto.trainer_spec.clone().unwrap_or_default();
+    pub(super) fn new(proto: ModelProto) -> Result<Self> {
+        let trainer = proto.trainer_spec.unwrap_or_default();
         match trainer.model_type() {
             ModelType::Bpe => {}
             other => return Err(unsupported(&format!("a SentencePiece model of type {other:?}"))),
@@ -105,22 +107,31 @@ impl SentencePiece {
         if proto.denormalizer_spec.as_ref().is_some_and(|spec| !spec.precompiled_charsmap().is_empty()) {
             return Err(unsupported("a denormalizer"));
         }
-        let pieces = read_pieces(proto)?;
-        let mut ids = HashMap::with_capacity(pieces.len());
-        for (id, piece) in (0u32..).zip(&pieces) {
-            if ids.insert(piece.text.clone(), id).is_some() {
-                return Err(invalid("pieces", format!("{:?} is there twice", piece.text)));
-            }
-        }
+        let pieces = read_pieces(proto.pieces)?;
+        let index = PieceIndex::new(pieces.iter().map(|piece| piece.text.as_str()))
+            .map_err(|id| invalid("pieces", format!("{:?} is there twice", pieces[id as usize].text)))?;
         let of_kind = |kind| (0u32..).zip(&pieces).filter(move |(_, piece)| piece.kind == kind);
         let Some((unknown, _)) = of_kind(PieceType::Unknown).next() else {
             return Err(invalid("pieces", "none is the unknown piece"));
         };
         let user_defined: BTreeSet<String> =
             of_kind(PieceType::UserDefined).map(|(_, piece)| piece.text.clone()).collect();
-        let byte_ids = if trainer.byte_fallback() { Some(read_byte_ids(&ids, &pieces)?) } else { None };
         let normalizer = Normalizer::new(proto.normalizer_spec.as_ref(), &user_defined)?;
-        Ok(Self { pieces, ids, user_defined, byte_ids, unknown, normalizer })
+        let mut model = Self { pieces, index, user_defined, byte_ids: None, unknown, normalizer };
+        if trainer.byte_fallback() {
+            model.byte_ids = Some(model.read_byte_ids()?);
+        }
+        Ok(model)
+    }
+
+    fn read_byte_ids(&self) -> Result<Vec<u32>> {
+        let id = |byte: u8| {
+            let name = format!("<0x{byte:02X}>");
+            let id = self.id_of(&name).filter(|id| self.pieces[*id as usize].kind == PieceType::Byte);
+            id.ok_or_else(|| invalid("pieces", format!("byte_fallback is set, but there is no byte {name}")))
+        };
+        debug_assert!((0..=255u8).all(|byte| byte_piece(&format!("<0x{byte:02X}>")) == Some(byte)));
+        (0..=255).map(id).collect()
     }
 
     /// How the pieces spell text.
@@ -138,7 +149,7 @@ impl SentencePiece {
     }
 
     pub(super) fn id_of(&self, piece: &str) -> Option<u32> {
-        self.ids.get(piece).copied()
+        self.index.find(piece, |id| self.piece(id))
     }
 
     /// The pieces that mark something and stand for no text, such as `<s>`.
@@ -166,8 +177,8 @@ impl SentencePiece {
     }
 }
 
-fn read_pieces(proto: &ModelProto) -> Result<Vec<Piece>> {
-    let piece = |(id, piece): (usize, &proto::Piece)| {
+fn read_pieces(pieces: Vec<proto::Piece>) -> Result<Vec<Piece>> {
+    let piece = |(id, piece): (usize, proto::Piece)| {
         let field = format!("pieces[{id}]");
         let kind = PieceType::try_from(piece.r#type.unwrap_or(PieceType::Normal as i32))
             .map_err(|_| invalid(&field, "its type is unknown"))?;
@@ -177,17 +188,7 @@ fn read_pieces(proto: &ModelProto) -> Result<Vec<Piece>> {
         if !piece.score().is_finite() {
             return Err(invalid(&field, "its score is not a number"));
         }
-        Ok(Piece { text: piece.text().to_owned(), score: piece.score(), kind })
+        Ok(Piece { score: piece.score(), text: piece.text.unwrap_or_default(), kind })
     };
-    proto.pieces.iter().enumerate().map(piece).collect()
-}
-
-fn read_byte_ids(ids: &HashMap<String, u32>, pieces: &[Piece]) -> Result<Vec<u32>> {
-    let id = |byte: u8| {
-        let name = format!("<0x{byte:02X}>");
-        let id = ids.get(&name).copied().filter(|id| pieces[*id as usize].kind == PieceType::Byte);
-        id.ok_or_else(|| invalid("pieces", format!("byte_fallback is set, but there is no byte {name}")))
-    };
-    debug_assert!((0..=255u8).all(|byte| byte_piece(&format!("<0x{byte:02X}>")) == Some(byte)));
-    (0..=255).map(id).collect()
+    pieces.into_iter().enumerate().map(piece).collect()
 }
