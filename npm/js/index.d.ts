@@ -432,6 +432,8 @@ export interface Shape {
   vocab_size: number;
   /** Each block runs twice in a row (MobileLLM-LS). */
   layer_sharing?: boolean;
+  /** Further fields of `config.json`, for other families: `model_type` and what that family reads. */
+  fields?: Record<string, unknown>;
 }
 
 export interface BenchmarkOptions extends Pick<LoadOptions, "backend" | "tier" | "int8Tiles"> {
