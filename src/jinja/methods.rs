@@ -66,6 +66,46 @@ const OF_CYCLER: [&str; 2] = ["next", "reset"];
 const CHANGES_LIST: [&str; 8] = ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"];
 const CHANGES_DICT: [&str; 5] = ["clear", "pop", "popitem", "setdefault", "update"];
 
+/// What all of Python's values have, or the most of them: ways into Python itself.
+const UNSAFE: [&str; 36] = [
+    "__add__",
+    "__bool__",
+    "__call__",
+    "__class__",
+    "__class_getitem__",
+    "__contains__",
+    "__delattr__",
+    "__dict__",
+    "__dir__",
+    "__doc__",
+    "__eq__",
+    "__format__",
+    "__ge__",
+    "__getattribute__",
+    "__getitem__",
+    "__getstate__",
+    "__gt__",
+    "__hash__",
+    "__init__",
+    "__init_subclass__",
+    "__iter__",
+    "__le__",
+    "__len__",
+    "__lt__",
+    "__mod__",
+    "__module__",
+    "__mul__",
+    "__ne__",
+    "__new__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__repr__",
+    "__setattr__",
+    "__sizeof__",
+    "__str__",
+    "__subclasshook__",
+];
+
 /// What Python's values have beside, and these have not.
 const OF_STR_TOO: [&str; 2] = ["maketrans", "translate"];
 const OF_NUMBERS: [&str; 10] = [
@@ -89,8 +129,7 @@ pub(super) fn attribute(value: &Value, name: &str) -> Result<Option<Value>> {
         Ok(Some(Value::undefined(format!("access to attribute '{name}' of '{kind}' object is unsafe."))))
     };
     if name.starts_with('_') {
-        // A name that nothing has is only missing; Python's own begin with two.
-        return if name.starts_with("__") { unsafe_attribute() } else { Ok(None) };
+        return if UNSAFE.contains(&name) { unsafe_attribute() } else { Ok(None) };
     }
     let method = |names: &[&'static str]| {
         let name = names.iter().find(|other| **other == name)?;

@@ -160,11 +160,11 @@ fn sign(op: Op) -> &'static str {
 
 /// `value.name`: an attribute, else an item of that name.
 pub(super) fn attribute(value: &Value, name: &str) -> Result<Value> {
-    if let Value::Undefined(words) = value {
-        return fault(words.to_string());
-    }
     if let Some(attribute) = methods::attribute(value, name)? {
         return Ok(attribute);
+    }
+    if let Value::Undefined(words) = value {
+        return fault(words.to_string());
     }
     let found = match value {
         Value::Dict(dict) => {

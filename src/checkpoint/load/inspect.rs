@@ -9,8 +9,7 @@ use super::Checkpoint;
 use super::names::Module;
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
-use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
-use crate::checkpoint::source::reader::Reader;
+use crate::checkpoint::source::files::{TOKENIZER_LIMIT, is_there, read_optional};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, RopeScaling};
 
@@ -164,7 +163,7 @@ impl Parameters {
 
 async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<&'static str>> {
     for file in ["tokenizer.json", "tokenizer.model"] {
-        if Reader::open(source, file, cancel).await?.is_some() {
+        if is_there(source, file, cancel).await? {
             return Ok(Some(file));
         }
     }
@@ -174,7 +173,7 @@ async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<&'stat
 async fn chat_template(source: &dyn Source, cancel: &Cancel) -> Result<Option<&'static str>> {
     const TEMPLATE: &str = "chat_template.jinja";
     const CONFIG: &str = "tokenizer_config.json";
-    if Reader::open(source, TEMPLATE, cancel).await?.is_some() {
+    if is_there(source, TEMPLATE, cancel).await? {
         return Ok(Some(TEMPLATE));
     }
     let Some(json) = read_optional(source, CONFIG, TOKENIZER_LIMIT, cancel).await? else { return Ok(None) };

@@ -30,6 +30,24 @@ pub async fn read_optional(
     }
 }
 
+/// Whether a file that may be absent is there, judged by its beginning.
+///
+/// # Errors
+/// Whatever the source says.
+pub(crate) async fn is_there(source: &dyn Source, file: &str, cancel: &Cancel) -> Result<bool> {
+    let begins = async {
+        let Some(mut reader) = Reader::open(source, file, cancel).await? else { return Ok(false) };
+        let mut beginning = Vec::new();
+        reader.read_up_to(512, &mut beginning).await?;
+        refuse_substitutes(reader.file(), &beginning)?;
+        Ok(!(source.is_remote() && beginning.is_empty()))
+    };
+    match begins.await {
+        Err(error) if source.is_remote() && is_absence(&error) => Ok(false),
+        answer => answer,
+    }
+}
+
 /// Reads a file of at most `limit` bytes that must be there.
 ///
 /// # Errors
