@@ -54,7 +54,8 @@ fn prompt(template: &str, messages: &Value, tools: &Value, options: &ChatOptions
     for stretch in rendered.ids.chunk_by(|a, b| (*a < 256) == (*b < 256)) {
         match stretch {
             [control, ..] if *control >= 256 => {
-                stretch.iter().for_each(|id| out.push_str(&format!("[{}]", SPECIAL[*id as usize - 256])));
+                let names: Vec<_> = stretch.iter().map(|id| SPECIAL[*id as usize - 256]).collect();
+                out.extend(["[", &names.join("]["), "]"]);
             }
             text => out.push_str(&tokenizer.decode(text, false).unwrap()),
         }

@@ -125,7 +125,7 @@ pub(crate) fn refuse_substitutes(file: &str, beginning: &[u8]) -> Result<()> {
 }
 
 fn is_template(file: &str) -> bool {
-    file.split('?').next().is_some_and(|path| path.ends_with(".jinja"))
+    file.split('?').next().and_then(|path| path.rsplit_once('.')).is_some_and(|(_, kind)| kind == "jinja")
 }
 
 /// Whether a text begins as only web pages do.
