@@ -16,11 +16,11 @@ use crate::checkpoint::load::inspect::Parameters;
 use crate::checkpoint::load::{Checkpoint, LoadReport, Progress, WeightFormat};
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
-use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
+use crate::checkpoint::source::files::{CONFIG_LIMIT, TOKENIZER_LIMIT, read_optional, read_required};
 use crate::error::{Error, Result};
 use crate::generate::generation_config::GenerationConfig;
 use crate::generate::session::Session;
-use crate::model::config::Config;
+use crate::model::config::{self, Config};
 use crate::model::network::Network;
 use crate::options::load;
 use crate::tokenizer::{ChatFormat, ChatOptions, Tokenizer, TokenizerFiles};
@@ -284,8 +284,11 @@ impl<'a> Opened<'a> {
         let files = files?;
         let max_context = context(&checkpoint.config, max_context)?;
         let generation = GenerationConfig::parse(files.generation_config.as_deref(), &checkpoint.config)?;
-        let tokenizer = tokenizer(&files, checkpoint.config.vocab_size)?;
-        match tokenizer {
+        let tokenizer = match checkpoint.metadata() {
+            Some(metadata) => Tokenizer::from_gguf(metadata, checkpoint.config.vocab_size),
+            None => Tokenizer::load(&files, checkpoint.config.vocab_size),
+        };
+        match unless_missing(tokenizer)? {
             Err(missing) if needs_text => Err(missing),
             tokenizer => Ok(Self { checkpoint, max_context, generation, tokenizer }),
         }
@@ -330,9 +333,25 @@ async fn read_into(
     Ok(())
 }
 
+/// Reads the tokenizer alone.
+///
+/// # Errors
+/// [`Error::Missing`] where there is none; whatever is wrong with the files that it needs.
+pub async fn load_tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Tokenizer> {
+    if source.gguf(cancel).await?.is_some() {
+        let checkpoint = Checkpoint::open(source, cancel).await?;
+        if let Some(metadata) = checkpoint.metadata() {
+            return Tokenizer::from_gguf(metadata, checkpoint.config.vocab_size);
+        }
+    }
+    let config = read_required(source, config::FILE, CONFIG_LIMIT, cancel).await?;
+    let files = text_files(source, cancel).await?;
+    Tokenizer::load(&files, Config::parse(&config)?.vocab_size)
+}
+
 /// The tokenizer. The inner error means that the checkpoint has none: an error only when a call needs it.
-fn tokenizer(files: &TokenizerFiles, vocab_size: usize) -> Result<Result<Rc<Tokenizer>>> {
-    match Tokenizer::load(files, vocab_size) {
+fn unless_missing(tokenizer: Result<Tokenizer>) -> Result<Result<Rc<Tokenizer>>> {
+    match tokenizer {
         Ok(tokenizer) => Ok(Ok(Rc::new(tokenizer))),
         Err(missing @ Error::Missing { .. }) => Ok(Err(missing)),
         Err(error) => Err(error),

@@ -40,9 +40,13 @@ fn table(i: &Inspection) -> String {
     }
     fact("quantization", i.quantization.clone().unwrap_or_else(|| "none".to_owned()));
     fact("weights", format!("{} in {} file(s)", HumanBytes(i.bytes), i.files.len()));
+    fact("in memory", format!("{}, held as stored", HumanBytes(i.memory_bytes)));
     fact("cache", format!("{} per token in f16", HumanBytes(i.kv_bytes_per_token as u64)));
-    fact("tokenizer", i.tokenizer.unwrap_or("none").to_owned());
-    fact("chat template", i.chat_template.unwrap_or("none").to_owned());
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    fact("tokenizer", or_none(&i.tokenizer));
+    let begin = i.bos_token_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+    fact("special tokens", format!("begin {begin}, end {:?}", i.eos_token_ids));
+    fact("chat template", or_none(&i.chat_template));
     for tensor in &i.surplus {
         fact("not used", tensor.clone());
     }

@@ -9,10 +9,9 @@ use mobilellm::checkpoint::load::Progress;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
 use mobilellm::checkpoint::source::directory::DirectorySource;
-use mobilellm::checkpoint::source::files::{CONFIG_LIMIT, read_required};
 use mobilellm::checkpoint::source::http::{HttpSource, PATIENCE, is_hub_name};
-use mobilellm::engine::{Engine, LoadOptions, text_files};
-use mobilellm::model::config::{self, Config};
+use mobilellm::checkpoint::source::pieces::{self, PiecedSource};
+use mobilellm::engine::{Engine, LoadOptions, load_tokenizer};
 use mobilellm::tokenizer::Tokenizer;
 
 use crate::flags::ModelFlags;
@@ -42,8 +41,14 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
         // A typing mistake must not cause a download without a notice.
         eprintln!("There is no folder {model} here. Looking for it on the Hugging Face hub.");
     }
+    let in_pieces = pieces::is_manifest(model);
     if is_remote(model) {
-        return Ok(Box::new(HttpSource::new(model, PATIENCE)?));
+        let folder = HttpSource::new(model, PATIENCE)?;
+        return Ok(if in_pieces { Box::new(PiecedSource::new(folder)) } else { Box::new(folder) });
+    }
+    if in_pieces {
+        let folder = Path::new(model).parent().unwrap_or(Path::new("."));
+        return Ok(Box::new(PiecedSource::new(DirectorySource::new(folder)?)));
     }
     Ok(Box::new(DirectorySource::new(model)?))
 }
@@ -76,11 +81,7 @@ pub(crate) async fn with_progress(model: &str, quiet: bool, options: LoadOptions
 
 /// Loads only the tokenizer.
 pub(crate) async fn tokenizer(model: &str) -> Result<Tokenizer> {
-    let source = source(model)?;
-    let cancel = Cancel::default();
-    let config = read_required(source.as_ref(), config::FILE, CONFIG_LIMIT, &cancel).await?;
-    let files = text_files(source.as_ref(), &cancel).await?;
-    Ok(Tokenizer::load(&files, Config::parse(&config)?.vocab_size)?)
+    Ok(load_tokenizer(source(model)?.as_ref(), &Cancel::default()).await?)
 }
 
 /// A bar on standard error, so that piped output stays clean.

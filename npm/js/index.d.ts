@@ -1,8 +1,9 @@
 /** Where the checkpoint is. */
 export type Source =
   /**
-   * A Hugging Face hub id (`"org/name"` or `"org/name@revision"`), or the URL of a folder that contains `config.json`. The
-   * URL is absolute, or relative to the page if it begins with `./`, `../` or `/`.
+   * A Hugging Face hub id (`"org/name"` or `"org/name@revision"`), or the URL of a folder that contains `config.json`, or of
+   * the `pieces.json` of a folder in which large files are cut into pieces. The URL is absolute, or relative to the page if it
+   * begins with `./`, `../` or `/`.
    */
   | string
   | URL

@@ -1,13 +1,18 @@
 // Where a checkpoint comes from: translates what callers pass to Engine.load into what the worker needs.
 
 import { invalid, show } from "./errors.js";
+import { MANIFEST, readManifest } from "./pieces.js";
 
 const HUB = "https://huggingface.co";
 const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
 const REVISION = /^[\w./-]+$/;
+const HUB_FILE = /^(?!(?:blob|resolve|tree)\/)(?:[\w-][\w.-]*\/)*[\w-][\w.-]*\.gguf$/;
+const QUANTIZATION = /^[\w-][\w.-]*$/;
 
 /**
- * Turns a source into `{ kind: "url", name, url }` or `{ kind: "files", name, files: { name: File } }`.
+ * Turns a source into `{ kind: "url", name, url }` or `{ kind: "files", name, files: { name: File } }`. The URL is that of a folder.
+ * Of a GGUF file in it there is also `gguf`, its name, or `quantization` with `listing`, the address where the hub lists its files.
+ * Where large files lie in pieces, `pieces` says in which.
  */
 export async function resolveSource(source) {
   if (source instanceof URL) return fromUrl(source);
@@ -24,16 +29,45 @@ export async function resolveSource(source) {
 function fromString(text) {
   const source = text.trim();
   if (/^https?:\/\//i.test(source) || /^\.{0,2}\//.test(source)) return fromUrl(parseUrl(source));
-  // "org/name" or "org/name@revision"; a path of this site starts with "./" or "/".
-  const [id, revision = "main", ...more] = source.split("@");
-  if (HUB_ID.test(id) && REVISION.test(revision) && more.length === 0) {
-    const url = `${HUB}/${id}/resolve/${encodeURIComponent(revision)}/`;
-    return { kind: "url", name: id, url };
-  }
+  const onHub = fromHub(source);
+  if (onHub) return onHub;
   throw invalid(
     "source",
-    `${show(text)} is neither a URL (https://..., ./folder) nor a hub id such as "HuggingFaceTB/SmolLM2-135M-Instruct"`,
+    `${show(text)} is neither a URL (https://..., ./folder) nor a hub id such as "HuggingFaceTB/SmolLM2-135M-Instruct", "org/name/file.gguf" or "org/name:Q4_K_M"`,
   );
+}
+
+/**
+ * "org/name", "org/name/file.gguf" or "org/name:Q4_K_M", each with "@revision" behind it or without; a path of this site starts
+ * with "./" or "/".
+ */
+function fromHub(source) {
+  const [path, revision = "main", ...more] = source.split("@");
+  const [name, quantization, ...rest] = path.split(":");
+  const [owner, repository, ...folders] = name.split("/");
+  const id = `${owner}/${repository ?? ""}`;
+  const file = folders.join("/");
+  const isKnown =
+    HUB_ID.test(id) &&
+    REVISION.test(revision) &&
+    more.length + rest.length === 0 &&
+    (folders.length === 0 || HUB_FILE.test(file)) &&
+    (quantization === undefined || (QUANTIZATION.test(quantization) && folders.length === 0));
+  if (!isKnown) return undefined;
+  const escaped = encodeURIComponent(revision);
+  const files = `${HUB}/${id}/resolve/${escaped}/`;
+  if (file) return { ...ofGguf(new URL(files + file)), name: `${id}/${file}` };
+  if (quantization === undefined) return { kind: "url", name: id, url: files };
+  const listing = `${HUB}/api/models/${id}/revision/${escaped}`;
+  return { kind: "url", name: `${id}:${quantization}`, url: files, quantization, listing };
+}
+
+/** A GGUF file, as a name in its folder. */
+function ofGguf(url) {
+  const folder = new URL(url);
+  const [, path, gguf] = url.pathname.match(/^(.*\/)([^/]+)$/);
+  folder.pathname = path;
+  return { kind: "url", name: decoded(gguf), url: folder.href, gguf: decoded(gguf) };
 }
 
 function parseUrl(text) {
@@ -50,15 +84,28 @@ function fromUrl(given) {
   // Users paste the address of a repository's page. The files are at another address.
   const page = url.href.match(/^https:\/\/(?:www\.)?huggingface\.co\/([\w.-]+\/[\w.-]+)(?:\/tree\/([^?#]+?))?\/?$/);
   if (page) return fromString(page[2] ? `${page[1]}@${decodeURIComponent(page[2])}` : page[1]);
-  // A link to one of the files means its folder.
+  if (url.pathname.endsWith(`/${MANIFEST}`)) return inPieces(url);
+  // A link to a GGUF file means that file; the hub's page about it is at another address.
+  if (url.hostname.replace(/^www\./, "") === "huggingface.co") url.pathname = url.pathname.replace("/blob/", "/resolve/");
+  if (url.pathname.endsWith(".gguf")) return ofGguf(url);
+  // A link to one of the other files means its folder.
   url.pathname = url.pathname.replace(/[^/]+\.(json|safetensors|model)$/, "");
   return { kind: "url", name: nameOf(url), url: url.href };
+}
+
+/** The model that a manifest of pieces names; other files lie beside it as usual. */
+async function inPieces(url) {
+  const { model, pieces } = await readManifest(url);
+  return { ...(await fromUrl(new URL(encodeURI(model) || ".", url))), pieces };
 }
 
 /** The folder's name; files of the hub lie under `/org/name/resolve/revision/`. */
 function nameOf(url) {
   const [, hubId] = url.pathname.match(/^\/([^/]+\/[^/]+)\/resolve\//) ?? [];
-  const name = hubId ?? url.pathname.split("/").filter(Boolean).pop() ?? url.host;
+  return decoded(hubId ?? url.pathname.split("/").filter(Boolean).pop() ?? url.host);
+}
+
+function decoded(name) {
   try {
     return decodeURIComponent(name);
   } catch {

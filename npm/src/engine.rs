@@ -22,6 +22,7 @@ use mobilellm::backend::gpu;
 use mobilellm::checkpoint::load::Progress;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
+use mobilellm::checkpoint::source::gguf::Wanted;
 use mobilellm::engine::{Engine, Info, LoadOptions};
 use mobilellm::generate::sampler::Logprob;
 use mobilellm::generate::session::{Event, FinishReason, Generation, Session, Timings, TokenEvent, Usage};
@@ -319,7 +320,14 @@ fn throttled(report: &Function) -> impl FnMut(Progress) + '_ {
 fn open_source(source: &JsValue, ahead: ReadAhead, patience: Duration) -> Result<Box<dyn Source>, JsValue> {
     let url = text_field(source, "url");
     if !url.is_empty() {
-        return Ok(Box::new(FetchSource::new(&url, patience, ahead)));
+        let wanted = match (text_field(source, "gguf"), text_field(source, "quantization")) {
+            (file, _) if !file.is_empty() => Some(Wanted::File(file)),
+            (_, quantization) if !quantization.is_empty() => {
+                Some(Wanted::Quantization { listing: text_field(source, "listing"), quantization })
+            }
+            _ => None,
+        };
+        return Ok(Box::new(FetchSource::new(&url, patience, ahead, wanted)));
     }
     let files: Object = Reflect::get(source, &"files".into())?.dyn_into()?;
     let mut by_name = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! A checkpoint on a web server.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,6 +14,7 @@ use super::event_loop::within;
 use super::stream::ReaderStream;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::files::{check_web_page, status_remedy};
+use mobilellm::checkpoint::source::gguf::{Wanted, hub_listing};
 use mobilellm::checkpoint::source::{ByteStream, Source};
 use mobilellm::{Error, Result};
 
@@ -36,14 +38,23 @@ pub(super) struct FetchSource {
     patience: Duration,
     /// Reads the files.
     ahead: ReadAhead,
+    /// The GGUF file that was asked for.
+    wanted: Option<Wanted>,
+    /// Its name, once it is known.
+    gguf: OnceCell<String>,
 }
+
+/// The largest answer of the hub about a repository.
+const LISTING_LIMIT: usize = 16 << 20;
 
 impl FetchSource {
     /// The folder at `url`, with or without a slash at its end. A query in `url` is appended to the URL of every file.
-    pub(super) fn new(url: &str, patience: Duration, ahead: ReadAhead) -> Self {
+    /// `wanted` is the GGUF file in the folder.
+    pub(super) fn new(url: &str, patience: Duration, ahead: ReadAhead, wanted: Option<Wanted>) -> Self {
         let url = url.split('#').next().unwrap_or_default();
         let (path, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
-        Self { base: format!("{}/", path.trim_end_matches('/')), query: query.to_owned(), patience, ahead }
+        let base = format!("{}/", path.trim_end_matches('/'));
+        Self { base, query: query.to_owned(), patience, ahead, wanted, gguf: OnceCell::new() }
     }
 
     fn url(&self, file: &str) -> String {
@@ -51,7 +62,33 @@ impl FetchSource {
     }
 
     async fn fetch(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        let url = self.url(file);
+        self.fetch_url(self.url(file), file).await
+    }
+
+    /// The file that was asked for; of a quantisation alone the hub's list of files says which it is.
+    async fn find_gguf(&self) -> Result<Option<String>> {
+        let (listing, quantization) = match &self.wanted {
+            None => return Ok(None),
+            Some(Wanted::File(file)) => return Ok(Some(file.clone())),
+            Some(Wanted::Quantization { listing, quantization }) => (listing, quantization),
+        };
+        if let Some(file) = self.gguf.get() {
+            return Ok(Some(file.clone()));
+        }
+        let absent = || Error::missing(listing, "There is no such repository: check its name");
+        let mut stream = self.fetch_url(listing.clone(), "listing").await?.ok_or_else(absent)?;
+        let mut json = Vec::new();
+        while let Some(piece) = stream.next().await? {
+            json.extend(piece);
+            if json.len() > LISTING_LIMIT {
+                return Err(Error::fetch(listing, "the answer is absurdly long", "Name the file itself"));
+            }
+        }
+        let file = hub_listing(listing, &json, quantization)?;
+        Ok(Some(self.gguf.get_or_init(|| file).clone()))
+    }
+
+    async fn fetch_url(&self, url: String, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
         let response = within(self.ahead.fetch(&url), self.patience).await.ok_or_else(|| {
             let problem = format!("the server did not answer for {} seconds", self.patience.as_secs_f32());
             Error::fetch(&url, problem, "Check the connection and load again")
@@ -77,6 +114,10 @@ impl FetchSource {
 impl Source for FetchSource {
     fn location(&self) -> String {
         self.base.clone()
+    }
+
+    fn gguf<'a>(&'a self, _: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        self.find_gguf().boxed_local()
     }
 
     fn expect(&self, files: &[&str]) {

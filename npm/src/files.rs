@@ -10,7 +10,7 @@ use web_sys::File;
 use super::stream::ReaderStream;
 use mobilellm::Result;
 use mobilellm::checkpoint::source::Cancel;
-use mobilellm::checkpoint::source::{ByteStream, Source};
+use mobilellm::checkpoint::source::{ByteStream, Source, gguf};
 
 /// A disk that is asleep needs a while, but not this long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -38,6 +38,10 @@ impl FilesSource {
 impl Source for FilesSource {
     fn location(&self) -> String {
         self.folder.clone()
+    }
+
+    fn gguf<'a>(&'a self, _: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        ready(gguf::choose(&self.folder, self.files.keys().map(String::as_str))).boxed_local()
     }
 
     fn open<'a>(

@@ -35,11 +35,6 @@ impl Fields {
         Self { file: file.to_owned(), remedy: "The file is damaged: download it again", map, names }
     }
 
-    /// The file, for error messages.
-    pub(super) fn file(&self) -> &str {
-        &self.file
-    }
-
     /// What the file calls a field.
     pub(super) fn name<'a>(&'a self, field: &'a str) -> &'a str {
         self.names.iter().find(|(ours, _)| ours == field).map_or(field, |(_, name)| name)

@@ -8,15 +8,16 @@ import { resolveSource } from "../../npm/js/source.js";
 
 const cases = JSON.parse(await readFile(new URL("../addresses.json", import.meta.url), "utf8"));
 
-for (const { given, files, query = "", refused } of cases) {
+for (const { given, files, query = "", gguf, quantization, listing, refused } of cases) {
   test(`${JSON.stringify(given)} is ${refused ? "refused" : files}`, async () => {
     if (refused) {
       await assert.rejects(resolveSource(given), ({ code }) => code === "invalid_request");
       return;
     }
-    const { url } = await resolveSource(given);
+    const { url, ...source } = await resolveSource(given);
     const [path, found = ""] = url.replace(/#.*/, "").split(/(?=\?)/);
     assert.equal(path.replace(/\/$/, ""), files);
     assert.equal(found, query);
+    assert.deepEqual([source.gguf, source.quantization, source.listing], [gguf, quantization, listing]);
   });
 }

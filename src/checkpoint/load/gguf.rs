@@ -1,13 +1,16 @@
 //! Checkpoints in GGUF files: their configuration out of the metadata, and their weights as a stream.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::assemble::Incoming;
 use super::checkpoint::Load;
 use super::names::{Field, Module, Name, Prefix, Role};
+use super::rows::common_format;
 use super::spec::{Contents, Spec};
 use crate::checkpoint::container::floats::decode;
-use crate::checkpoint::container::gguf::{Header, List, Metadata, TensorInfo, TensorType, Value};
+use crate::checkpoint::container::gguf::{Header, List, Metadata, TensorInfo, TensorType, Value, blocks};
 use crate::checkpoint::container::safetensors::Dtype;
 use crate::checkpoint::source::gguf::Part;
 use crate::checkpoint::source::reader::{Reader, path_of};
@@ -15,6 +18,8 @@ use crate::checkpoint::source::{Cancel, Source};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::families::gguf::GgufModel;
+use crate::model::matrix::{Affine, Format, ScaleFormat};
+use crate::model::network::MatrixId;
 
 /// Divisors of the rotary frequencies: Llama 3's scaling, as llama.cpp's converter computed it.
 const FREQUENCY_DIVISORS: &str = "rope_freqs.weight";
@@ -72,6 +77,25 @@ impl GgufFiles {
     /// Name and length of each file.
     pub(crate) fn lengths(&self) -> impl Iterator<Item = (&str, u64)> {
         self.files.iter().map(|file| (file.name.as_str(), file.header.file_len))
+    }
+
+    /// Bytes of all matrices in memory, held as they are stored: parts of one matrix in a format that holds each.
+    pub(crate) fn memory_bytes(&self, config: &Config) -> u64 {
+        let mut matrices = HashMap::<MatrixId, (usize, usize, Vec<Format>)>::new();
+        for tensor in self.tensors() {
+            let role = Role::of(&tensor.name, self.first(), config, &Prefix::default());
+            let Ok(Role::Used(name)) = role else { continue };
+            let (Some((id, _)), Field::Weight) = (name.module.matrix(), name.field) else { continue };
+            let (rows, cols) = name.module.shape(config);
+            let (all_rows, _, formats) = matrices.entry(id).or_insert((0, cols, Vec::new()));
+            *all_rows += rows;
+            formats.push(held_format(tensor.kind));
+        }
+        let bytes = |(rows, cols, formats): (usize, usize, Vec<Format>)| {
+            let format = common_format(formats).unwrap_or(Format::F32);
+            4 * rows as u64 * (format.row_words(cols) + format.row_scale_words(cols)) as u64
+        };
+        matrices.into_values().map(bytes).sum()
     }
 
     /// Whether some matrix is in blocks.
@@ -273,6 +297,19 @@ fn place(tensor: &TensorInfo, file: &str, config: &Config) -> Result<Place> {
         (None, None) => Spec::Blocks(tensor.kind),
     };
     if has_shape(&[rows, cols]) { Ok(Place::Weights(name, spec)) } else { Err(wrong(&[rows, cols])) }
+}
+
+/// The format in memory of a matrix that is held as it is stored; of the types whose scales are halves those are.
+fn held_format(kind: TensorType) -> Format {
+    match (kind, blocks::affine(kind)) {
+        (TensorType::F16, _) => Format::F16,
+        (TensorType::BF16, _) => Format::Bf16,
+        (_, None) => Format::F32,
+        (_, Some(affine)) if kind.block_cols() == 32 => {
+            Format::Affine(Affine { scales: ScaleFormat::F16, ..affine })
+        }
+        (_, Some(affine)) => Format::Affine(affine),
+    }
 }
 
 /// The type of floats; `None` for blocks.

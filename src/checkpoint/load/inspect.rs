@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Checkpoint;
+use super::gguf::GgufFiles;
 use super::names::Module;
+use crate::checkpoint::container::gguf::Metadata;
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
 use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
@@ -53,14 +55,20 @@ pub struct Inspection {
     pub quantization: Option<String>,
     /// Bytes of all files of weights.
     pub bytes: u64,
+    /// Bytes of the weights in memory, held as they are stored.
+    pub memory_bytes: u64,
     /// The files of weights.
     pub files: Vec<String>,
     /// Bytes of keys and values that one token of context takes, in f16.
     pub kv_bytes_per_token: usize,
-    /// The file that the tokenizer is read from; `None` where there is none.
-    pub tokenizer: Option<&'static str>,
+    /// The file that the tokenizer is read from, or its kind in a GGUF file; `None` where there is none.
+    pub tokenizer: Option<String>,
     /// Where the chat template is; `None` for a base model without one.
-    pub chat_template: Option<&'static str>,
+    pub chat_template: Option<String>,
+    /// The token before every text.
+    pub bos_token_id: Option<u32>,
+    /// The tokens that end a generation.
+    pub eos_token_ids: Vec<u32>,
     /// Tensors that the network does not need.
     pub surplus: Vec<String>,
 }
@@ -92,16 +100,14 @@ impl Inspection {
     /// Whatever is wrong with these files; [`Error::Cancelled`].
     pub async fn of(source: &dyn Source, cancel: &Cancel) -> Result<Self> {
         let checkpoint = Checkpoint::open(source, cancel).await?;
-        let headers = checkpoint.headers().await?;
-        let mut dtypes = BTreeMap::<String, Stored>::new();
-        for (file, header) in &headers {
-            checkpoint.specs(file, header)?;
-            for tensor in &header.tensors {
-                let stored = dtypes.entry(tensor.dtype.to_string()).or_default();
-                stored.tensors += 1;
-                stored.bytes += tensor.len;
-            }
-        }
+        let weights = match checkpoint.gguf() {
+            Some(files) => Weights::of_gguf(files, &checkpoint.config),
+            None => Weights::of_safetensors(&checkpoint).await?,
+        };
+        let (tokenizer, chat_template) = match checkpoint.metadata() {
+            Some(metadata) => (tokenizer_kind(metadata)?, chat_template_key(metadata)?),
+            None => (tokenizer(source, cancel).await?, chat_template(source, cancel).await?),
+        };
         let config = &checkpoint.config;
         Ok(Self {
             location: source.location(),
@@ -124,7 +130,7 @@ impl Inspection {
             tied_embeddings: config.decoder.tied_embeddings,
             layer_sharing: config.decoder.shares_layers(),
             parameters: Parameters::of(config),
-            dtypes,
+            dtypes: weights.dtypes,
             quantization: config.quantization.as_ref().map(|quantization| {
                 let exceptions = match quantization.overrides.len() {
                     0 => String::new(),
@@ -133,15 +139,73 @@ impl Inspection {
                 let format = quantization.default;
                 format!("{} bits, groups of {}{exceptions}", format.bits, format.group_size)
             }),
-            bytes: headers.iter().map(|(_, header)| header.file_len).sum(),
-            files: headers.into_iter().map(|(file, _)| file).collect(),
+            bytes: weights.files.iter().map(|(_, len)| len).sum(),
+            memory_bytes: weights.memory_bytes,
+            files: weights.files.into_iter().map(|(file, _)| file).collect(),
             // Keys and values, two bytes each.
             kv_bytes_per_token: config.num_kv_caches() * 2 * config.kv_width() * 2,
-            tokenizer: tokenizer(source, cancel).await?,
-            chat_template: chat_template(source, cancel).await?,
+            tokenizer,
+            chat_template,
+            bos_token_id: config.bos_token_id,
+            eos_token_ids: config.eos_token_ids.clone(),
             surplus: checkpoint.surplus().to_vec(),
         })
     }
+}
+
+/// What the headers say.
+struct Weights {
+    dtypes: BTreeMap<String, Stored>,
+    memory_bytes: u64,
+    /// Names and lengths.
+    files: Vec<(String, u64)>,
+}
+
+impl Weights {
+    async fn of_safetensors(checkpoint: &Checkpoint<'_>) -> Result<Self> {
+        let headers = checkpoint.headers().await?;
+        let mut dtypes = BTreeMap::new();
+        for (file, header) in &headers {
+            checkpoint.specs(file, header)?;
+            for tensor in &header.tensors {
+                count(&mut dtypes, tensor.dtype, tensor.len);
+            }
+        }
+        let memory_bytes = dtypes.values().map(|stored: &Stored| stored.bytes).sum();
+        let files = headers.into_iter().map(|(file, header)| (file, header.file_len)).collect();
+        Ok(Self { dtypes, memory_bytes, files })
+    }
+
+    fn of_gguf(files: &GgufFiles, config: &Config) -> Self {
+        let mut dtypes = BTreeMap::new();
+        for tensor in files.tensors() {
+            count(&mut dtypes, tensor.kind, tensor.len);
+        }
+        let memory_bytes = files.memory_bytes(config);
+        Self {
+            dtypes,
+            memory_bytes,
+            files: files.lengths().map(|(file, len)| (file.to_owned(), len)).collect(),
+        }
+    }
+}
+
+fn count(dtypes: &mut BTreeMap<String, Stored>, kind: impl std::fmt::Display, bytes: u64) {
+    let stored = dtypes.entry(kind.to_string()).or_default();
+    stored.tensors += 1;
+    stored.bytes += bytes;
+}
+
+/// The kind of a GGUF file's tokenizer, and how it divides a text.
+fn tokenizer_kind(metadata: &Metadata) -> Result<Option<String>> {
+    let Some(model) = metadata.text("tokenizer.ggml.model")? else { return Ok(None) };
+    let pre = metadata.text("tokenizer.ggml.pre")?.map_or_else(String::new, |pre| format!(", pre {pre}"));
+    Ok(Some(format!("{model}{pre}")))
+}
+
+fn chat_template_key(metadata: &Metadata) -> Result<Option<String>> {
+    const KEY: &str = "tokenizer.chat_template";
+    Ok(metadata.text(KEY)?.map(|_| KEY.to_owned()))
 }
 
 impl Parameters {
@@ -161,23 +225,23 @@ impl Parameters {
     }
 }
 
-async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<&'static str>> {
+async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<String>> {
     for file in ["tokenizer.json", "tokenizer.model"] {
         if Reader::open(source, file, cancel).await?.is_some() {
-            return Ok(Some(file));
+            return Ok(Some(file.to_owned()));
         }
     }
     Ok(None)
 }
 
-async fn chat_template(source: &dyn Source, cancel: &Cancel) -> Result<Option<&'static str>> {
+async fn chat_template(source: &dyn Source, cancel: &Cancel) -> Result<Option<String>> {
     const TEMPLATE: &str = "chat_template.jinja";
     const CONFIG: &str = "tokenizer_config.json";
     if Reader::open(source, TEMPLATE, cancel).await?.is_some() {
-        return Ok(Some(TEMPLATE));
+        return Ok(Some(TEMPLATE.to_owned()));
     }
     let Some(json) = read_optional(source, CONFIG, TOKENIZER_LIMIT, cancel).await? else { return Ok(None) };
     let config: Value = serde_json::from_slice(&json)
         .map_err(|error| Error::invalid(CONFIG, "JSON", error, "Download the tokenizer's files again"))?;
-    Ok(config.get("chat_template").is_some_and(|template| !template.is_null()).then_some(CONFIG))
+    Ok(config.get("chat_template").is_some_and(|template| !template.is_null()).then(|| CONFIG.to_owned()))
 }

@@ -162,6 +162,12 @@ pub async fn quantize_folder(
     options.check()?;
     let folder = PartialFolder::create(destination)?;
     let checkpoint = Checkpoint::open(source, cancel).await?;
+    if checkpoint.gguf().is_some() {
+        return Err(Error::request(
+            "source",
+            "a GGUF file is read as it is, and not written anew; quantise the original checkpoint",
+        ));
+    }
     if checkpoint.config.quantization.is_some() {
         return Err(Error::request(
             "source",

@@ -45,7 +45,8 @@ pub async fn read_required(source: &dyn Source, file: &str, limit: u64, cancel: 
     read_optional(source, file, limit, cancel).await?.ok_or_else(|| {
         Error::missing(
             path_of(source, file),
-            "A checkpoint folder has the files of a model on the Hugging Face hub: config.json, a tokenizer, *.safetensors",
+            "A checkpoint folder has the files of a model on the Hugging Face hub: config.json, a tokenizer, *.safetensors. From \
+             a repository of GGUF files choose one, such as owner/repository:Q4_K_M",
         )
     })
 }
@@ -66,7 +67,7 @@ pub(crate) fn is_web_page(error: &Error) -> bool {
 /// Judges an answer of type `text/html` to the request for a file. Hosts of single-page apps answer every path with
 /// their page. This is an error for a required file; an optional file then counts as absent.
 pub fn check_web_page(address: &str, file: &str) -> Result<()> {
-    if file == crate::model::config::FILE || file.ends_with(".safetensors") {
+    if file == crate::model::config::FILE || [".safetensors", ".gguf"].iter().any(|end| file.ends_with(end)) {
         Err(web_page(address))
     } else {
         Ok(())

@@ -1,6 +1,44 @@
 //! Which file of a folder is the model, where models lie in GGUF files.
 
+use serde_json::Value;
+
 use crate::error::{Error, Result};
+
+/// A GGUF file that a user asked a server for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// By its name in the folder.
+    File(String),
+    /// The one of a quantisation, such as `Q4_K_M`, among those that the hub lists.
+    Quantization {
+        /// Where the hub describes the repository.
+        listing: String,
+        /// What its name ends with.
+        quantization: String,
+    },
+}
+
+/// The file of a quantisation in the hub's description of a repository, which came from `address`.
+///
+/// # Errors
+/// [`Error::Fetch`] where it is no such description, [`Error::Request`] as [`by_quantization`].
+pub fn hub_listing(address: &str, json: &[u8], quantization: &str) -> Result<String> {
+    let listing: Value = serde_json::from_slice(json).unwrap_or_default();
+    let Some(siblings) = listing.get("siblings").and_then(Value::as_array) else {
+        let problem = "the answer is not the hub's description of a repository";
+        return Err(Error::fetch(
+            address,
+            problem,
+            "Name the file itself, such as owner/repository/file.gguf",
+        ));
+    };
+    let names = siblings.iter().filter_map(|file| file.get("rfilename")?.as_str());
+    // The names become part of an address.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let names =
+        names.filter(|name| name.chars().all(plain) && !name.starts_with('/') && !name.contains(".."));
+    by_quantization(address, quantization, names)
+}
 
 /// The file of a list of a folder's files: `None` where the folder holds no such file, or is a checkpoint of another format.
 ///

@@ -1,5 +1,6 @@
 //! A checkpoint on a web server, for native programs.
 
+use std::cell::OnceCell;
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
@@ -12,6 +13,7 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, BodyReader, RequestBuilder};
 
 use super::files::{check_web_page, status_remedy};
+use super::gguf::{Wanted, hub_listing};
 use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
@@ -30,7 +32,10 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const HUB: &str = "https://huggingface.co";
 
-/// A folder behind an http(s) address.
+/// The largest answer of the hub about a repository.
+const LISTING_LIMIT: usize = 16 << 20;
+
+/// A folder behind an http(s) address, or a GGUF file in one.
 pub struct HttpSource {
     /// The address of the folder, without a slash at its end.
     base: String,
@@ -39,19 +44,37 @@ pub struct HttpSource {
     agent: Agent,
     /// Access token; sent only to the hub.
     token: Option<String>,
+    /// The GGUF file that was asked for.
+    wanted: Option<Wanted>,
+    /// Its name, once it is known.
+    gguf: OnceCell<String>,
 }
 
 impl HttpSource {
     /// The folder at an http(s) address, or a repository of the Hugging Face hub: `organisation/name`, or
     /// `organisation/name@revision`. `patience` is the time that the server may send nothing.
     ///
-    /// The address of a repository page means the files of the repository, and the address of a file means its folder.
-    /// The environment variable `HF_TOKEN` gives access to hub repositories that need a token.
+    /// The address of a repository page means the files of the repository, and the address of a file means its folder. The
+    /// address of a GGUF file means that file; on the hub it is `organisation/name/file.gguf`, or `organisation/name:Q4_K_M`
+    /// for the file of that quantisation.
+    ///
+    /// The environment variable `HF_TOKEN` gives access to hub repositories that need a token. `HF_ENDPOINT` is the address of
+    /// a mirror of the hub.
     ///
     /// # Errors
-    /// [`Error::Request`] if `model` has neither form.
+    /// [`Error::Request`] if `model` has none of these forms.
     pub fn new(model: &str, patience: Duration) -> Result<Self> {
-        let (base, query) = address(model)?;
+        let mirror = std::env::var("HF_ENDPOINT").ok().filter(|mirror| !mirror.is_empty());
+        Self::with_hub(model, patience, mirror.as_deref().unwrap_or(HUB))
+    }
+
+    /// The same with the hub at another address.
+    ///
+    /// # Errors
+    /// As [`HttpSource::new`].
+    pub fn with_hub(model: &str, patience: Duration, hub: &str) -> Result<Self> {
+        let hub = hub.trim_end_matches('/');
+        let Address { base, query, wanted } = Address::of(model, hub)?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(patience))
@@ -63,13 +86,16 @@ impl HttpSource {
             // Compression does not make weights smaller, and then the length of the file would be unknown.
             .accept_encoding("identity")
             .user_agent(concat!("mobilellm/", env!("CARGO_PKG_VERSION")));
-        let on_hub = base.strip_prefix(HUB).is_some_and(|path| path.starts_with('/'));
+        let on_hub = base.strip_prefix(hub).is_some_and(|path| path.starts_with('/'));
         let token = std::env::var("HF_TOKEN").ok().filter(|token| on_hub && !token.is_empty());
-        Ok(Self { base, query, agent: config.build().into(), token })
+        Ok(Self { base, query, agent: config.build().into(), token, wanted, gguf: OnceCell::new() })
     }
 
     fn request(&self, file: &str) -> Request {
-        let url = format!("{}/{file}{}", self.base, self.query);
+        self.request_of(format!("{}/{file}{}", self.base, self.query), file)
+    }
+
+    fn request_of(&self, url: String, file: &str) -> Request {
         let mut call = self.agent.get(&url);
         if let Some(token) = &self.token {
             call = call.header("authorization", format!("Bearer {token}"));
@@ -78,9 +104,39 @@ impl HttpSource {
     }
 }
 
+impl HttpSource {
+    /// The file that was asked for; of a quantisation alone the hub's list of files says which it is.
+    async fn find_gguf(&self, cancel: &Cancel) -> Result<Option<String>> {
+        let (listing, quantization) = match &self.wanted {
+            None => return Ok(None),
+            Some(Wanted::File(file)) => return Ok(Some(file.clone())),
+            Some(Wanted::Quantization { listing, quantization }) => (listing, quantization),
+        };
+        if let Some(file) = self.gguf.get() {
+            return Ok(Some(file.clone()));
+        }
+        let absent = || Error::missing(listing, "There is no such repository: check its name");
+        let stream = HttpStream::open(self.request_of(listing.clone(), "listing"), cancel)?;
+        let mut stream = stream.ok_or_else(absent)?;
+        let mut json = Vec::new();
+        while let Some(piece) = stream.next().await? {
+            json.extend(piece);
+            if json.len() > LISTING_LIMIT {
+                return Err(Error::fetch(listing, "the answer is absurdly long", "Name the file itself"));
+            }
+        }
+        let file = hub_listing(listing, &json, quantization)?;
+        Ok(Some(self.gguf.get_or_init(|| file).clone()))
+    }
+}
+
 impl Source for HttpSource {
     fn location(&self) -> String {
         self.base.clone()
+    }
+
+    fn gguf<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
+        self.find_gguf(cancel).boxed_local()
     }
 
     fn open<'a>(
@@ -228,58 +284,112 @@ fn read_piece(reader: &mut BodyReader<'static>, url: &str) -> Result<Report> {
     }
 }
 
-/// The address of the files of a model, and the query for each file.
-fn address(model: &str) -> Result<(String, String)> {
-    let model = model.split('#').next().unwrap_or_default();
-    if let Some(files) = files_on_hub(model) {
-        return Ok((files, String::new()));
-    }
-    if !(model.starts_with("http://") || model.starts_with("https://")) {
-        return Err(Error::request(
-            "model",
-            format!(
-                "{model} is neither an http(s) address nor a name such as HuggingFaceTB/SmolLM2-135M-Instruct"
-            ),
-        ));
-    }
-    let (path, query) = model.find('?').map_or((model, ""), |at| model.split_at(at));
-    let path = path.trim_end_matches('/');
-    // Users paste the address in their browser: the page of a repository, not the folder of its files.
-    let on_hub = path.strip_prefix(HUB).or_else(|| path.strip_prefix("https://www.huggingface.co"));
-    let page = on_hub.and_then(|rest| rest.strip_prefix('/'));
-    let files = page.map(|page| page.replacen("/tree/", "@", 1)).and_then(|page| files_on_hub(&page));
-    Ok((files.unwrap_or_else(|| folder_of(path).to_owned()), query.to_owned()))
+/// Where a model's files are.
+#[derive(Debug, PartialEq, Eq)]
+struct Address {
+    /// The folder, without a slash at its end.
+    base: String,
+    /// Goes behind every file.
+    query: String,
+    /// The GGUF file in it.
+    wanted: Option<Wanted>,
 }
 
-/// The address of the files of a repository, from its name.
-fn files_on_hub(name: &str) -> Option<String> {
-    let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
-    let is_revision = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    let is_known = is_repository(name) && !revision.is_empty() && revision.chars().all(is_revision);
-    is_known.then(|| format!("{HUB}/{name}/resolve/{}", revision.replace('/', "%2F")))
-}
+impl Address {
+    fn of(model: &str, hub: &str) -> Result<Self> {
+        let model = model.split('#').next().unwrap_or_default();
+        if let Some(address) = Self::on_hub(model, hub) {
+            return Ok(address);
+        }
+        if !(model.starts_with("http://") || model.starts_with("https://")) {
+            return Err(Error::request(
+                "model",
+                format!(
+                    "{model} is neither an http(s) address nor a name such as HuggingFaceTB/SmolLM2-135M-Instruct, \
+                     owner/repository/file.gguf or owner/repository:Q4_K_M"
+                ),
+            ));
+        }
+        let (path, query) = model.find('?').map_or((model, ""), |at| model.split_at(at));
+        let path = path.trim_end_matches('/');
+        // People paste what the browser shows: the page of a repository or of a file, not the files.
+        let page = [HUB, "https://www.huggingface.co"]
+            .iter()
+            .find_map(|hub| path.strip_prefix(hub)?.strip_prefix('/'));
+        if let Some(page) = page {
+            if page.contains("/blob/") && page.ends_with(".gguf") {
+                return Ok(Self::of_path(&path.replacen("/blob/", "/resolve/", 1), query));
+            }
+            if let Some(address) = Self::on_hub(&page.replacen("/tree/", "@", 1), hub) {
+                return Ok(Self { query: query.to_owned(), ..address });
+            }
+        }
+        Ok(Self::of_path(path, query))
+    }
 
-/// The folder, also for a link to one of the files.
-fn folder_of(path: &str) -> &str {
-    let is_file = |name: &str| [".json", ".safetensors", ".model"].iter().any(|end| name.ends_with(end));
-    match path.rsplit_once('/') {
-        Some((folder, name)) if is_file(name) => folder,
-        _ => path,
+    /// A link to one of the files means its folder, and one to a GGUF file that file in it.
+    fn of_path(path: &str, query: &str) -> Self {
+        let is_file = |name: &str| [".json", ".safetensors", ".model"].iter().any(|end| name.ends_with(end));
+        let (base, wanted) = match path.rsplit_once('/') {
+            Some((folder, name)) if name.ends_with(".gguf") => (folder, Some(Wanted::File(name.to_owned()))),
+            Some((folder, name)) if is_file(name) => (folder, None),
+            _ => (path, None),
+        };
+        Self { base: base.to_owned(), query: query.to_owned(), wanted }
+    }
+
+    /// A repository by its name, or a file in it: `owner/name`, `owner/name/file.gguf`, `owner/name:Q4_K_M`, each with `@revision`
+    /// behind it or without.
+    fn on_hub(name: &str, hub: &str) -> Option<Self> {
+        let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+        let is_revision = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        if revision.is_empty() || !revision.chars().all(is_revision) {
+            return None;
+        }
+        let escaped = revision.replace('/', "%2F");
+        let (name, quantization) = name.split_once(':').map_or((name, None), |(name, q)| (name, Some(q)));
+        let mut parts = name.splitn(3, '/');
+        let repository = format!("{}/{}", parts.next()?, parts.next()?);
+        let file = parts.next();
+        let is_known = is_repository(&repository)
+            && file.is_none_or(is_gguf)
+            && quantization.is_none_or(is_plain)
+            && !(file.is_some() && quantization.is_some());
+        if !is_known {
+            return None;
+        }
+        let files = format!("{hub}/{repository}/resolve/{escaped}");
+        let wanted = quantization.map(|quantization| Wanted::Quantization {
+            listing: format!("{hub}/api/models/{repository}/revision/{escaped}"),
+            quantization: quantization.to_owned(),
+        });
+        match file {
+            Some(file) => Some(Self::of_path(&format!("{files}/{file}"), "")),
+            None => Some(Self { base: files, query: String::new(), wanted }),
+        }
     }
 }
 
-/// Whether a text has the form `organisation/name` or `organisation/name@revision`.
+/// Whether a text is the name of a model on the hub: `organisation/name`, with a revision, a file or a quantisation or without.
 pub fn is_hub_name(text: &str) -> bool {
-    files_on_hub(text).is_some()
+    Address::on_hub(text, HUB).is_some()
 }
 
 fn is_repository(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    text.split_once('/').is_some_and(|(organisation, name)| part(organisation) && part(name))
+    text.split_once('/').is_some_and(|(organisation, name)| is_plain(organisation) && is_plain(name))
+}
+
+/// Whether this is the path of a GGUF file in a repository, and not of a page about one.
+fn is_gguf(path: &str) -> bool {
+    let is_page = ["blob/", "resolve/", "tree/"].iter().any(|page| path.starts_with(page));
+    path.ends_with(".gguf") && !is_page && path.split('/').all(is_plain)
+}
+
+/// Whether a part of a name means nothing to an address.
+fn is_plain(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with('.')
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn refused(url: &str, status: StatusCode) -> Error {
@@ -312,13 +422,22 @@ mod tests {
         let cases = include_str!("../../../tests/addresses.json");
         for case in serde_json::from_str::<Vec<serde_json::Value>>(cases).unwrap() {
             let given = case["given"].as_str().unwrap();
-            match case["files"].as_str() {
-                Some(files) => {
-                    let query = case["query"].as_str().unwrap_or_default();
-                    assert_eq!(address(given).unwrap(), (files.to_owned(), query.to_owned()), "{given}");
+            let address = Address::of(given, HUB);
+            let Some(files) = case["files"].as_str() else {
+                assert!(matches!(address, Err(Error::Request { .. })), "{given}");
+                continue;
+            };
+            let text = |field: &str| case[field].as_str().map(str::to_owned);
+            let wanted = match (text("gguf"), text("quantization")) {
+                (Some(file), _) => Some(Wanted::File(file)),
+                (None, Some(quantization)) => {
+                    Some(Wanted::Quantization { listing: text("listing").unwrap(), quantization })
                 }
-                None => assert!(matches!(address(given), Err(Error::Request { .. })), "{given}"),
-            }
+                (None, None) => None,
+            };
+            let expected =
+                Address { base: files.to_owned(), query: text("query").unwrap_or_default(), wanted };
+            assert_eq!(address.unwrap(), expected, "{given}");
         }
     }
 }

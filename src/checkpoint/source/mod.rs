@@ -8,6 +8,8 @@ pub mod gguf;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
+#[cfg(all(feature = "http", not(target_arch = "wasm32")))]
+pub mod pieces;
 pub(super) mod reader;
 
 pub use cancel::Cancel;

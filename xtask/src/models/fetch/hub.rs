@@ -51,7 +51,8 @@ impl Hub {
         sha256: Option<&str>,
     ) -> Result<()> {
         let address = self.address(&format!("{repository}/resolve/main/{file}"));
-        let named = self.named_digest(&address);
+        eprintln!("Asking {}", address.url);
+        let named = self.named_digest(&address)?;
         if let (Some(expected), Some(named)) = (sha256, &named) {
             ensure!(
                 expected == named,
@@ -63,10 +64,10 @@ impl Hub {
     }
 
     /// The digest that the hub names for a large file.
-    fn named_digest(&self, address: &Address) -> Option<String> {
+    fn named_digest(&self, address: &Address) -> Result<Option<String>> {
         let headers = self.client.headers(address)?;
-        let etag = headers.get("x-linked-etag")?.to_str().ok()?.trim_matches('"').to_owned();
-        is_sha256(&etag).then_some(etag)
+        let etag = headers.as_ref().and_then(|headers| headers.get("x-linked-etag")?.to_str().ok());
+        Ok(etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| is_sha256(etag)))
     }
 
     /// Fetches a model folder.

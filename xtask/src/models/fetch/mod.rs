@@ -63,6 +63,9 @@ impl Fetcher {
         }
         let mut failures = Vec::new();
         for mirror in &model.mirrors {
+            if let Some(failure) = failures.last() {
+                eprintln!("{failure}. Trying the next place.");
+            }
             match self.from_mirror(mirror, model, &folder) {
                 Ok(()) => return Ok(target),
                 Err(error) => failures.push(format!("{error:#}")),
