@@ -142,7 +142,10 @@ impl<'a> Model<'a> {
         if family != Family::Llama {
             // Only MobileLLM has this field.
             json.remove("layer_sharing");
-            json.insert("head_dim".to_owned(), json!(self.shape.hidden_size / self.shape.num_attention_heads));
+            json.insert(
+                "head_dim".to_owned(),
+                json!(self.shape.hidden_size / self.shape.num_attention_heads),
+            );
         }
         if let Value::Object(fields) = family.fields(&self.shape) {
             json.extend(fields);

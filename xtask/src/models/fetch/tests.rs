@@ -373,7 +373,8 @@ fn where_no_mirror_answers_the_next_model_is_taken() {
             "memory": 1, "context": 1, "chat": true, "sampling": null, "suggestions": [],
         })
     };
-    let models = [model("first", "o/absent", None), model("a", "o/a", None), model("last", "", Some("built"))];
+    let models =
+        [model("first", "o/absent", None), model("a", "o/a", None), model("last", "", Some("built"))];
     let catalog = json!({"version": 1, "default": "first", "fallbacks": ["a", "last"], "models": models});
     let catalog = Catalog::parse(&catalog.to_string()).unwrap();
     let hub = good_hub(bytes);
