@@ -14,6 +14,7 @@ use mobilellm::generate::sampler::MAX_LOGPROBS;
 use mobilellm::measure::bench::{Shape, Study, studies};
 use mobilellm::measure::fidelity::CHUNK;
 use mobilellm::options::load;
+use mobilellm::tokenizer::ControlTokens;
 
 use crate::option::{self, Switch};
 use crate::sampling::SamplingFlags;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Write the logits of every token to a safetensors file.
     Logits(Logits),
+    /// Show the prompt that the chat template of a model makes of a conversation.
+    Render(Render),
     /// Show the tokens of a text.
     Tokenize(Tokenize),
     /// Show the text of token ids.
@@ -61,7 +64,7 @@ pub(crate) enum Command {
 /// The model and its backend.
 #[derive(Args)]
 pub(crate) struct ModelFlags {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     #[command(flatten)]
@@ -181,8 +184,47 @@ pub(crate) struct Logits {
 }
 
 #[derive(Args)]
-pub(crate) struct Tokenize {
+pub(crate) struct Render {
     /// Model folder, http(s) URL or Hugging Face hub name.
+    #[arg(long, short, value_name = "DIR|URL")]
+    pub(crate) model: String,
+    /// JSON file with the messages: a list of {"role": ..., "content": ...}.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) messages: PathBuf,
+    /// JSON file with a list of tools in OpenAI's format.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tools: Option<PathBuf>,
+    /// End with the last message, not with the beginning of an answer.
+    #[arg(long)]
+    pub(crate) no_generation_prompt: bool,
+    /// Use the plain format "User: ... Assistant: ..." instead of the chat template of the model.
+    #[arg(long)]
+    pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) control_tokens: ControlTokensFlag,
+    /// Print {"text": ..., "ids": [...]}.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whether the text of control tokens in messages counts.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct ControlTokensFlag {
+    /// Let the text of control tokens in messages, such as <|im_end|>, become control tokens. Without this flag only the
+    /// chat template makes control tokens. Use it only for messages that you trust.
+    #[arg(long)]
+    pub(crate) trust_control_tokens: bool,
+}
+
+impl From<ControlTokensFlag> for ControlTokens {
+    fn from(flag: ControlTokensFlag) -> Self {
+        if flag.trust_control_tokens { Self::Anywhere } else { Self::OfTemplate }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Tokenize {
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     /// The text to tokenize.
@@ -198,7 +240,7 @@ pub(crate) struct Tokenize {
 
 #[derive(Args)]
 pub(crate) struct Detokenize {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     #[arg(long, short, value_name = "DIR|URL")]
     pub(crate) model: String,
     /// Token ids, separated by commas or spaces.
@@ -241,7 +283,7 @@ pub(crate) struct Quantize {
 
 #[derive(Args)]
 pub(crate) struct Inspect {
-    /// Model folder, http(s) URL or Hugging Face hub name.
+    /// Model folder or GGUF file, http(s) URL, or Hugging Face hub name (owner/name, owner/name/file.gguf, owner/name:Q4_K_M).
     pub(crate) model: String,
     /// Print the result as one JSON object.
     #[arg(long)]

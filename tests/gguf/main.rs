@@ -8,3 +8,5 @@ mod common;
 mod engines;
 mod header;
 mod models;
+mod server;
+mod whole;

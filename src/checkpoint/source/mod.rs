@@ -29,6 +29,11 @@ pub trait Source {
         ready(Ok(None)).boxed_local()
     }
 
+    /// Whether a server sends the files. A server may say in several ways that a file does not exist.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Names files that will be opened, in this order. A source may begin to read them now.
     fn expect(&self, _files: &[&str]) {}
 

@@ -107,6 +107,10 @@ impl<S: Source + 'static> Source for PiecedSource<S> {
         .boxed_local()
     }
 
+    fn is_remote(&self) -> bool {
+        self.folder.is_remote()
+    }
+
     fn open<'a>(
         &'a self,
         file: &'a str,

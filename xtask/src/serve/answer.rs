@@ -1,13 +1,13 @@
-//! One request, one answer: files with ranges and ETags, and the headers that a careful host would send.
+//! One request, one answer: files with ranges and validators, and the headers that a careful host would send.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
 use tower_http::services::ServeFile;
 
 use super::site::{Found, Site};

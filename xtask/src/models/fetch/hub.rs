@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::download::{Address, Client, Expected};
-use crate::models::catalog::{is_file_name, is_sha256};
+use crate::models::catalog::{has_extension, is_file_name, is_sha256};
 
 const HUB: &str = "https://huggingface.co";
 
@@ -85,7 +85,7 @@ impl Hub {
     /// The GGUF file of a repository whose name has these letters.
     pub(super) fn quantization(&self, repository: &str, letters: &str) -> Result<String> {
         let files = self.listing(repository)?;
-        let ggufs: Vec<_> = files.iter().filter(|file| file.ends_with(".gguf")).collect();
+        let ggufs: Vec<_> = files.iter().filter(|file| has_extension(file, "gguf")).collect();
         let has = |file: &str| file.to_ascii_lowercase().contains(&letters.to_ascii_lowercase());
         match &ggufs.iter().filter(|file| has(file)).collect::<Vec<_>>()[..] {
             [file] => Ok((**file).clone()),
@@ -137,7 +137,7 @@ fn model_files(files: &[String]) -> Result<Vec<&str>> {
         files
             .iter()
             .map(String::as_str)
-            .filter(|file| file.ends_with(".gguf"))
+            .filter(|file| has_extension(file, "gguf"))
             .collect::<Vec<_>>()
             .join(", ")
     );

@@ -110,9 +110,7 @@ fn answer(mut stream: &TcpStream, log: &Mutex<Vec<Asked>>, behave: &mut Behaviou
         reply.status,
         reply.body.len()
     );
-    for (name, value) in &reply.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
+    head.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
     let sent = &reply.body[..reply.cut.unwrap_or(reply.body.len())];
     // A client may hang up at any time.
     let _ = stream.write_all((head + "\r\n").as_bytes());
