@@ -105,7 +105,7 @@ fn rows(c: &mut Criterion) {
         let pairs = vec![0.5; 2 * ffn];
         let mut out = vec![0.0; ffn];
         group.bench_function(BenchmarkId::new("gated", model), |b| {
-            b.iter(|| gated(ActivationFunction::Silu, &pairs, &mut out))
+            b.iter(|| gated(ActivationFunction::Silu, &pairs, &mut out));
         });
     }
     group.finish();

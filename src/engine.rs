@@ -247,16 +247,28 @@ impl Engine {
 
     /// The tokens of a conversation, up to the place where the assistant's answer begins.
     ///
+    /// The text of control tokens in the messages stays text: see [`Engine::chat_prompt_with`] for another choice.
+    ///
     /// # Errors
     /// [`Error::Template`] if the model has no chat template and `plain` is false.
     pub fn chat_prompt(&self, messages: &[Value], tools: &[Value], plain: bool) -> Result<Prompt> {
-        let tokenizer = self.tokenizer()?;
         let format = if plain { ChatFormat::Plain } else { ChatFormat::Template };
-        let text =
-            tokenizer.render_chat(messages, tools, &ChatOptions { format, ..ChatOptions::default() })?;
-        // Both chat formats write the special tokens themselves.
-        let tokens = tokenizer.encode(&text, false)?;
-        Ok(Prompt { tokens, stop: format.stop_strings().iter().map(ToString::to_string).collect() })
+        self.chat_prompt_with(messages, tools, &ChatOptions { format, ..ChatOptions::default() })
+    }
+
+    /// The tokens of a conversation, with all options.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::chat_tokens`].
+    pub fn chat_prompt_with(
+        &self,
+        messages: &[Value],
+        tools: &[Value],
+        options: &ChatOptions,
+    ) -> Result<Prompt> {
+        let tokens = self.tokenizer()?.chat_tokens(messages, tools, options)?.ids;
+        let stop = options.format.stop_strings().iter().map(ToString::to_string).collect();
+        Ok(Prompt { tokens, stop })
     }
 }
 

@@ -111,6 +111,7 @@ pub mod engine;
 mod error;
 #[doc(hidden)]
 pub mod generate;
+mod jinja;
 #[doc(hidden)]
 pub mod measure;
 #[doc(hidden)]

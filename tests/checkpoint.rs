@@ -225,9 +225,9 @@ fn inspection_counts_without_reading_weights() {
         shared.num_hidden_layers * 2 * 2 * shared.num_kv_heads * shared.head_dim * 2
     );
     let mobile = of("mobilellm");
-    assert_eq!((mobile.tokenizer, mobile.chat_template), (Some("tokenizer.model"), None));
-    assert_eq!(of("chat").chat_template, Some("tokenizer_config.json"));
-    assert_eq!(of("chat-template-file").chat_template, Some("chat_template.jinja"));
+    assert_eq!((mobile.tokenizer, mobile.chat_template), (Some("tokenizer.model".to_owned()), None));
+    assert_eq!(of("chat").chat_template, Some("tokenizer_config.json".to_owned()));
+    assert_eq!(of("chat-template-file").chat_template, Some("chat_template.jinja".to_owned()));
     let mixed = of("mlx-mixed");
     assert_eq!(mixed.quantization.as_deref(), Some("4 bits, groups of 64, 2 exceptions"));
     assert!(mixed.dtypes.contains_key("U32") && mixed.dtypes.contains_key("F16"));

@@ -39,9 +39,8 @@ fn json_file(path: &Path) -> Value {
 }
 
 fn folder() -> PathBuf {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let name = json_file(&models.join("default.json"))["model"].as_str().unwrap().to_owned();
-    models.join(name)
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join(json_file(&root.join("models/default.json"))["source"].as_str().unwrap())
 }
 
 #[test]

@@ -354,11 +354,11 @@ fn a_word_without_end_takes_no_quadratic_time() {
     for file in ["bpe.gguf", "llama.gguf", "gemma.gguf"] {
         let tokenizer = tokenizer(&read(&fixture(file))).unwrap();
         for text in ["a", "the", " ", "\n", "1", "東", "!", "aB"] {
-            let text = text.repeat(300_000 / text.len());
+            let text = text.repeat(100_000 / text.len());
             let start = std::time::Instant::now();
             let ids = tokenizer.encode(&text, false).unwrap();
             // A quadratic way takes minutes.
-            assert!(start.elapsed().as_secs() < 20, "{file} {:?}", &text[..6]);
+            assert!(start.elapsed().as_secs() < 10, "{file} {:?}", &text[..6]);
             assert_eq!(tokenizer.decode(&ids, true).unwrap().len(), text.len());
         }
     }

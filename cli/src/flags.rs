@@ -14,6 +14,7 @@ use mobilellm::generate::sampler::MAX_LOGPROBS;
 use mobilellm::measure::bench::{Shape, Study, studies};
 use mobilellm::measure::fidelity::CHUNK;
 use mobilellm::options::load;
+use mobilellm::tokenizer::ControlTokens;
 
 use crate::option::{self, Switch};
 use crate::sampling::SamplingFlags;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Write the logits of every token to a safetensors file.
     Logits(Logits),
+    /// Show the prompt that the chat template of a model makes of a conversation.
+    Render(Render),
     /// Show the tokens of a text.
     Tokenize(Tokenize),
     /// Show the text of token ids.
@@ -178,6 +181,45 @@ pub(crate) struct Logits {
     /// File to write: one tensor `logits`, f32, of shape [n_tokens, vocab_size].
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Render {
+    /// Model folder, http(s) URL or Hugging Face hub name.
+    #[arg(long, short, value_name = "DIR|URL")]
+    pub(crate) model: String,
+    /// JSON file with the messages: a list of {"role": ..., "content": ...}.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) messages: PathBuf,
+    /// JSON file with a list of tools in OpenAI's format.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tools: Option<PathBuf>,
+    /// End with the last message, not with the beginning of an answer.
+    #[arg(long)]
+    pub(crate) no_generation_prompt: bool,
+    /// Use the plain format "User: ... Assistant: ..." instead of the chat template of the model.
+    #[arg(long)]
+    pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) control_tokens: ControlTokensFlag,
+    /// Print {"text": ..., "ids": [...]}.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whether the text of control tokens in messages counts.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct ControlTokensFlag {
+    /// Let the text of control tokens in messages, such as <|im_end|>, become control tokens. Without this flag only the
+    /// chat template makes control tokens. Use it only for messages that you trust.
+    #[arg(long)]
+    pub(crate) trust_control_tokens: bool,
+}
+
+impl From<ControlTokensFlag> for ControlTokens {
+    fn from(flag: ControlTokensFlag) -> Self {
+        if flag.trust_control_tokens { Self::Anywhere } else { Self::OfTemplate }
+    }
 }
 
 #[derive(Args)]

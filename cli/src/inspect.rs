@@ -28,6 +28,10 @@ fn table(i: &Inspection) -> String {
     let tied = if i.tied_embeddings { "tied to the output" } else { "not tied to the output" };
     fact("checkpoint", i.location.clone());
     fact("architecture", format!("{}, {} layers{runs}", i.model_type, i.num_hidden_layers));
+    if i.mixers.len() > 1 || !i.mixers.contains_key("full attention") {
+        let kinds: Vec<_> = i.mixers.iter().map(|(mixer, layers)| format!("{layers} with {mixer}")).collect();
+        fact("layers", kinds.join(", "));
+    }
     fact("hidden", format!("{}, feed-forward {}", i.hidden_size, i.intermediate_size));
     fact("heads", format!("{} of width {}, {} key/value heads", i.num_heads, i.head_dim, i.num_kv_heads));
     fact("vocabulary", format!("{} tokens, embedding {tied}", i.vocab_size));

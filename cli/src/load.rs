@@ -10,6 +10,7 @@ use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::Source;
 use mobilellm::checkpoint::source::directory::DirectorySource;
 use mobilellm::checkpoint::source::http::{HttpSource, PATIENCE, is_hub_name};
+use mobilellm::checkpoint::source::pieces::{self, PiecedSource};
 use mobilellm::engine::{Engine, LoadOptions, load_tokenizer};
 use mobilellm::tokenizer::Tokenizer;
 
@@ -40,8 +41,14 @@ pub(crate) fn source(model: &str) -> Result<Box<dyn Source>> {
         // A typing mistake must not cause a download without a notice.
         eprintln!("There is no folder {model} here. Looking for it on the Hugging Face hub.");
     }
+    let in_pieces = pieces::is_manifest(model);
     if is_remote(model) {
-        return Ok(Box::new(HttpSource::new(model, PATIENCE)?));
+        let folder = HttpSource::new(model, PATIENCE)?;
+        return Ok(if in_pieces { Box::new(PiecedSource::new(folder)) } else { Box::new(folder) });
+    }
+    if in_pieces {
+        let folder = Path::new(model).parent().unwrap_or(Path::new("."));
+        return Ok(Box::new(PiecedSource::new(DirectorySource::new(folder)?)));
     }
     Ok(Box::new(DirectorySource::new(model)?))
 }

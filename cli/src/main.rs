@@ -13,6 +13,7 @@ mod logits;
 mod option;
 mod output;
 mod quantize;
+mod render;
 mod sampling;
 mod tokenize;
 mod tools;
@@ -52,6 +53,7 @@ fn run(command: Command) -> Result<()> {
         Command::Generate(flags) => generate::run(&flags),
         Command::Chat(flags) => chat::run(&flags),
         Command::Logits(flags) => logits::run(&flags),
+        Command::Render(flags) => render::run(&flags),
         Command::Tokenize(flags) => tokenize::tokenize(&flags),
         Command::Detokenize(flags) => tokenize::detokenize(&flags),
         Command::Quantize(flags) => quantize::run(&flags),

@@ -27,12 +27,13 @@ export class Engine {
     const channel = new Channel();
     const { port1, port2 } = new MessageChannel();
     // Files that the user picked are read without fetch.
-    const reader = resolved.kind === "url" ? startReader(port1, channel) : null;
+    const reader = resolved.kind === "url" ? startReader(port1, channel, resolved.pieces) : null;
     // Ending the worker frees everything at once: the connection, the memory and the GPU.
     const abort = () => channel.end(cancelled());
     signal?.addEventListener("abort", abort, { once: true });
     try {
-      const params = { source: resolved, options: engineOptions, reader: port2 };
+      const { pieces, ...source } = resolved;
+      const params = { source, options: engineOptions, reader: port2 };
       const info = await channel.call("load", params, { onEvent: onProgress, transfer: [port2] });
       return new Engine(channel, info);
     } catch (error) {
@@ -77,10 +78,10 @@ export class Engine {
 }
 
 /** Starts the worker that reads files while the engine computes. If that worker fails, the channel ends. */
-function startReader(port, channel) {
+function startReader(port, channel, pieces) {
   const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module", name: "mobilellm-reader" });
   worker.onerror = (event) => channel.end(workerFailed("reader", event));
-  worker.postMessage(null, [port]);
+  worker.postMessage(pieces ?? null, [port]);
   return worker;
 }
 

@@ -1,9 +1,10 @@
 /** Where the checkpoint is. */
 export type Source =
   /**
-   * A Hugging Face hub id, or the URL of a folder that contains `config.json`, or of a GGUF file. Hub ids are `"org/name"`,
-   * and for GGUF files `"org/name/file.gguf"` or `"org/name:Q4_K_M"` (the file of that quantisation); `"@revision"` may
-   * follow. The URL is absolute, or relative to the page if it begins with `./`, `../` or `/`.
+   * A Hugging Face hub id, or the URL of a folder that contains `config.json`, of a GGUF file, or of the `pieces.json` of a folder
+   * in which large files are cut into pieces. Hub ids are `"org/name"`, and for GGUF files `"org/name/file.gguf"` or
+   * `"org/name:Q4_K_M"` (the file of that quantisation); `"@revision"` may follow. The URL is absolute, or relative to the page if
+   * it begins with `./`, `../` or `/`.
    */
   | string
   | URL
@@ -431,6 +432,8 @@ export interface Shape {
   vocab_size: number;
   /** Each block runs twice in a row (MobileLLM-LS). */
   layer_sharing?: boolean;
+  /** Further fields of `config.json`, for other families: `model_type` and what that family reads. */
+  fields?: Record<string, unknown>;
 }
 
 export interface BenchmarkOptions extends Pick<LoadOptions, "backend" | "tier" | "int8Tiles"> {

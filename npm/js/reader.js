@@ -1,5 +1,7 @@
 // The reader worker: it fetches files while the engine processes earlier data. read-ahead.js is the engine's side.
 
+import { PiecedFiles } from "./pieces.js";
+
 /**
  * Bytes that may wait for the engine. For a file that the engine has opened, only the bytes of that file count. For a file
  * that it has not opened yet, the bytes of all files count together.
@@ -8,11 +10,14 @@ const WINDOW = 32 << 20;
 
 class Reader {
   #port;
+  #pieced;
   #files = new Map();
   #queue = Promise.resolve();
 
-  constructor(port) {
+  /** `pieces` says which files lie in pieces; null where none does. */
+  constructor(port, pieces) {
     this.#port = port;
+    this.#pieced = pieces && new PiecedFiles(pieces);
     port.onmessage = ({ data: { type, ...message } }) => this[type](message);
   }
 
@@ -56,7 +61,8 @@ class Reader {
     const post = (message, transfer) => this.#port.postMessage({ id, ...message }, transfer);
     try {
       await this.#room(file);
-      const response = await fetch(url, { signal: abort.signal });
+      const options = { signal: abort.signal };
+      const response = await (this.#pieced?.fetch(url, options) ?? fetch(url, options));
       const { status, statusText, headers, body } = response;
       post({ type: "answer", status, statusText, headers: [...headers], hasBody: body !== null });
       const reader = body?.getReader();
@@ -81,4 +87,4 @@ class Reader {
   }
 }
 
-onmessage = ({ ports: [port] }) => new Reader(port);
+onmessage = ({ data: pieces, ports: [port] }) => new Reader(port, pieces);

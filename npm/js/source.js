@@ -1,6 +1,7 @@
 // Where a checkpoint comes from: translates what callers pass to Engine.load into what the worker needs.
 
 import { invalid, show } from "./errors.js";
+import { MANIFEST, readManifest } from "./pieces.js";
 
 const HUB = "https://huggingface.co";
 const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
@@ -11,6 +12,7 @@ const QUANTIZATION = /^[\w-][\w.-]*$/;
 /**
  * Turns a source into `{ kind: "url", name, url }` or `{ kind: "files", name, files: { name: File } }`. The URL is that of a folder.
  * Of a GGUF file in it there is also `gguf`, its name, or `quantization` with `listing`, the address where the hub lists its files.
+ * Where large files lie in pieces, `pieces` says in which.
  */
 export async function resolveSource(source) {
   if (source instanceof URL) return fromUrl(source);
@@ -83,12 +85,19 @@ function fromUrl(given) {
   // Users paste the address of a repository's page. The files are at another address.
   const page = url.href.match(/^https:\/\/(?:www\.)?huggingface\.co\/([\w.-]+\/[\w.-]+)(?:\/tree\/([^?#]+?))?\/?$/);
   if (page) return fromString(page[2] ? `${page[1]}@${decodeURIComponent(page[2])}` : page[1]);
+  if (url.pathname.endsWith(`/${MANIFEST}`)) return inPieces(url);
   // A link to a GGUF file means that file; the hub's page about it is at another address.
   if (url.hostname.replace(/^www\./, "") === "huggingface.co") url.pathname = url.pathname.replace("/blob/", "/resolve/");
   if (url.pathname.endsWith(".gguf")) return ofGguf(url);
   // A link to one of the other files means its folder.
   url.pathname = url.pathname.replace(/[^/]+\.(json|safetensors|model)$/, "");
   return { kind: "url", name: nameOf(url), url: url.href };
+}
+
+/** The model that a manifest of pieces names; other files lie beside it as usual. */
+async function inPieces(url) {
+  const { model, pieces } = await readManifest(url);
+  return { ...(await fromUrl(new URL(encodeURI(model) || ".", url))), pieces };
 }
 
 /** The folder's name; files of the hub lie under `/org/name/resolve/revision/`. */

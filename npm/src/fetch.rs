@@ -13,7 +13,7 @@ use super::errors::message;
 use super::event_loop::within;
 use super::stream::ReaderStream;
 use mobilellm::checkpoint::source::Cancel;
-use mobilellm::checkpoint::source::files::{check_web_page, status_remedy};
+use mobilellm::checkpoint::source::files::{no_content, status_remedy};
 use mobilellm::checkpoint::source::gguf::{Wanted, hub_listing};
 use mobilellm::checkpoint::source::{ByteStream, Source};
 use mobilellm::{Error, Result};
@@ -62,7 +62,7 @@ impl FetchSource {
     }
 
     async fn fetch(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
-        self.fetch_url(self.url(file), file).await
+        self.fetch_url(self.url(file)).await
     }
 
     /// The file that was asked for; of a quantisation alone the hub's list of files says which it is.
@@ -76,7 +76,7 @@ impl FetchSource {
             return Ok(Some(file.clone()));
         }
         let absent = || Error::missing(listing, "There is no such repository: check its name");
-        let mut stream = self.fetch_url(listing.clone(), "listing").await?.ok_or_else(absent)?;
+        let mut stream = self.fetch_url(listing.clone()).await?.ok_or_else(absent)?;
         let mut json = Vec::new();
         while let Some(piece) = stream.next().await? {
             json.extend(piece);
@@ -88,7 +88,7 @@ impl FetchSource {
         Ok(Some(self.gguf.get_or_init(|| file).clone()))
     }
 
-    async fn fetch_url(&self, url: String, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
+    async fn fetch_url(&self, url: String) -> Result<Option<Box<dyn ByteStream>>> {
         let response = within(self.ahead.fetch(&url), self.patience).await.ok_or_else(|| {
             let problem = format!("the server did not answer for {} seconds", self.patience.as_secs_f32());
             Error::fetch(&url, problem, "Check the connection and load again")
@@ -101,8 +101,8 @@ impl FetchSource {
         if !response.ok() {
             return Err(refused(&url, &response));
         }
-        if header(&response, "content-type").is_some_and(|kind| kind.starts_with("text/html")) {
-            return check_web_page(&url, file).map(|()| None);
+        if response.status() == 204 {
+            return Err(no_content(&url));
         }
         let body =
             response.body().ok_or_else(|| Error::fetch(&url, "the answer is empty", "Check the address"))?;
@@ -118,6 +118,10 @@ impl Source for FetchSource {
 
     fn gguf<'a>(&'a self, _: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
         self.find_gguf().boxed_local()
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn expect(&self, files: &[&str]) {

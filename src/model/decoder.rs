@@ -94,7 +94,7 @@ pub enum Window {
 pub enum QueryKeyNorm {
     /// Of each head, before the rotation; one weight of `head_dim` values for the queries and one for the keys.
     Heads,
-    /// Of the whole row, before the rotation; a weight as wide as the row (OLMo 2).
+    /// Of the whole row, before the rotation; a weight as wide as the row (`Olmo2`).
     Rows,
     /// Of each head, after the rotation, without weights (Llama 4).
     HeadsAfterRotation,
@@ -144,7 +144,7 @@ pub enum ActivationFunction {
 pub enum Norms {
     /// Of what they read.
     Before,
-    /// Of what they add (OLMo 2).
+    /// Of what they add (`Olmo2`).
     After,
     /// Of both (Gemma).
     Both,
@@ -265,6 +265,7 @@ impl Window {
     }
 
     /// Positions that one sees at most; `None` where there is no limit.
+    #[expect(clippy::len_without_is_empty, reason = "no window is empty")]
     pub fn len(self) -> Option<usize> {
         match self {
             Self::Full => None,

@@ -57,6 +57,9 @@ impl Rope {
     /// A file may have both forms. Where they differ, nobody can say which one the weights were trained with: that is an
     /// error. (transformers takes `rope_scaling` without a word.)
     pub(super) fn read(fields: &Fields, rules: RopeRules) -> Result<Self> {
+        if let Some(kind) = rules.kind {
+            return Self::of_kind(fields, kind, "rope_theta", true, rules);
+        }
         let forms = Parameters::all(fields)?;
         for form in &forms {
             if let Some((kind, _)) = form.object.iter().find(|(_, value)| value.is_object()) {
@@ -199,6 +202,8 @@ pub(super) struct RopeRules {
     pub(super) theta: f64,
     /// It may turn only a part of each head, and have longrope's factors (Phi 3).
     pub(super) partial_and_long: bool,
+    /// Which kind of layers in `rope_parameters` sees all positions, where kinds of layers have rotations of their own (Gemma 3).
+    pub(super) kind: Option<&'static str>,
 }
 
 /// A number that may stand at the `top` of the file and, as `field`, in each of `forms`, with the name of the field that says it.
@@ -273,6 +278,7 @@ impl<'a> Parameters<'a> {
 
     /// The formulas of transformers' `_compute_longrope_parameters`.
     fn long(&self) -> Result<RopeScaling> {
+        const FIELD: &str = "original_max_position_embeddings";
         for field in ["short_mscale", "long_mscale"] {
             if self.number(field)?.is_some() {
                 return Err(self.fields.unsupported(
@@ -281,7 +287,6 @@ impl<'a> Parameters<'a> {
                 ));
             }
         }
-        const FIELD: &str = "original_max_position_embeddings";
         let original_max_position = match agreed(self.fields, (FIELD, FIELD), std::slice::from_ref(self))? {
             Some((positions, _)) if (1.0..=f64::from(1 << 24)).contains(&positions) => positions as usize,
             Some((_, name)) => return Err(self.fields.invalid(&name, "it must be a positive number")),

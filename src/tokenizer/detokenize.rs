@@ -27,7 +27,7 @@ impl<'a> Detokenizer<'a> {
     #[must_use]
     pub fn after(mut self, prompt: &[u32]) -> Self {
         let writes = |id: &u32| {
-            let hidden = self.skip_special_tokens && self.tokenizer.is_special(*id);
+            let hidden = self.skip_special_tokens && self.tokenizer.is_skipped(*id);
             !hidden && self.tokenizer.token_bytes(*id).is_some_and(|bytes| !bytes.is_empty())
         };
         self.at_start = !prompt.iter().any(writes);
@@ -45,7 +45,7 @@ impl<'a> Detokenizer<'a> {
     ///
     /// Tokens without a text - special ones that are skipped, padding of the vocabulary - complete nothing.
     pub fn push(&mut self, id: u32) -> Option<String> {
-        if self.skip_special_tokens && self.tokenizer.is_special(id) {
+        if self.skip_special_tokens && self.tokenizer.is_skipped(id) {
             return None;
         }
         let mut bytes = self.tokenizer.token_bytes(id)?;

@@ -4,14 +4,16 @@
 //! become one [`Tokenizer`]; nothing outside this module knows which it was.
 
 mod chat_template;
+mod control_tokens;
 mod detokenize;
 mod gguf;
+mod local_time;
 mod model;
 mod piece_decoder;
-mod python;
 mod sentencepiece;
 mod settings;
 mod special_token_template;
+mod strftime;
 mod tokenizer_json;
 
 use std::collections::BTreeSet;
@@ -20,7 +22,9 @@ use tokenizers::{
     DecoderWrapper, Model, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl,
 };
 
-pub use self::chat_template::{ChatFormat, ChatOptions};
+pub use self::chat_template::{ChatFormat, ChatOptions, Rendered};
+pub use self::control_tokens::ControlTokens;
+use self::control_tokens::PlainText;
 pub use self::detokenize::Detokenizer;
 use self::model::Vocabulary;
 use self::piece_decoder::{AtStart, PieceDecoder};
@@ -86,10 +90,13 @@ impl TokenizerFiles {
 /// Text to tokens and back, and conversations to text.
 pub struct Tokenizer {
     pipeline: Pipeline,
+    plain_text: PlainText,
     settings: Settings,
     /// The bytes of each token by id; `None` where an id has no token.
     bytes: Vec<Option<Box<[u8]>>>,
     special: BTreeSet<u32>,
+    /// Those of them that decoding leaves out where it leaves out special tokens.
+    skipped: BTreeSet<u32>,
     spelling: PieceDecoder,
     /// The byte token of a space, which SentencePiece does not take for the dummy space.
     space_byte: Option<u32>,
@@ -177,12 +184,14 @@ impl Tokenizer {
         let mut tokenizer = Self {
             bytes: token_bytes(&pipeline, &spelling, vocab_size),
             special: special_ids(&pipeline),
+            skipped: skipped_ids(&pipeline),
             space_byte: pipeline.token_to_id("<0x20>").filter(|_| is_sentencepiece),
             prefixes_once: false,
             special_tokens,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
             spelling,
+            plain_text: PlainText::of(&pipeline),
             pipeline,
             settings,
             vocab_size,
@@ -232,6 +241,11 @@ impl Tokenizer {
         } else {
             stretches
         };
+        self.checked(ids)
+    }
+
+    /// Refuses tokens that the network does not know.
+    fn checked(&self, ids: Vec<u32>) -> Result<Vec<u32>> {
         match ids.iter().find(|id| **id as usize >= self.vocab_size) {
             None => Ok(ids),
             Some(id) => Err(Error::request(
@@ -334,6 +348,11 @@ impl Tokenizer {
         }
     }
 
+    /// Whether a text without special tokens leaves this one out.
+    fn is_skipped(&self, id: u32) -> bool {
+        self.skipped.contains(&id)
+    }
+
     fn is_known(&self, id: u32) -> bool {
         self.token_bytes(id).is_some()
     }
@@ -412,9 +431,16 @@ fn token_bytes(pipeline: &Pipeline, spelling: &PieceDecoder, vocab_size: usize) 
         Some(spelling.bytes(&piece).into_boxed_slice())
     };
     let mut bytes: Vec<Option<Box<[u8]>>> = (0..vocab_size).map(spell).collect();
-    for (id, token) in pipeline.get_added_vocabulary().get_added_tokens_decoder() {
+    let added = pipeline.get_added_vocabulary();
+    let is_sentencepiece = matches!(pipeline.get_model(), Vocabulary::SentencePiece(_));
+    for (id, token) in added.get_added_tokens_decoder() {
         if let Some(slot) = bytes.get_mut(*id as usize) {
-            *slot = Some(spelling.added_token_bytes(&token.content).into_boxed_slice());
+            // `tokenizers` decodes an added token like any other, and a normalised one from its normalised form.
+            let spelt = match added.simple_id_to_token(*id) {
+                Some(form) if !is_sentencepiece => spelling.bytes(&form),
+                _ => spelling.added_token_bytes(&token.content),
+            };
+            *slot = Some(spelt.into_boxed_slice());
         }
     }
     if let Vocabulary::SentencePiece(model) = pipeline.get_model() {
@@ -424,6 +450,15 @@ fn token_bytes(pipeline: &Pipeline, spelling: &PieceDecoder, vocab_size: usize) 
         }
     }
     bytes
+}
+
+/// Tokens that a decoded text leaves out where it leaves out special ones: `tokenizers` goes by the form from which it decodes,
+/// so that a special token whose normalised form is another one shows.
+fn skipped_ids(pipeline: &Pipeline) -> BTreeSet<u32> {
+    let added = pipeline.get_added_vocabulary();
+    let is_skipped =
+        |id: &u32| added.simple_id_to_token(*id).is_some_and(|form| added.is_special_token(&form));
+    special_ids(pipeline).into_iter().filter(is_skipped).collect()
 }
 
 fn special_ids(pipeline: &Pipeline) -> BTreeSet<u32> {

@@ -40,7 +40,7 @@ describe("the page", () => {
     assert.equal(await page.locator("#failure-code").textContent(), "missing file");
     await picture(page, "failure");
     await page.locator("#open-model").click();
-    await page.getByRole("button", { name: "Default model" }).click();
+    await page.getByRole("button", { name: "Load chat" }).click();
     await page.locator("body[data-state=ready]").waitFor();
   });
 
@@ -69,7 +69,7 @@ describe("the page", () => {
     await page.getByRole("button", { name: "Cancel" }).click();
     await page.locator("body[data-state=empty]").waitFor();
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();
-    await page.getByRole("button", { name: "Default model" }).click();
+    await page.getByRole("button", { name: "Load chat" }).click();
     await page.locator("body[data-state=ready]").waitFor();
   });
 
@@ -156,7 +156,7 @@ describe("the page", () => {
     await page.goto(stage.site.address);
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();
     assert.ok(await page.locator("#model-source").isVisible());
-    assert.ok(await page.getByRole("button", { name: "Default model" }).isHidden());
+    assert.ok(await page.getByRole("button", { name: "Load MobileLLM 47M" }).isVisible(), "the catalog is there");
     await page.keyboard.press("Escape");
     await page.getByRole("tab", { name: "Complete" }).click();
     await page.getByRole("button", { name: "Choose a model", exact: true }).click();

@@ -13,8 +13,8 @@ import { setStage } from "./support/stage.mjs";
 const stage = setStage();
 
 /** A real model, whose weights lie in two files. */
-const { model } = JSON.parse(readFileSync(join(root, "models/default.json")));
-const folder = join(root, "models", model);
+const { source } = JSON.parse(readFileSync(join(root, "models/default.json")));
+const folder = join(root, source);
 const [FIRST, SECOND] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
 
 /** Loads the model from a server that behaves so; resolves to null or the error. `prepare` may name another site. */

@@ -63,6 +63,25 @@ test("ranges are sent as asked", async () => {
 
   const changed = await get(path, { Range: "bytes=0-9", "If-Range": '"something else"' });
   assert.equal(changed.status, 200);
+  assert.deepEqual(Buffer.from(await changed.arrayBuffer()), weights);
+  const same = await get(path, { Range: "bytes=0-9", "If-Range": whole.headers.get("etag") });
+  assert.equal(same.status, 206);
+  assert.deepEqual(Buffer.from(await same.arrayBuffer()), weights.subarray(0, 10));
+});
+
+test("texts of the page are compressed, and what a load counts in bytes is not", async () => {
+  for (const [path, encoding] of [
+    ["/app/main.js", "gzip"],
+    ["/", "gzip"],
+    ["/models/chat/tokenizer.json", null],
+    ["/models/chat/model.safetensors", null],
+    ["/pkg/mobilellm_bg.wasm", null],
+  ]) {
+    const response = await get(path, { "Accept-Encoding": "gzip" });
+    assert.equal(response.headers.get("content-encoding"), encoding, path);
+    if (!encoding) assert.ok(Number(response.headers.get("content-length")) > 0, path);
+    await response.arrayBuffer();
+  }
 });
 
 test("copies are revalidated", async () => {

@@ -6,6 +6,7 @@ import { broke } from "./model.js";
 import { sampling, systemPrompt } from "./settings.js";
 import { recall, remember } from "./storage.js";
 
+/** For models of which nobody has found out what they answer well. */
 const IDEAS = [
   "Tell me a short story about a lighthouse",
   "Why is the sky blue?",
@@ -25,7 +26,7 @@ let chatFormat = "template";
 
 /** Connects the chat view to its controls. */
 export function startChat() {
-  byId("ideas").append(...IDEAS.map(idea));
+  suggest(IDEAS);
   byId("composer").addEventListener("submit", (event) => {
     event.preventDefault();
     send(message.value);
@@ -50,9 +51,10 @@ export function startChat() {
   showControls();
 }
 
-/** Starts to use a model that has been loaded. */
-export function attachChat(loaded) {
+/** Starts to use a model that has been loaded; `offer` is what the catalog says of it, if anything. */
+export function attachChat(loaded, offer) {
   engine = loaded;
+  suggest(offer?.suggestions.length ? offer.suggestions : IDEAS);
   const info = engine.info();
   const size = `${info.model} has ${format.count(info.parameters)} parameters`;
   const place = `runs on your ${info.backend === "gpu" ? "GPU" : "CPU"}`;
@@ -74,6 +76,10 @@ export function detachChat() {
 /** Puts the cursor where the next message is written, but opens no keyboard on phones. */
 export function focusChat() {
   if (!matchMedia("(pointer: coarse)").matches) message.focus();
+}
+
+function suggest(ideas) {
+  byId("ideas").replaceChildren(...ideas.map(idea));
 }
 
 function idea(text) {

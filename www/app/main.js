@@ -38,8 +38,8 @@ model.events.addEventListener("leaving", () => {
   detachCompletion();
 });
 model.events.addEventListener("ready", ({ detail: engine }) => {
-  adoptRecommendation(engine.info());
-  attachChat(engine);
+  adoptRecommendation(model.offer?.sampling ?? engine.info().generation);
+  attachChat(engine, model.offer);
   attachCompletion(engine);
   if (!document.querySelector("dialog[open]")) focus();
 });

@@ -1,8 +1,10 @@
 // Choosing a model, loading it with progress, and showing errors.
 
 import { Engine, filesFromDataTransfer } from "../pkg/index.js";
+import { findOffers, findServed } from "./catalog.js";
 import { announce, byId, element } from "./dom.js";
 import * as format from "./format.js";
+import { askFor, markOffer, mayLoad, showOffers } from "./offers.js";
 import { openPanel } from "./panel.js";
 import * as parameters from "./parameters.js";
 import { LoadProgress } from "./progress.js";
@@ -16,9 +18,12 @@ export let state = "empty";
 let engine = null;
 let attempt = null;
 let lastSource = null;
-let defaultModel = null;
+let offers = [];
 
-/** Loads what the address asks for, or the default model. */
+/** What the catalog says of the model that is loaded; null where it says nothing. */
+export let offer = null;
+
+/** Loads what the address asks for, or the model that the site serves. */
 export async function startModel() {
   wirePanel();
   wireDrop();
@@ -28,22 +33,21 @@ export async function startModel() {
     button.addEventListener("click", () => openPanel(byId("model-panel")));
   }
   byId("failure-choose").addEventListener("click", () => openPanel(byId("model-panel")));
-  defaultModel = await findDefault();
-  byId("load-default").hidden = !defaultModel;
-  const source = parameters.model ?? defaultModel;
+  const served = await findServed();
+  offers = await findOffers(served);
+  showOffers(offers, ({ source }) => choose(source));
+  const wanted = offers.find(({ id, source }) => (parameters.model ? id === parameters.model : source === served?.source));
+  if (wanted && !mayLoad(wanted)) return ask(wanted);
+  const source = wanted?.source ?? parameters.model;
   if (source) await load(source);
   else setState("empty");
 }
 
-/** The address of the model that comes with the page; `models/default.json` names it. */
-async function findDefault() {
-  try {
-    const response = await fetch("models/default.json");
-    if (!response.ok) return null;
-    return new URL(`models/${encodeURIComponent((await response.json()).model)}/`, document.baseURI).href;
-  } catch {
-    return null;
-  }
+/** Asks before the first load, in the panel in which everything else can be chosen too. */
+function ask(wanted) {
+  setState("empty");
+  openPanel(byId("model-panel"));
+  askFor(wanted);
 }
 
 /** Loads a model in the place of the present one. */
@@ -53,6 +57,7 @@ async function load(source) {
   attempt = mine;
   lastSource = source;
   leave();
+  offer = offers.find((offer) => offer.source === source) ?? null;
   setState("loading");
   const progress = new LoadProgress(source);
   try {
@@ -66,6 +71,7 @@ async function load(source) {
     if (mine.signal.aborted) return loaded.close();
     engine = loaded;
     showInfo(engine.info());
+    markOffer(source);
     setState("ready");
     announce(`${engine.info().model} is ready`);
     events.dispatchEvent(new CustomEvent("ready", { detail: engine }));
@@ -101,6 +107,7 @@ function setState(next) {
   state = next;
   document.body.dataset.state = next;
   if (next !== "ready") {
+    markOffer(null);
     byId("model-name").textContent = { loading: "Loading", failed: "Not loaded" }[next] ?? "Choose a model";
     byId("model-backend").textContent = "";
     byId("model-facts").replaceChildren();
@@ -146,11 +153,6 @@ function wirePanel() {
   byId("model-backend-choice").value = parameters.engineOptions.backend;
   byId("model-weights").value = parameters.engineOptions.weights;
   byId("open-model").addEventListener("click", () => openPanel(panel));
-  const choose = (source) => {
-    byId("model-error").hidden = true;
-    panel.close();
-    load(source);
-  };
   byId("model-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const source = byId("model-source").value.trim();
@@ -158,7 +160,6 @@ function wirePanel() {
     complain("Enter a Hugging Face hub id such as org/name, or the web address of a model folder.");
     byId("model-source").focus();
   });
-  byId("load-default").addEventListener("click", () => choose(defaultModel));
   byId("pick-folder").addEventListener("click", () => byId("folder").click());
   byId("folder").addEventListener("change", ({ target }) => {
     const files = [...target.files];
@@ -166,6 +167,12 @@ function wirePanel() {
     target.value = "";
     if (files.length > 0) choose(files);
   });
+}
+
+function choose(source) {
+  byId("model-error").hidden = true;
+  byId("model-panel").close();
+  load(source);
 }
 
 /** Shows in the open panel what is wrong with a choice. The present model keeps running. */

@@ -58,9 +58,9 @@ export function startSettings() {
   byId("open-settings").addEventListener("click", () => openPanel(byId("settings-panel")));
 }
 
-/** Takes over what a model's `generation_config.json` recommends, as a whole. */
-export function adoptRecommendation({ generation }) {
-  const recommended = Object.entries(OFF).filter(([name]) => generation[name] !== null);
+/** Takes over what the catalog or a model's `generation_config.json` recommends, as a whole. */
+export function adoptRecommendation(generation) {
+  const recommended = Object.entries(OFF).filter(([name]) => (generation[name] ?? null) !== null);
   const isSilent = recommended.length === 0 && !generation.do_sample;
   const values = Object.entries(OFF).map(([name, off]) => [name, String(generation[name] ?? off)]);
   defaults = isSilent ? DEFAULTS : { ...DEFAULTS, ...Object.fromEntries(values) };

@@ -2,6 +2,7 @@
 // 32-bit floats.
 
 import { Engine } from "../pkg/index.js";
+import { findServed } from "../app/catalog.js";
 import { byId, element } from "../app/dom.js";
 import { bytes, count } from "../app/format.js";
 import { table } from "./chart.js";
@@ -10,14 +11,9 @@ import { saving } from "./save.js";
 
 const form = byId("fidelity-form");
 
-/** The address of the model that comes with the page, or an empty string. */
+/** The address of the model that the site serves, or an empty string. */
 export async function defaultModel() {
-  try {
-    const { model } = await (await fetch("models/default.json")).json();
-    return new URL(`models/${encodeURIComponent(model)}/`, document.baseURI).href;
-  } catch {
-    return "";
-  }
+  return (await findServed())?.source ?? "";
 }
 
 /** Loads the model that the form names and compares. `tell` receives the current step and the share that is done, 0 to 1. */

@@ -16,8 +16,6 @@ mod test;
 mod toolchain;
 mod workspace;
 
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand};
 
 /// Builds, serves and tests mobilellm.
@@ -47,9 +45,8 @@ enum Task {
         build: build::BuildOptions,
         #[command(flatten)]
         model: models::ModelOptions,
-        /// Where to put it; what lies there under the same names is replaced
-        #[arg(default_value = "target/site")]
-        folder: PathBuf,
+        #[command(flatten)]
+        site: site::SiteOptions,
     },
     /// Fetch a model into target/models and print its path; without a name, list the catalog
     FetchModel(models::FetchOptions),
@@ -73,9 +70,9 @@ fn main() -> anyhow::Result<()> {
             let served = build_beside(&build, models::prepare(&model)?)?;
             serve::serve(&serve, served)
         }
-        Task::Site { build, model, folder } => {
+        Task::Site { build, model, site } => {
             let served = build_beside(&build, models::prepare(&model)?)?;
-            site::site(&folder, &served)
+            site::site(&site, &served)
         }
         Task::FetchModel(options) => models::fetch(&options),
         Task::Bench(options) => bench::bench(&options),

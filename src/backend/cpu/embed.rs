@@ -8,7 +8,9 @@ pub fn embed(tokens: &[u32], table: &Weight, scale: f32, out: &mut [f32]) {
     for (token, row) in tokens.iter().zip(out.chunks_exact_mut(table.cols())) {
         table.dequantize_row(*token as usize, row);
         if scale != 1.0 {
-            row.iter_mut().for_each(|value| *value *= scale);
+            for value in row.iter_mut() {
+                *value *= scale;
+            }
         }
     }
 }

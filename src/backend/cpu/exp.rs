@@ -32,7 +32,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
     // Near zero a polynomial (Cephes, tanhf): the quotient would lose what is small.
     let z = x * x;
     let mut p = -5.704_988_7e-3;
-    for coefficient in [2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
+    for coefficient in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
         p = p * z + coefficient;
     }
     let small = p * z * x + x;

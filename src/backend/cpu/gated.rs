@@ -31,7 +31,7 @@ wide! {
 /// `2 * sqrt(2 / pi) * (x + 0.044715 * x^3)`: `x / 2 * (1 + tanh(y))` is `x / (1 + exp(-2 y))`.
 #[inline(always)]
 fn twice_inner(x: f32) -> f32 {
-    1.595_769_1 * (x + 0.044_715 * x * x * x)
+    1.595_769 * (x + 0.044_715 * x * x * x)
 }
 
 #[cfg(test)]

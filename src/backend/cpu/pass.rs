@@ -137,13 +137,12 @@ impl Pass<'_> {
         query.resize(rows.len() / width * query_width, 0.0);
         let Memory { caches, rotary_tables, len, .. } = &mut *self.memory;
         let turn = Turn { table: rotary.map(|index| &rotary_tables[index][..]), ..turn };
-        match cache {
-            Some(cache) => rotate_and_cache(&turn, *len, rows, &mut query, &mut caches[cache]),
-            None => {
-                let both = rows.chunks_exact_mut(width).zip(query.chunks_exact_mut(width));
-                for (t, (row, query)) in both.enumerate() {
-                    rotate_query(&turn, *len + t, row, query);
-                }
+        if let Some(cache) = cache {
+            rotate_and_cache(&turn, *len, rows, &mut query, &mut caches[cache]);
+        } else {
+            let both = rows.chunks_exact_mut(width).zip(query.chunks_exact_mut(width));
+            for (t, (row, query)) in both.enumerate() {
+                rotate_query(&turn, *len + t, row, query);
             }
         }
         self.memory.put(Slot::Query, query);
@@ -202,7 +201,9 @@ impl Pass<'_> {
             }
             Epilogue::Add { slot, scale } => {
                 if scale != 1.0 {
-                    products.iter_mut().for_each(|product| *product *= scale);
+                    for product in products.iter_mut() {
+                        *product *= scale;
+                    }
                 }
                 add(products, self.memory.slot(slot));
             }

@@ -122,16 +122,12 @@ impl CpuState {
             wanted,
         };
         let run = on_pool(|| pass.run(tokens));
-        match run {
-            Ok(()) => {
-                self.memory.len = end;
-                self.written = self.written.max(end);
-            }
+        self.written = self.written.max(end);
+        if run.is_ok() {
+            self.memory.len = end;
+        } else {
             // What a batch that failed half-way left in the rings may be in the place of what is still seen.
-            Err(_) => {
-                self.written = self.written.max(end);
-                self.truncate(self.len());
-            }
+            self.truncate(self.len());
         }
         run.map(|()| {
             if wanted == Wanted::None { Vec::new() } else { std::mem::take(self.memory.slot(Slot::Logits)) }

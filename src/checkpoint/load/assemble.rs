@@ -264,7 +264,9 @@ impl<'a> Assembly<'a> {
     fn finished(&self, module: Module, mut values: Vec<f32>) -> Vec<f32> {
         let offset = self.config.decoder.norm_offset;
         if offset != 0.0 && !matches!(module, Module::Convolution(_)) {
-            values.iter_mut().for_each(|value| *value += offset);
+            for value in &mut values {
+                *value += offset;
+            }
         }
         match module {
             Module::Norm(_, Norm::Query | Norm::Key) => pair_values(&values, self.config),

@@ -11,7 +11,7 @@ use crate::checkpoint::container::index::{INDEX_FILE, INDEX_LIMIT, Index};
 use crate::checkpoint::container::safetensors::{Header, TensorInfo};
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
-use crate::checkpoint::source::files::{CONFIG_LIMIT, is_web_page, read_optional, read_required};
+use crate::checkpoint::source::files::{CONFIG_LIMIT, is_absence, read_optional, read_required};
 use crate::checkpoint::source::reader::{Reader, path_of};
 use crate::error::{Error, Result};
 use crate::model::config::{self, Config};
@@ -86,7 +86,7 @@ impl WeightFiles {
                 ),
             ),
             // A server that answers every address with its page does so for a file that is not there, too.
-            Err(error) if is_web_page(&error) => error,
+            Err(error) if is_absence(&error) => error,
             Err(error) => return Err(error),
         };
         match read_optional(source, INDEX_FILE, INDEX_LIMIT, cancel).await? {

@@ -15,6 +15,7 @@ use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
 use crate::checkpoint::source::reader::Reader;
 use crate::error::{Error, Result};
 use crate::model::config::{Config, RopeScaling};
+use crate::model::decoder::{CacheSpec, Window};
 
 /// A checkpoint described.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +48,8 @@ pub struct Inspection {
     pub tied_embeddings: bool,
     /// Each block runs twice in a row with the same weights.
     pub layer_sharing: bool,
+    /// How many layers see which positions: `full attention`, `window of 512`, `chunks of 8192`, `convolution of 3`.
+    pub mixers: BTreeMap<String, usize>,
     /// How many weights.
     pub parameters: Parameters,
     /// How the tensors are stored, by dtype.
@@ -59,7 +62,7 @@ pub struct Inspection {
     pub memory_bytes: u64,
     /// The files of weights.
     pub files: Vec<String>,
-    /// Bytes of keys and values that one token of context takes, in f16.
+    /// Bytes of keys and values that one token of context takes, in f16. A layer with a window keeps no more than that.
     pub kv_bytes_per_token: usize,
     /// The file that the tokenizer is read from, or its kind in a GGUF file; `None` where there is none.
     pub tokenizer: Option<String>,
@@ -129,6 +132,7 @@ impl Inspection {
             },
             tied_embeddings: config.decoder.tied_embeddings,
             layer_sharing: config.decoder.shares_layers(),
+            mixers: mixers(config),
             parameters: Parameters::of(config),
             dtypes: weights.dtypes,
             quantization: config.quantization.as_ref().map(|quantization| {
@@ -223,6 +227,20 @@ impl Parameters {
             per_layer: sum(&|module| module.block() == Some(0)),
         }
     }
+}
+
+fn mixers(config: &Config) -> BTreeMap<String, usize> {
+    let mut mixers = BTreeMap::new();
+    for block in &config.decoder.blocks {
+        let mixer = match block.cache() {
+            CacheSpec::KeyValue { window: Window::Full } => "full attention".to_owned(),
+            CacheSpec::KeyValue { window: Window::Sliding(len) } => format!("window of {len}"),
+            CacheSpec::KeyValue { window: Window::Chunked(len) } => format!("chunks of {len}"),
+            CacheSpec::Convolution { kernel_size } => format!("convolution of {kernel_size}"),
+        };
+        *mixers.entry(mixer).or_default() += 1;
+    }
+    mixers
 }
 
 async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<String>> {

@@ -12,7 +12,7 @@ use ureq::http::StatusCode;
 use ureq::typestate::WithoutBody;
 use ureq::{Agent, BodyReader, RequestBuilder};
 
-use super::files::{check_web_page, status_remedy};
+use super::files::{no_content, status_remedy};
 use super::gguf::{Wanted, hub_listing};
 use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
@@ -92,15 +92,15 @@ impl HttpSource {
     }
 
     fn request(&self, file: &str) -> Request {
-        self.request_of(format!("{}/{file}{}", self.base, self.query), file)
+        self.request_of(format!("{}/{file}{}", self.base, self.query))
     }
 
-    fn request_of(&self, url: String, file: &str) -> Request {
+    fn request_of(&self, url: String) -> Request {
         let mut call = self.agent.get(&url);
         if let Some(token) = &self.token {
             call = call.header("authorization", format!("Bearer {token}"));
         }
-        Request { url, file: file.to_owned(), call }
+        Request { url, call }
     }
 }
 
@@ -116,7 +116,7 @@ impl HttpSource {
             return Ok(Some(file.clone()));
         }
         let absent = || Error::missing(listing, "There is no such repository: check its name");
-        let stream = HttpStream::open(self.request_of(listing.clone(), "listing"), cancel)?;
+        let stream = HttpStream::open(self.request_of(listing.clone()), cancel)?;
         let mut stream = stream.ok_or_else(absent)?;
         let mut json = Vec::new();
         while let Some(piece) = stream.next().await? {
@@ -139,6 +139,10 @@ impl Source for HttpSource {
         self.find_gguf(cancel).boxed_local()
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn open<'a>(
         &'a self,
         file: &'a str,
@@ -151,14 +155,13 @@ impl Source for HttpSource {
 /// A request that has not been sent.
 struct Request {
     url: String,
-    file: String,
     call: RequestBuilder<WithoutBody>,
 }
 
 impl Request {
     /// The body of the answer and its length; `None` if the file does not exist.
     fn send(self) -> Result<Option<(BodyReader<'static>, Option<u64>)>> {
-        let Self { url, file, call } = self;
+        let Self { url, call } = self;
         let response = call.call().map_err(|error| failed(&url, &error))?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(None);
@@ -166,10 +169,10 @@ impl Request {
         if !response.status().is_success() {
             return Err(refused(&url, response.status()));
         }
-        let body = response.into_body();
-        if body.mime_type() == Some("text/html") {
-            return check_web_page(&url, &file).map(|()| None);
+        if response.status() == StatusCode::NO_CONTENT {
+            return Err(no_content(&url));
         }
+        let body = response.into_body();
         let len = body.content_length();
         Ok(Some((body.into_reader(), len)))
     }

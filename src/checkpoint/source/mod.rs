@@ -8,6 +8,8 @@ pub mod gguf;
 #[cfg(all(feature = "http", not(target_arch = "wasm32")))]
 pub mod http;
 pub mod memory;
+#[cfg(all(feature = "http", not(target_arch = "wasm32")))]
+pub mod pieces;
 pub(super) mod reader;
 
 pub use cancel::Cancel;
@@ -25,6 +27,11 @@ pub trait Source {
     /// The GGUF file that holds the model, as a name for [`Source::open`]; `None` if it is a folder of other files.
     fn gguf<'a>(&'a self, _cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
         ready(Ok(None)).boxed_local()
+    }
+
+    /// Whether a server sends the files. A server may say in several ways that a file does not exist.
+    fn is_remote(&self) -> bool {
+        false
     }
 
     /// Names files that will be opened, in this order. A source may begin to read them now.

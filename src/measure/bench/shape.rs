@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::checkpoint::load::inspect::Parameters;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 
@@ -30,6 +31,43 @@ const FAMILY: [Row; 8] = [
     ("smollm2-135m", 30, 576, 9, 3, 1536, 49_152, false),
 ];
 
+/// Shapes of other families: the same sizes, and what else their `config.json` says. Sources: the configurations published with
+/// the models.
+const OTHERS: [(Row, &str); 7] = [
+    (
+        ("qwen2.5-0.5b", 24, 896, 14, 2, 4864, 151_936, false),
+        r#"{"model_type": "qwen2", "rope_theta": 1e6, "rms_norm_eps": 1e-6}"#,
+    ),
+    (
+        ("qwen3-0.6b", 28, 1024, 16, 8, 3072, 151_936, false),
+        r#"{"model_type": "qwen3", "head_dim": 128, "rope_theta": 1e6, "rms_norm_eps": 1e-6}"#,
+    ),
+    (
+        ("gemma-3-270m", 18, 640, 4, 1, 2048, 262_144, false),
+        r#"{"model_type": "gemma3_text", "head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 512,
+            "rope_theta": 1e6, "rms_norm_eps": 1e-6}"#,
+    ),
+    (
+        ("mobilellm-r1-140m", 15, 576, 9, 3, 2048, 128_256, false),
+        r#"{"model_type": "llama4_text", "head_dim": 64, "intermediate_size_mlp": 2048, "moe_layers": [],
+            "no_rope_layer_interval": 1024, "attention_chunk_size": 32768, "rope_theta": 5e5}"#,
+    ),
+    (
+        ("mobilellm-r1-360m", 15, 1024, 16, 4, 4096, 128_256, false),
+        r#"{"model_type": "llama4_text", "head_dim": 64, "intermediate_size_mlp": 4096, "moe_layers": [],
+            "no_rope_layer_interval": 1024, "attention_chunk_size": 32768, "rope_theta": 5e5}"#,
+    ),
+    (
+        ("lfm2-350m", 16, 1024, 16, 8, 6656, 65_536, false),
+        r#"{"model_type": "lfm2", "full_attn_idxs": [2, 5, 8, 10, 12, 14], "rope_theta": 1e6, "norm_eps": 1e-5}"#,
+    ),
+    (
+        ("granite-4.0-350m", 28, 1024, 16, 4, 2048, 100_352, false),
+        r#"{"model_type": "granite", "embedding_multiplier": 12.0, "attention_multiplier": 0.015625,
+            "residual_multiplier": 0.246, "logits_scaling": 4.0, "rope_theta": 1e7}"#,
+    ),
+];
+
 /// The shape of a decoder, with the field names of `config.json`. Embeddings are tied, as in the whole family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -50,12 +88,24 @@ pub struct Shape {
     /// Whether each block runs twice in a row.
     #[serde(default)]
     pub layer_sharing: bool,
+    /// Further fields of `config.json`, for shapes of other families: `model_type` and what that family reads.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fields: Map<String, Value>,
 }
 
 impl Shape {
     /// The published family, smallest first.
     pub fn family() -> Vec<Self> {
         FAMILY.map(Self::from_row).into()
+    }
+
+    /// Shapes of other families, as published.
+    pub fn others() -> Vec<Self> {
+        let shape = |(row, fields): (Row, &str)| Self {
+            fields: serde_json::from_str(fields).unwrap_or_default(),
+            ..Self::from_row(row)
+        };
+        OTHERS.map(shape).into()
     }
 
     /// A published shape by its name, or another shape as `LAYERSxHIDDEN`, such as `12x768`.
@@ -66,11 +116,15 @@ impl Shape {
         if let Some(row) = FAMILY.iter().find(|row| row.0 == text) {
             return Ok(Self::from_row(*row));
         }
+        if let Some(shape) = Self::others().into_iter().find(|shape| shape.name == text) {
+            return Ok(shape);
+        }
         let free = text.split_once('x').and_then(|(layers, hidden)| {
             Some(Self::of(layers.parse().ok()?, hidden.parse().ok().filter(|hidden| *hidden > 0)?))
         });
         free.ok_or_else(|| {
-            let names: Vec<_> = FAMILY.iter().map(|row| row.0).collect();
+            let names: Vec<_> =
+                FAMILY.iter().chain(OTHERS.iter().map(|(row, _)| row)).map(|row| row.0).collect();
             Error::request(
                 "shape",
                 format!("{text:?} is neither LAYERSxHIDDEN nor one of {}", names.join(", ")),
@@ -92,6 +146,7 @@ impl Shape {
             intermediate_size: (hidden_size * 8 / 3).next_multiple_of(32),
             vocab_size: VOCAB,
             layer_sharing: false,
+            fields: Map::new(),
         }
     }
 
@@ -125,11 +180,15 @@ impl Shape {
             intermediate_size: config.intermediate_size,
             vocab_size: config.vocab_size,
             layer_sharing: config.decoder.shares_layers(),
+            fields: Map::new(),
         }
     }
 
     /// Number of weights, each counted once.
     pub fn num_parameters(&self) -> u64 {
+        if !self.fields.is_empty() {
+            return self.config().map_or(0, |config| Parameters::of(&config).total);
+        }
         // In 64 bits, because `usize` has only 32 in WebAssembly.
         let [hidden, ffn, vocab, layers] =
             [self.hidden_size, self.intermediate_size, self.vocab_size, self.num_hidden_layers]
@@ -151,6 +210,8 @@ impl Shape {
             ("rope_theta".to_owned(), json!(10_000.0)),
             ("max_position_embeddings".to_owned(), json!(POSITIONS)),
         ]);
+        config.remove("fields");
+        config.extend(self.fields.clone());
         config
     }
 
@@ -176,6 +237,7 @@ impl Shape {
             intermediate_size: ffn,
             vocab_size,
             layer_sharing,
+            fields: Map::new(),
         }
     }
 }
@@ -228,8 +290,23 @@ pub fn studies() -> Vec<Study> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, studies};
-    use crate::checkpoint::load::inspect::Parameters;
+    use super::{Parameters, Shape, studies};
+
+    #[test]
+    fn other_families_have_their_published_sizes() {
+        for (name, millions) in [
+            ("qwen2.5-0.5b", 494.0),
+            ("qwen3-0.6b", 596.0),
+            ("gemma-3-270m", 268.1),
+            ("mobilellm-r1-140m", 140.2),
+            ("mobilellm-r1-360m", 359.4),
+            ("lfm2-350m", 354.5),
+            ("granite-4.0-350m", 352.4),
+        ] {
+            let parameters = Shape::parse(name).unwrap().num_parameters() as f64 / 1e6;
+            assert!((parameters - millions).abs() < 0.1, "{name}: {parameters} million");
+        }
+    }
 
     #[test]
     fn the_family_has_the_published_sizes() {

@@ -58,6 +58,9 @@ impl Synthetic {
                 }
                 _ => tensors.push(Tensor::floats(module, rows, cols, format == WeightFormat::F32)),
             }
+            if module.has_bias(&config) {
+                tensors.push(Tensor::zeros(module, rows));
+            }
         }
         Ok(Self {
             name: shape.name.clone(),
@@ -110,6 +113,11 @@ impl Tensor {
     fn ones(module: Module, rows: usize, cols: usize) -> Self {
         let shape = if matches!(module, Module::Convolution(_)) { vec![rows, 1, cols] } else { vec![cols] };
         Self::new(Name { module, field: Field::Weight }, "F16", shape, (0, twice(half(1.0))))
+    }
+
+    /// A bias.
+    fn zeros(module: Module, rows: usize) -> Self {
+        Self::new(Name { module, field: Field::Bias }, "F16", vec![rows], (0, 0))
     }
 
     /// Floats of random sign whose magnitudes differ by less than a factor of two. The squares of a row sum to about
@@ -279,6 +287,21 @@ mod tests {
                 let logits = logits(&engine);
                 let size = (logits.iter().map(|x| x * x).sum::<f32>() / logits.len() as f32).sqrt();
                 assert!((0.2..5.0).contains(&size), "{} in {format}: logits of {size}", shape.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_family_computes_ordinary_numbers() {
+        for shape in Shape::others() {
+            let mut small = Shape { num_hidden_layers: 3, vocab_size: 512, ..shape };
+            if let Some(attention) = small.fields.get_mut("full_attn_idxs") {
+                *attention = serde_json::json!([2]);
+            }
+            for format in [WeightFormat::Q4, WeightFormat::F16] {
+                let logits = logits(&engine(&small, format));
+                let size = (logits.iter().map(|x| x * x).sum::<f32>() / logits.len() as f32).sqrt();
+                assert!((0.1..100.0).contains(&size), "{} in {format}: logits of {size}", small.name);
             }
         }
     }

@@ -16,7 +16,7 @@ pub(super) const FAMILY: Family = Family {
     activation: ("hidden_activation", ActivationFunction::GeluTanh),
     tied: true,
     head_dim: Some(256),
-    rope: RopeRules { theta: 1_000_000.0, ..llama::FAMILY.rope },
+    rope: RopeRules { theta: 1_000_000.0, kind: Some(FULL), ..llama::FAMILY.rope },
     reads: &[
         "_sliding_window_pattern",
         "final_logit_softcapping",
@@ -59,11 +59,6 @@ const LOCAL_THETA: f64 = 10_000.0;
 
 /// Every so many layers one sees all positions, where the configuration does not say.
 const PERIOD: usize = 6;
-
-/// The rotation of the layers that see all positions.
-pub(super) fn rope(fields: &Fields) -> Result<Rope> {
-    Rope::of_kind(fields, FULL, "rope_theta", true, FAMILY.rope)
-}
 
 fn decoder(fields: &Fields, sizes: Sizes, mut decoder: DecoderSpec) -> Result<DecoderSpec> {
     let rules = RopeRules { theta: LOCAL_THETA, ..FAMILY.rope };

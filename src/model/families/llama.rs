@@ -14,7 +14,7 @@ pub(super) const FAMILY: Family = Family {
     tied: false,
     epsilon: ("rms_norm_eps", 1e-6),
     head_dim: None,
-    rope: RopeRules { theta: 10_000.0, partial_and_long: false },
+    rope: RopeRules { theta: 10_000.0, partial_and_long: false, kind: None },
     feed_forward_width: intermediate_size,
     // MobileLLM's own configurations call themselves llama.
     reads: mobilellm::FIELDS,

@@ -55,9 +55,10 @@ fn decoder(fields: &Fields, sizes: Sizes, mut decoder: DecoderSpec) -> Result<De
     refuse_experts(fields, sizes)?;
     decoder.rotary_pairs = RotaryPairs::Neighbours;
     let turned = turned(fields, sizes)?;
-    let chunk = match fields.is_null("attention_chunk_size") {
-        true => None,
-        false => Some(fields.size_or("attention_chunk_size", 1 << 24, 8192)?),
+    let chunk = if fields.is_null("attention_chunk_size") {
+        None
+    } else {
+        Some(fields.size_or("attention_chunk_size", 1 << 24, 8192)?)
     };
     let kinds = kinds(fields, sizes, &[FULL, CHUNKED])?.unwrap_or_else(|| {
         turned.iter().map(|turned| if *turned && chunk.is_some() { CHUNKED } else { FULL }).collect()

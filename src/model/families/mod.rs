@@ -181,7 +181,7 @@ impl Family {
     /// # Errors
     /// [`Error::Invalid`], or [`Error::Unsupported`] for a kind that is not computed.
     pub(super) fn rope(&self, fields: &Fields) -> Result<Rope> {
-        if self == &gemma3::FAMILY { gemma3::rope(fields) } else { Rope::read(fields, self.rope) }
+        Rope::read(fields, self.rope)
     }
 
     /// Epsilon of its norms.

@@ -1,4 +1,4 @@
-//! OLMo 2 (arXiv 2501.00656): norms after attention and feed-forward in the place of those before, and norms of whole rows of
+//! `Olmo2` (arXiv 2501.00656): norms after attention and feed-forward in the place of those before, and norms of whole rows of
 //! queries and keys.
 
 use super::gguf::{self, Architecture};
@@ -36,6 +36,7 @@ pub(super) const FAMILY: Family = Family {
     ..llama::FAMILY
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "other families' configurations may be wrong")]
 fn decoder(_: &Fields, _: Sizes, mut decoder: DecoderSpec) -> Result<DecoderSpec> {
     for block in &mut decoder.blocks {
         block.norms = Norms::After;

@@ -1,4 +1,4 @@
-//! SmolLM3 (huggingface.co/blog/smollm3): Llama without rotation on some layers.
+//! `SmolLM3` (huggingface.co/blog/smollm3): Llama without rotation on some layers.
 
 use super::gguf::Architecture;
 use super::layers::{FULL, SLIDING, each_attention, kinds, set_windows, sliding_window, turned};

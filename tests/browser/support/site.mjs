@@ -6,10 +6,13 @@ import { createInterface } from "node:readline";
 
 import { root } from "./models.mjs";
 
-/** Serves what is built, with `model` as the default model; resolves to the address, without a slash at its end. */
-export async function startSite({ model } = {}) {
-  const chosen = model ? ["--model", model] : [];
-  const server = spawn(process.env.XTASK ?? join(root, "target/debug/xtask"), ["serve", "--no-build", "--port", "0", ...chosen], {
+/**
+ * Serves what is built, with `model`, by default the one that needs no download; resolves to the address, without a slash at
+ * its end.
+ */
+export async function startSite({ model = "builtin" } = {}) {
+  const args = ["serve", "--no-build", "--port", "0", "--model", model];
+  const server = spawn(process.env.XTASK ?? join(root, "target/debug/xtask"), args, {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const address = await new Promise((resolve, reject) => {

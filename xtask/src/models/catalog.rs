@@ -152,7 +152,7 @@ impl Model {
             ensure!(is_file_name(file), "{file:?} is not the name of a file or a folder");
         }
         ensure!(
-            self.folder.is_some() != !self.mirrors.is_empty(),
+            self.folder.is_some() == self.mirrors.is_empty(),
             "it needs a folder or mirrors, and not both"
         );
         for mirror in &self.mirrors {
@@ -173,6 +173,11 @@ impl Model {
 fn is_plain(id: &str) -> bool {
     let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
     !id.is_empty() && !id.starts_with('.') && id.chars().all(known)
+}
+
+/// Whether a file's name has this extension, in small or in capital letters.
+pub(super) fn has_extension(name: &str, wanted: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// Whether this is a name in a folder, and does not lead out of it.

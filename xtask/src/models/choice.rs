@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::catalog::{Catalog, Model};
+use super::catalog::{Catalog, Model, has_extension};
 
 /// A model that somebody chose.
 #[derive(Debug, Clone)]
 pub(super) enum Choice {
     /// One of the catalog.
-    Offered(Model),
+    Offered(Box<Model>),
     /// One of the Hugging Face hub that is not in the catalog.
     Hub(HubName),
     /// A model folder on this machine.
@@ -42,7 +42,7 @@ impl Choice {
     /// Reads what was typed. What is on this machine comes before what is on the hub.
     pub(super) fn parse(text: &str, catalog: &Catalog) -> Result<Self> {
         if let Some(model) = catalog.find(text) {
-            return Ok(Self::Offered(model.clone()));
+            return Ok(Self::Offered(Box::new(model.clone())));
         }
         let path = Path::new(text);
         if path.exists() {
@@ -62,7 +62,7 @@ impl Choice {
     fn on_disk(path: &Path) -> Result<Self> {
         let path = path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?;
         if path.is_file() {
-            let is_gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+            let is_gguf = has_extension(&path.to_string_lossy(), "gguf");
             ensure!(is_gguf, "{} is neither a model folder nor a .gguf file", path.display());
             return Ok(Self::File(path));
         }
@@ -86,7 +86,7 @@ fn first_parts(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        name.ends_with(".gguf") && (!name.contains("-of-") || name.contains("-00001-of-"))
+        has_extension(&name, "gguf") && (!name.contains("-of-") || name.contains("-00001-of-"))
     });
     files.sort();
     Ok(files)
@@ -109,9 +109,7 @@ impl HubName {
         let wanted = match (&parts[..], quantization) {
             ([_, _], None) => Wanted::Folder,
             ([_, _], Some(letters)) if is_part(letters) => Wanted::Quantization(letters.to_owned()),
-            ([_, _, file], None) if file.to_ascii_lowercase().ends_with(".gguf") => {
-                Wanted::File((*file).to_owned())
-            }
+            ([_, _, file], None) if has_extension(file, "gguf") => Wanted::File((*file).to_owned()),
             _ => return None,
         };
         Some(Self { repository: parts[..2].join("/"), wanted })

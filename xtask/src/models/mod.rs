@@ -21,7 +21,7 @@ use fetch::Fetcher;
 #[group(skip)]
 pub(crate) struct ModelOptions {
     /// The model: a name in models/catalog.json, `builtin`, a name on the Hugging Face hub (organisation/name,
-    /// organisation/name/file.gguf, organisation/name:Q4_K_M), a model folder, or a GGUF file [default: the catalog's]
+    /// organisation/name/file.gguf, `organisation/name:Q4_K_M`), a model folder, or a GGUF file [default: the catalog's]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// I have read and accept the licence of the model, where it asks for that
@@ -48,7 +48,7 @@ pub(crate) fn fetch(options: &FetchOptions) -> Result<()> {
         return Ok(());
     };
     let choice = Choice::parse(model, &catalog)?;
-    let served = served::provide(&choice, &Fetcher::new(options.accept_license)?)?;
+    let served = served::provide(&choice, &Fetcher::new(options.accept_license))?;
     println!("{}", served.path().display());
     Ok(())
 }
@@ -58,7 +58,7 @@ pub(crate) fn fetch(options: &FetchOptions) -> Result<()> {
 pub(crate) fn prepare(options: &ModelOptions) -> Result<impl FnOnce() -> Result<Served> + Send + 'static> {
     let catalog = Catalog::read(&workspace::path("models"))?;
     let choice = options.model.as_deref().map(|model| Choice::parse(model, &catalog)).transpose()?;
-    let fetcher = Fetcher::new(options.accept_license)?;
+    let fetcher = Fetcher::new(options.accept_license);
     Ok(move || match choice {
         Some(choice) => served::provide(&choice, &fetcher),
         None => served::provide_default(&catalog, &fetcher),

@@ -3,22 +3,23 @@
 //! The page needs nothing from it that another static server could not do; it adds what makes life good: ranges,
 //! revalidation, and the headers that a careful host would send.
 
-mod http;
-mod mime;
-mod range;
-mod respond;
+mod answer;
 mod site;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, Result};
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, Version, header};
+use axum::middleware::map_response;
+use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
 
 use crate::models::Served;
 use site::Site;
 
-/// What to serve, and where.
+/// Where to serve.
 #[derive(clap::Args, Clone)]
 #[group(skip)]
 pub(crate) struct ServeOptions {
@@ -27,20 +28,30 @@ pub(crate) struct ServeOptions {
     port: u16,
 }
 
-/// Serves the page with a model until the process is ended, a thread for each connection.
+/// Serves the page with a model until the process is ended.
 pub(crate) fn serve(options: &ServeOptions, model: Served) -> Result<()> {
-    let name = model.name.clone();
-    let site = Arc::new(Site::new(model));
-    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the server")?.block_on(listen(options.port, model))
+}
+
+async fn listen(port: u16, model: Served) -> Result<()> {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(wanted)
-        .with_context(|| format!("cannot listen on port {}; choose another with --port", options.port))?;
+        .await
+        .with_context(|| format!("cannot listen on port {port}; choose another with --port"))?;
     let port = listener.local_addr()?.port();
+    let name = &model.name;
     println!("\n  mobilellm is at  http://localhost:{port}/  with the model {name}\n\n  Ctrl+C stops it.");
-    for stream in listener.incoming() {
-        // A client that gave up while it was waiting is its own affair.
-        let Ok(stream) = stream else { continue };
-        let site = site.clone();
-        thread::spawn(move || respond::respond(&site, &stream));
-    }
-    Ok(())
+    let router = Router::new()
+        .fallback(answer::answer)
+        .layer(CompressionLayer::new().compress_when(is_text))
+        .layer(map_response(answer::secured))
+        .with_state(Arc::new(Site::new(model)));
+    axum::serve(listener, router).await.context("the server ended")
+}
+
+/// Weights do not shrink, and a compressed length says nothing of a file's: only texts of the page are worth it.
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &axum::http::Extensions) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/")) && !headers.contains_key(header::CONTENT_RANGE)
 }

@@ -3,7 +3,7 @@
 mod pieces;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -12,16 +12,28 @@ use crate::models::{Mount, Served};
 use crate::workspace;
 use pieces::Pieces;
 
-/// Lays out page, package and models. Weights are cut into pieces that every static host takes.
-pub(crate) fn site(out: &Path, served: &Served) -> Result<()> {
+/// Where to, and what the host takes.
+#[derive(clap::Args, Clone)]
+#[group(skip)]
+pub(crate) struct SiteOptions {
+    /// Where to put it; what lies there under the same names is replaced
+    #[arg(default_value = "target/site")]
+    folder: PathBuf,
+    /// Files of more bytes are cut into pieces of this size; many static hosts refuse more than 25 MiB
+    #[arg(long, value_name = "BYTES", default_value_t = 24 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    piece_size: u64,
+}
+
+/// Lays out page, package and models. Weights are cut into pieces that the host takes.
+pub(crate) fn site(options: &SiteOptions, served: &Served) -> Result<()> {
     served.check_handing_on()?;
-    let out = workspace::root().join(out);
+    let out = workspace::root().join(&options.folder);
     copy_folder(&workspace::path("www"), &out)?;
     copy_folder(&workspace::package(), &out.join("pkg"))?;
     let models = out.join("models");
     clear(&models)?;
     copy_folder(&workspace::path("models"), &models)?;
-    let opened = lay_out(served, &models.join(&served.name))?;
+    let opened = lay_out(served, &models.join(&served.name), options.piece_size)?;
     write(&models.join("default.json"), &served.default_json(&opened))?;
     println!("{} is ready to be hosted, with the model {}", out.display(), served.name);
     println!("docs/hosting.md says which headers the server should send");
@@ -37,9 +49,9 @@ fn clear(models: &Path) -> Result<()> {
 }
 
 /// Writes a model's files, and returns which of them is to be opened; empty for the folder.
-fn lay_out(served: &Served, folder: &Path) -> Result<String> {
+fn lay_out(served: &Served, folder: &Path, piece_size: u64) -> Result<String> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut pieces = Pieces::new(folder, &served.opened());
+    let mut pieces = Pieces::new(folder, &served.opened(), piece_size);
     match &served.mount {
         Mount::Files(files) => {
             for file in files {
@@ -82,12 +94,12 @@ mod tests {
         fs::write(source.join("config.json"), "{}").unwrap();
         fs::write(source.join(".whole"), "").unwrap();
         let out = folder.path().join("out");
-        assert_eq!(lay_out(&Served::folder(source.clone()), &out).unwrap(), "");
+        assert_eq!(lay_out(&Served::folder(source.clone()), &out, 24).unwrap(), "");
         assert!(out.join("config.json").is_file() && !out.join(".whole").exists());
 
         fs::write(source.join("a.gguf"), "x").unwrap();
         let out = folder.path().join("file");
-        assert_eq!(lay_out(&Served::file(source.join("a.gguf")).unwrap(), &out).unwrap(), "a.gguf");
+        assert_eq!(lay_out(&Served::file(source.join("a.gguf")).unwrap(), &out, 24).unwrap(), "a.gguf");
         assert!(!out.join("config.json").exists());
     }
 }

@@ -13,9 +13,6 @@ use crate::models::digest::{sha256, sha256_of_bytes};
 /// The name of the manifest.
 pub(super) const MANIFEST: &str = "pieces.json";
 
-/// Static hosts refuse files of more than 25 MiB.
-const LIMIT: u64 = 24 << 20;
-
 /// Files that are being laid out in a folder.
 pub(super) struct Pieces {
     folder: PathBuf,
@@ -48,10 +45,10 @@ struct Piece {
 }
 
 impl Pieces {
-    /// Nothing yet. `opened` is the file that is to be opened; empty for the folder.
-    pub(super) fn new(folder: &Path, opened: &str) -> Self {
+    /// Nothing yet. `opened` is the file that is to be opened; empty for the folder. No file will be larger than `limit`.
+    pub(super) fn new(folder: &Path, opened: &str, limit: u64) -> Self {
         let manifest = Manifest { version: 1, model: opened.to_owned(), files: BTreeMap::new() };
-        Self { folder: folder.to_owned(), limit: LIMIT, manifest }
+        Self { folder: folder.to_owned(), limit, manifest }
     }
 
     /// Copies a file, in pieces where it is too large for one.
@@ -117,7 +114,7 @@ mod tests {
         fs::write(&source, &bytes).unwrap();
         let out = folder.path().join("out");
         fs::create_dir(&out).unwrap();
-        let mut pieces = Pieces { limit: 300, ..Pieces::new(&out, "a.gguf") };
+        let mut pieces = Pieces::new(&out, "a.gguf", 300);
         pieces.add(&source).unwrap();
         assert!(pieces.write().unwrap());
 

@@ -73,15 +73,17 @@ impl Client {
         Ok(Some(text))
     }
 
-    /// The headers that a server has for an address, without following it to another; `None` where it does not say.
-    pub(super) fn headers(&self, address: &Address) -> Option<HeaderMap> {
+    /// The headers that a server has for an address, without following it to another; `None` where it does not say, and
+    /// an error where there is no server.
+    pub(super) fn headers(&self, address: &Address) -> Result<Option<HeaderMap>> {
         let mut call = self.agent.head(&address.url);
         for (name, value) in &address.headers {
             call = call.header(*name, value);
         }
-        let response = call.config().max_redirects(0).max_redirects_will_error(false).build().call().ok()?;
+        let call = call.config().max_redirects(0).max_redirects_will_error(false).build();
+        let response = call.call().with_context(|| address.url.clone())?;
         let is_answer = response.status().is_success() || response.status().is_redirection();
-        is_answer.then(|| response.headers().clone())
+        Ok(is_answer.then(|| response.headers().clone()))
     }
 
     /// Fetches a file. A run that was ended earlier is continued; a file of that name is replaced only by a whole one, of
@@ -138,7 +140,9 @@ impl Client {
             asked.push(("range", format!("bytes={begin}-")));
             asked.extend(validator.map(|validator| ("if-range", validator)));
         }
-        let response = self.get(address, &asked).map_err(Failure::Broken)?;
+        let response = self.get(address, &asked);
+        // A server that is not there at all will not be there in the next try.
+        let response = response.map_err(if begin > 0 { Failure::Broken } else { Failure::Final })?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && begin > 0 {
             // What is here is no beginning of what is there.
             if total_length(response.headers()) == Some(begin) {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::download::{Address, Client, Expected};
-use crate::models::catalog::{is_file_name, is_sha256};
+use crate::models::catalog::{has_extension, is_file_name, is_sha256};
 
 const HUB: &str = "https://huggingface.co";
 
@@ -51,7 +51,8 @@ impl Hub {
         sha256: Option<&str>,
     ) -> Result<()> {
         let address = self.address(&format!("{repository}/resolve/main/{file}"));
-        let named = self.named_digest(&address);
+        eprintln!("Asking {}", address.url);
+        let named = self.named_digest(&address)?;
         if let (Some(expected), Some(named)) = (sha256, &named) {
             ensure!(
                 expected == named,
@@ -63,10 +64,10 @@ impl Hub {
     }
 
     /// The digest that the hub names for a large file.
-    fn named_digest(&self, address: &Address) -> Option<String> {
+    fn named_digest(&self, address: &Address) -> Result<Option<String>> {
         let headers = self.client.headers(address)?;
-        let etag = headers.get("x-linked-etag")?.to_str().ok()?.trim_matches('"').to_owned();
-        is_sha256(&etag).then_some(etag)
+        let etag = headers.as_ref().and_then(|headers| headers.get("x-linked-etag")?.to_str().ok());
+        Ok(etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| is_sha256(etag)))
     }
 
     /// Fetches a model folder.
@@ -84,7 +85,7 @@ impl Hub {
     /// The GGUF file of a repository whose name has these letters.
     pub(super) fn quantization(&self, repository: &str, letters: &str) -> Result<String> {
         let files = self.listing(repository)?;
-        let ggufs: Vec<_> = files.iter().filter(|file| file.ends_with(".gguf")).collect();
+        let ggufs: Vec<_> = files.iter().filter(|file| has_extension(file, "gguf")).collect();
         let has = |file: &str| file.to_ascii_lowercase().contains(&letters.to_ascii_lowercase());
         match &ggufs.iter().filter(|file| has(file)).collect::<Vec<_>>()[..] {
             [file] => Ok((**file).clone()),
@@ -136,7 +137,7 @@ fn model_files(files: &[String]) -> Result<Vec<&str>> {
         files
             .iter()
             .map(String::as_str)
-            .filter(|file| file.ends_with(".gguf"))
+            .filter(|file| has_extension(file, "gguf"))
             .collect::<Vec<_>>()
             .join(", ")
     );

@@ -35,10 +35,10 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Fetches into `target/models`. `accepts`: the user accepts the licence of what is fetched.
-    pub(super) fn new(accepts: bool) -> Result<Self> {
+    pub(super) fn new(accepts: bool) -> Self {
         let client = Client::new();
         let (hub, index) = (Hub::from_environment(client.clone()), Index::configured(client));
-        Ok(Self { folder: workspace::target().join("models"), hub, index, accepts })
+        Self { folder: workspace::target().join("models"), hub, index, accepts }
     }
 
     /// The file or the folder of an offered model.
@@ -63,7 +63,10 @@ impl Fetcher {
         }
         let mut failures = Vec::new();
         for mirror in &model.mirrors {
-            match self.from_mirror(mirror, model, &folder) {
+            if let Some(failure) = failures.last() {
+                eprintln!("{failure}. Trying the next place.");
+            }
+            match self.take(mirror, model, &folder) {
                 Ok(()) => return Ok(target),
                 Err(error) => failures.push(format!("{error:#}")),
             }
@@ -71,7 +74,7 @@ impl Fetcher {
         bail!("{}", failures.join("; "))
     }
 
-    fn from_mirror(&self, mirror: &Mirror, model: &Model, folder: &Path) -> Result<()> {
+    fn take(&self, mirror: &Mirror, model: &Model, folder: &Path) -> Result<()> {
         match (mirror, &model.file) {
             (Mirror::Hub { hub, file: Some(file) }, Some(name)) => {
                 let expected = model.sha256.as_deref();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::download::{Address, Client, Expected};
 use super::join::join;
-use crate::models::catalog::{Part, is_file_name, is_sha256};
+use crate::models::catalog::{Part, has_extension, is_file_name, is_sha256};
 use crate::process;
 
 const PYPI: &str = "https://pypi.org/simple";
@@ -156,7 +156,7 @@ fn fetched(part: &Part, folder: &Path) -> Result<Option<PathBuf>> {
 fn is_wheel_of(file: &str, part: &Part) -> bool {
     let mut words = file.split('-');
     is_file_name(file)
-        && file.ends_with(".whl")
+        && has_extension(file, "whl")
         && words.next().is_some_and(|name| normalized(name, '-') == normalized(&part.package, '-'))
         && words.next() == Some(&part.version)
 }

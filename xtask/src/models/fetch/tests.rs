@@ -13,6 +13,7 @@ use super::join::tests::wheel;
 use super::pypi::Index;
 use super::*;
 use crate::models::catalog::Catalog;
+use crate::models::served::provide_default;
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -109,9 +110,7 @@ fn answer(mut stream: &TcpStream, log: &Mutex<Vec<Asked>>, behave: &mut Behaviou
         reply.status,
         reply.body.len()
     );
-    for (name, value) in &reply.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
+    head.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
     let sent = &reply.body[..reply.cut.unwrap_or(reply.body.len())];
     // A client may hang up at any time.
     let _ = stream.write_all((head + "\r\n").as_bytes());
@@ -358,6 +357,29 @@ fn a_licence_that_asks_is_accepted_first() {
     assert!(hub.gets().is_empty());
     fetcher.accepts = true;
     assert!(fetcher.offered(&offer(&bytes, true)).is_ok());
+}
+
+#[test]
+fn where_no_mirror_answers_the_next_model_is_taken() {
+    let (folder, bytes) = (tempfile::tempdir().unwrap(), weights());
+    let model = |id: &str, hub: &str, folder: Option<&str>| {
+        json!({
+            "id": id, "name": id, "about": id, "license": {"name": "L", "url": "https://l", "accept": false},
+            "parameters": 1, "format": "GGUF", "folder": folder, "size": bytes.len(),
+            "file": folder.is_none().then_some("a.gguf"), "sha256": null,
+            "mirrors": folder.map_or_else(|| json!([{"hub": hub, "file": "a.gguf"}]), |_| json!([])),
+            "memory": 1, "context": 1, "chat": true, "sampling": null, "suggestions": [],
+        })
+    };
+    let models =
+        [model("first", "o/absent", None), model("a", "o/a", None), model("last", "", Some("built"))];
+    let catalog = json!({"version": 1, "default": "first", "fallbacks": ["a", "last"], "models": models});
+    let catalog = Catalog::parse(&catalog.to_string()).unwrap();
+    let hub = good_hub(bytes);
+    let served = provide_default(&catalog, &fetcher(folder.path(), &hub.address, NOWHERE)).unwrap();
+    assert_eq!(served.id.as_deref(), Some("a"));
+    let served = provide_default(&catalog, &fetcher(&folder.path().join("b"), NOWHERE, NOWHERE)).unwrap();
+    assert_eq!((served.id.as_deref(), served.name.as_str()), (Some("last"), "built"));
 }
 
 #[test]
