@@ -269,7 +269,7 @@ pub(crate) struct Detokenize {
 
 #[derive(Args)]
 pub(crate) struct Quantize {
-    /// The float checkpoint: folder, http(s) URL or hub name.
+    /// The float checkpoint, or a GGUF file: folder or file, http(s) URL or hub name.
     pub(crate) source: String,
     /// The folder to write; it must be empty or must not exist.
     pub(crate) destination: PathBuf,
