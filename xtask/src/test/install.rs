@@ -35,7 +35,7 @@ impl Tools {
     }
 }
 
-/// Looks for all programs and installs missing ones; Firefox and WebKit only if they are required.
+/// Looks for all programs and installs missing ones; Firefox and `WebKit` only if they are required.
 pub(super) fn install(required: &[Need]) -> Tools {
     let missing = missing(&look(), required);
     if !missing.is_empty() {
