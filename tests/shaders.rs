@@ -337,6 +337,40 @@ fn a_model_compiles_few_pipelines() {
     }
 }
 
+/// Families whose blocks are of two kinds need some of the kernels twice.
+#[test]
+fn models_of_every_family_compile_few_pipelines() {
+    let config = r#"{"model_type": "llama", "hidden_size": 128, "intermediate_size": 192, "num_hidden_layers": 8,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 97}"#;
+    for (name, config) in decoders::families(&Config::parse(config.as_bytes()).unwrap()) {
+        for tier in Tier::ALL {
+            let plan = plan(&config, Q4, target(*tier, false));
+            let head = plan.head_last.iter().chain(&plan.sample_one);
+            let texts: BTreeSet<_> = plan.decode.iter().chain(&plan.prefill).chain(head).map(text).collect();
+            assert!(texts.len() <= 30, "{name} on {tier:?}: {}", texts.len());
+        }
+    }
+}
+
+/// A window of six positions is one split of sixteen.
+#[test]
+fn attention_in_a_window_has_no_workgroups_for_what_it_does_not_see() {
+    let config = r#"{"model_type": "llama", "hidden_size": 128, "intermediate_size": 192, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 97}"#;
+    for (name, config) in decoders::families(&Config::parse(config.as_bytes()).unwrap()) {
+        let plan = plan(&config, Q4, target(Tier::Portable, false));
+        let attention = plan.decode.iter().filter(|call| call.shader.name() == "attention/split");
+        let grids: Vec<_> = attention.map(|call| call.grid.x.workgroups(1)).collect();
+        let windows = config.decoder.caches().into_iter().map(|cache| cache.window());
+        let expected: Vec<_> = match name {
+            "lfm2" => vec![16 * 4; 2],
+            "shared layers with windows" => vec![4; 8],
+            _ => windows.map(|window| if window.len().is_some() { 4 } else { 16 * 4 }).collect(),
+        };
+        assert_eq!(grids, expected, "{name}");
+    }
+}
+
 fn text(call: &Call) -> String {
     call.shader.wgsl(Dialect::Naga)
 }
