@@ -34,6 +34,12 @@ pub(crate) fn run(flags: &Quantize) -> Result<()> {
             flags.group_size
         );
     }
+    if !report.repacked.is_empty() {
+        eprintln!("repacked exactly: {}", report.repacked.join(", "));
+    }
+    if !report.requantized.is_empty() {
+        eprintln!("quantised anew, in groups of 32: {}", report.requantized.join(", "));
+    }
     for warning in &report.warnings {
         eprintln!("warning: {warning}");
     }
@@ -45,6 +51,13 @@ pub(crate) fn run(flags: &Quantize) -> Result<()> {
         HumanBytes(report.bytes_written),
         report.files.len(),
     ))?;
+    if report.without_tokenizer {
+        eprintln!(
+            "The copy has no tokenizer: copy tokenizer.json and tokenizer_config.json of the original model into it. Until then \
+             it is not compared with its source."
+        );
+        return Ok(());
+    }
     if flags.no_check { Ok(()) } else { pollster::block_on(check(flags)) }
 }
 

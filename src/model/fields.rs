@@ -35,6 +35,12 @@ impl Fields {
         Self { file: file.to_owned(), remedy: "The file is damaged: download it again", map, names }
     }
 
+    /// The JSON object.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        self.map
+    }
+
     /// What the file calls a field.
     pub(super) fn name<'a>(&'a self, field: &'a str) -> &'a str {
         self.names.iter().find(|(ours, _)| ours == field).map_or(field, |(_, name)| name)

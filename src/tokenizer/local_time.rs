@@ -81,6 +81,18 @@ mod tests {
         }
     }
 
+    /// Needs what lies beside the repository.
+    #[test]
+    fn times_of_the_shared_cases() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases/strftime.jsonl");
+        let Ok(lines) = std::fs::read_to_string(path) else { return println!("skipped: {path} is absent") };
+        for line in lines.lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            let of = |field: &str| case[field].as_str().unwrap();
+            assert_eq!(text(of("format"), case["utc"].as_i64().unwrap(), of("tz")), of("text"), "{line}");
+        }
+    }
+
     #[test]
     fn zones_by_name_and_by_rule() {
         for (unix, tz, expected) in [

@@ -8,5 +8,6 @@ mod common;
 mod engines;
 mod header;
 mod models;
+mod quantize;
 mod server;
 mod whole;

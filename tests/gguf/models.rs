@@ -11,15 +11,15 @@ use safetensors::SafeTensors;
 use crate::engines::{Backend, backends, fixtures, load};
 
 /// A file, or the first of several, and what it must compute.
-struct Case {
-    name: String,
-    file: PathBuf,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
     tokens: Vec<u32>,
     logits: Vec<f32>,
 }
 
 /// The cases of a folder.
-fn cases(folder: &Path) -> Vec<Case> {
+pub(crate) fn cases(folder: &Path) -> Vec<Case> {
     let mut cases: Vec<Case> = std::fs::read_dir(folder)
         .unwrap()
         .filter_map(|entry| {
@@ -46,7 +46,7 @@ fn cases(folder: &Path) -> Vec<Case> {
 }
 
 /// How far the logits are from the expected ones, as a part of the largest.
-fn error(mut state: State, case: &Case) -> f32 {
+pub(crate) fn error(mut state: State, case: &Case) -> f32 {
     let batch = state.max_logit_rows();
     let logits: Vec<f32> = case
         .tokens
@@ -59,11 +59,11 @@ fn error(mut state: State, case: &Case) -> f32 {
     off.fold(0.0, |max, off| if off.is_nan() { f32::INFINITY } else { f32::max(max, off) }) / largest
 }
 
-fn exact(engine: &Engine, case: &Case) -> State {
+pub(crate) fn exact(engine: &Engine, case: &Case) -> State {
     engine.state_with(case.tokens.len(), Products::Exact).unwrap()
 }
 
-fn check(case: &Case, what: &str, error: f32, tolerance: f32) {
+pub(crate) fn check(case: &Case, what: &str, error: f32, tolerance: f32) {
     println!("{}: {what}: {error:.1e}", case.name);
     assert!(
         error <= tolerance,

@@ -172,7 +172,7 @@ fn tensors() {
     };
     assert_eq!(frequencies(&[2.0; 8]).unwrap(), Some(vec![2.0; 8]));
     for wrong in [&[0.0; 8][..], &[-1.0; 8], &[f32::NAN; 8], &[1.0; 4]] {
-        let error = frequencies(wrong).err().expect("wrong divisors").to_string();
+        let error = frequencies(wrong).expect_err("wrong divisors").to_string();
         assert!(error.contains("rope_freqs.weight"), "{error}");
     }
     let mut bytes = tiny().bytes();

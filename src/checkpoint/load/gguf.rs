@@ -74,6 +74,11 @@ impl GgufFiles {
         self.files.iter().flat_map(|file| &file.header.tensors)
     }
 
+    /// Name and header of each file.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&str, &Header)> {
+        self.files.iter().map(|file| (file.name.as_str(), &file.header))
+    }
+
     /// Name and length of each file.
     pub(crate) fn lengths(&self) -> impl Iterator<Item = (&str, u64)> {
         self.files.iter().map(|file| (file.name.as_str(), file.header.file_len))
@@ -109,6 +114,16 @@ impl GgufFiles {
 
     /// What the metadata and the tensors say of the network.
     pub(crate) fn config(&self, ignored: &[String]) -> Result<Config> {
+        self.with_model(|model| Config::of_gguf(model, ignored))
+    }
+
+    /// The fields that `config.json` would have.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn fields(&self) -> Result<Map<String, Json>> {
+        self.with_model(|model| Ok(model.fields()?.1.into_map()))
+    }
+
+    fn with_model<T>(&self, read: impl FnOnce(&GgufModel<'_>) -> Result<T>) -> Result<T> {
         let metadata = self.metadata();
         if let Some(kind) = metadata.text("general.type")?.filter(|kind| *kind != "model") {
             return Err(Error::unsupported(metadata.file(), format!("general.type {kind}"), "Take a model"));
@@ -121,7 +136,7 @@ impl GgufFiles {
             vocab_size: embedding.and_then(|tensor| tensor.shape.first().copied()),
             has_tensor: &|name| self.tensor(name).is_some(),
         };
-        Config::of_gguf(&model, ignored)
+        read(&model)
     }
 
     /// Checks that the tensors are those of the network, by name, type and shape. What only they say of it is written into
@@ -203,7 +218,13 @@ async fn open_file(source: &dyn Source, name: &str, cancel: &Cancel) -> Result<(
     Ok((reader, header))
 }
 
-async fn reopen(source: &dyn Source, name: &str, header: &Header, cancel: &Cancel) -> Result<Reader> {
+/// Opens a file again, behind its header, which must not have changed.
+pub(crate) async fn reopen(
+    source: &dyn Source,
+    name: &str,
+    header: &Header,
+    cancel: &Cancel,
+) -> Result<Reader> {
     let (reader, found) = open_file(source, name, cancel).await?;
     if found.tensors == header.tensors {
         Ok(reader)
@@ -253,15 +274,17 @@ async fn divisors(reader: &mut Reader, tensor: &TensorInfo, load: &mut Load<'_>)
 }
 
 /// What becomes of a tensor.
-enum Place {
+pub(crate) enum Place {
+    /// It is a part of the network.
     Weights(Name, Spec),
+    /// Divisors of the rotary frequencies.
     Divisors,
     /// It is not needed.
     Passed,
 }
 
 /// Checks a tensor's name, type and shape.
-fn place(tensor: &TensorInfo, file: &str, config: &Config) -> Result<Place> {
+pub(crate) fn place(tensor: &TensorInfo, file: &str, config: &Config) -> Result<Place> {
     let wrong = |shape: &[usize]| {
         let problem = format!("its shape is {:?}, by the metadata it should be {shape:?}", tensor.shape);
         Error::invalid(file, &tensor.name, problem, "The file is damaged: download it again")
@@ -313,7 +336,7 @@ fn held_format(kind: TensorType) -> Format {
 }
 
 /// The type of floats; `None` for blocks.
-fn float(kind: TensorType) -> Option<Dtype> {
+pub(crate) fn float(kind: TensorType) -> Option<Dtype> {
     match kind {
         TensorType::F32 => Some(Dtype::F32),
         TensorType::F16 => Some(Dtype::F16),

@@ -19,4 +19,6 @@ pub use checkpoint::{Checkpoint, LoadReport, Progress, WEIGHTS_FILE};
 pub use weight_format::WeightFormat;
 
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use gguf::{GgufFiles, Place, float, place, reopen};
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use spec::Spec;

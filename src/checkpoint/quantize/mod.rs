@@ -2,6 +2,7 @@
 //!
 //! The folder has the original names, loads in `mlx_lm`, and its integers, scales and biases are those of `mx.quantize`.
 
+mod gguf;
 mod shard_writer;
 
 use std::collections::BTreeMap;
@@ -141,6 +142,12 @@ pub struct QuantizeReport {
     pub quantized: usize,
     /// Modules that were meant to be quantised, but whose rows the group does not divide.
     pub indivisible: Vec<String>,
+    /// Types of a GGUF file whose integers and scales were written as they are.
+    pub repacked: Vec<String>,
+    /// Types of a GGUF file that MLX has no groups for, and that were quantised anew.
+    pub requantized: Vec<String>,
+    /// The copy of a GGUF file has no tokenizer.
+    pub without_tokenizer: bool,
     /// Files of weights.
     pub files: Vec<String>,
     /// Weights that are not finite.
@@ -162,11 +169,10 @@ pub async fn quantize_folder(
     options.check()?;
     let folder = PartialFolder::create(destination)?;
     let checkpoint = Checkpoint::open(source, cancel).await?;
-    if checkpoint.gguf().is_some() {
-        return Err(Error::request(
-            "source",
-            "a GGUF file is read as it is, and not written anew; quantise the original checkpoint",
-        ));
+    if let Some(files) = checkpoint.gguf() {
+        let report = gguf::write(source, &checkpoint, files, &folder.path, options, progress, cancel).await?;
+        folder.complete()?;
+        return Ok(report);
     }
     if checkpoint.config.quantization.is_some() {
         return Err(Error::request(
@@ -296,10 +302,7 @@ impl Plan {
     }
 
     fn file_name(&self, shard: usize) -> String {
-        match self.outputs.len() {
-            1 => WEIGHTS_FILE.to_owned(),
-            n => format!("model-{:05}-of-{n:05}.safetensors", shard + 1),
-        }
+        file_name(shard, self.outputs.len())
     }
 
     /// Writes all files of weights and their index.
@@ -360,6 +363,14 @@ impl Plan {
         }
         let index = json!({ "metadata": { "total_size": total_size }, "weight_map": weight_map });
         format!("{index:#}\n").into_bytes()
+    }
+}
+
+/// The name of one of so many files of weights.
+fn file_name(shard: usize, count: usize) -> String {
+    match count {
+        1 => WEIGHTS_FILE.to_owned(),
+        n => format!("model-{:05}-of-{n:05}.safetensors", shard + 1),
     }
 }
 

@@ -33,7 +33,7 @@ impl DirectorySource {
             return Ok(Self { folder: path.to_owned(), gguf: None });
         }
         let name = path.file_name().and_then(|name| name.to_str());
-        if let Some(name) = name.filter(|name| path.is_file() && name.ends_with(".gguf")) {
+        if let Some(name) = name.filter(|name| path.is_file() && gguf::is_file(name)) {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or_else(|| Path::new(".")).to_owned();
             return Ok(Self { folder, gguf: Some(name.to_owned()) });

@@ -4,6 +4,14 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
+/// What the names of GGUF files end with.
+const ENDING: &str = ".gguf";
+
+/// Whether a name is that of a GGUF file.
+pub fn is_file(name: &str) -> bool {
+    name.ends_with(ENDING)
+}
+
 /// A GGUF file that a user asked a server for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
@@ -87,8 +95,7 @@ pub fn by_quantization<'a>(
 
 /// The GGUF files that are models, of split ones the first part alone, sorted.
 fn models<'a>(files: &[&'a str]) -> Vec<&'a str> {
-    let is_model =
-        |file: &&&str| file.ends_with(".gguf") && !file.contains("mmproj") && !file.starts_with("imatrix");
+    let is_model = |file: &&&str| is_file(file) && !file.contains("mmproj") && !file.starts_with("imatrix");
     let is_first = |file: &&&str| Part::of(file).is_none_or(|part| part.index == 1);
     let mut models: Vec<&str> = files.iter().filter(is_model).filter(is_first).copied().collect();
     models.sort_unstable();
@@ -97,7 +104,7 @@ fn models<'a>(files: &[&'a str]) -> Vec<&'a str> {
 
 /// Whether the name without its ending, or without its part, ends with the quantisation, behind a dot, a dash or an underscore.
 fn is_quantization(file: &str, wanted: &str) -> bool {
-    let name = Part::of(file).map_or_else(|| file.trim_end_matches(".gguf").to_owned(), |part| part.prefix);
+    let name = Part::of(file).map_or_else(|| file.trim_end_matches(ENDING).to_owned(), |part| part.prefix);
     let Some(at) = name.len().checked_sub(wanted.len()).filter(|at| name.is_char_boundary(*at)) else {
         return false;
     };
@@ -120,7 +127,7 @@ pub struct Part {
 impl Part {
     /// What a file's name says; `None` where it is a whole model.
     pub fn of(file: &str) -> Option<Self> {
-        let (rest, count) = file.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+        let (rest, count) = file.strip_suffix(ENDING)?.rsplit_once("-of-")?;
         let (prefix, index) = rest.rsplit_once('-')?;
         let number = |digits: &str| {
             let plain = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -13,7 +13,7 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, BodyReader, RequestBuilder};
 
 use super::files::{no_content, status_remedy};
-use super::gguf::{Wanted, hub_listing};
+use super::gguf::{Wanted, hub_listing, is_file};
 use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
@@ -320,7 +320,7 @@ impl Address {
             .iter()
             .find_map(|hub| path.strip_prefix(hub)?.strip_prefix('/'));
         if let Some(page) = page {
-            if page.contains("/blob/") && page.ends_with(".gguf") {
+            if page.contains("/blob/") && is_file(page) {
                 return Ok(Self::of_path(&path.replacen("/blob/", "/resolve/", 1), query));
             }
             if let Some(address) = Self::on_hub(&page.replacen("/tree/", "@", 1), hub) {
@@ -332,10 +332,11 @@ impl Address {
 
     /// A link to one of the files means its folder, and one to a GGUF file that file in it.
     fn of_path(path: &str, query: &str) -> Self {
-        let is_file = |name: &str| [".json", ".safetensors", ".model"].iter().any(|end| name.ends_with(end));
+        let is_of_folder =
+            |name: &str| [".json", ".safetensors", ".model"].iter().any(|end| name.ends_with(end));
         let (base, wanted) = match path.rsplit_once('/') {
-            Some((folder, name)) if name.ends_with(".gguf") => (folder, Some(Wanted::File(name.to_owned()))),
-            Some((folder, name)) if is_file(name) => (folder, None),
+            Some((folder, name)) if is_file(name) => (folder, Some(Wanted::File(name.to_owned()))),
+            Some((folder, name)) if is_of_folder(name) => (folder, None),
             _ => (path, None),
         };
         Self { base: base.to_owned(), query: query.to_owned(), wanted }
@@ -385,7 +386,7 @@ fn is_repository(text: &str) -> bool {
 /// Whether this is the path of a GGUF file in a repository, and not of a page about one.
 fn is_gguf(path: &str) -> bool {
     let is_page = ["blob/", "resolve/", "tree/"].iter().any(|page| path.starts_with(page));
-    path.ends_with(".gguf") && !is_page && path.split('/').all(is_plain)
+    is_file(path) && !is_page && path.split('/').all(is_plain)
 }
 
 /// Whether a part of a name means nothing to an address.

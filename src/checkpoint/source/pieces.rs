@@ -102,7 +102,7 @@ impl<S: Source + 'static> Source for PiecedSource<S> {
     fn gguf<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
         async move {
             let model = self.model(cancel).await?;
-            Ok(model.ends_with(".gguf").then(|| model.to_owned()))
+            Ok(crate::checkpoint::source::gguf::is_file(model).then(|| model.to_owned()))
         }
         .boxed_local()
     }
