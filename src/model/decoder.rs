@@ -312,3 +312,54 @@ impl Temperature {
         (grown + 1.0) as f32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOWS: [Window; 6] = [
+        Window::Full,
+        Window::Sliding(1),
+        Window::Sliding(5),
+        Window::Sliding(100),
+        Window::Chunked(7),
+        Window::Chunked(64),
+    ];
+
+    #[test]
+    fn a_ring_holds_what_it_was_not_written_over() {
+        for window in WINDOWS {
+            let spec = CacheSpec::KeyValue { window };
+            let capacity = spec.capacity(1000, 8);
+            for written in [0usize, 3, 64, 127, 128, 129, 300, 999] {
+                for len in 0..=written {
+                    let mut seen = window.first(len)..len;
+                    let expected = seen.all(|position| position + capacity >= written);
+                    assert_eq!(spec.holds(len, written, capacity), expected, "{window:?} {len} of {written}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_ring_has_room_for_its_window_and_what_is_written_ahead() {
+        for window in WINDOWS {
+            let spec = CacheSpec::KeyValue { window };
+            for (max_positions, slack) in [(16, 64), (1000, 1), (1000, 64), (100_000, 512)] {
+                let capacity = spec.capacity(max_positions, slack);
+                let enough = window.len().map_or(max_positions, |len| (len + slack).min(max_positions));
+                assert!((enough..=max_positions).contains(&capacity), "{window:?} {max_positions} {slack}");
+                assert!(capacity == max_positions || capacity.is_multiple_of(RING_ALIGN));
+                assert!(window == Window::Full || capacity < enough + RING_ALIGN);
+            }
+        }
+    }
+
+    #[test]
+    fn the_temperature_is_transformers() {
+        let temperature = Temperature { floor_scale: 8192.0, attention_scale: 0.1 };
+        assert_eq!(temperature.at(0), 1.0);
+        assert_eq!(temperature.at(8190), 1.0);
+        assert!((temperature.at(8191) - (0.1 * 2.0f32.ln() + 1.0)).abs() < 1e-6);
+    }
+}
