@@ -372,8 +372,8 @@ fn unless_missing(tokenizer: Result<Tokenizer>) -> Result<Result<Rc<Tokenizer>>>
 
 /// The size of the context: the wanted one, if the model was trained for that many positions.
 fn context(config: &Config, wanted: Option<usize>) -> Result<usize> {
-    let pairs = config.head_dim / 2;
-    // A file may claim any number of positions, but the rotary table for all of them is allocated at once: two f32 for
+    let pairs = config.head_dim / 2 * config.decoder.rotary.len().max(1);
+    // A file may claim any number of positions, but the rotary tables for all of them are allocated at once: two f32 for
     // each pair.
     let most = config.max_position_embeddings.min(ROTARY_TABLE_LIMIT / (8 * pairs));
     match wanted {

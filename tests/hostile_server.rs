@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use mobilellm::Error;
 use mobilellm::checkpoint::load::{Checkpoint, WeightFormat};
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::http::HttpSource;
+use mobilellm::engine::text_files;
 use serde_json::Value;
 
 /// How the server answers a request for the weights. Some of the answers are correct.
@@ -26,6 +27,7 @@ enum Fault {
     SignIn,
     HtmlAsBinary,
     Html,
+    NoContent,
     Redirect,
     RedirectForever,
     NeverAnswer,
@@ -102,6 +104,7 @@ fn answer(mut stream: TcpStream, fault: Fault, config: &[u8], weights: &[u8]) ->
             ok(&mut stream, page.len())?;
             stream.write_all(page)
         }
+        Fault::NoContent => status(&mut stream, "204 No Content"),
         Fault::Html => {
             let len = page.len();
             write!(
@@ -181,6 +184,7 @@ fn every_fault_has_its_message() {
         (Fault::SignIn, "fetch_failed", "HF_TOKEN"),
         (Fault::HtmlAsBinary, "fetch_failed", "web page"),
         (Fault::Html, "fetch_failed", "web page"),
+        (Fault::NoContent, "fetch_failed", "204"),
         (Fault::RedirectForever, "fetch_failed", "redirects without an end"),
         (Fault::NeverAnswer, "fetch_failed", "stopped answering"),
         (Fault::StallInTheMiddle, "fetch_failed", "stopped answering"),
@@ -241,4 +245,67 @@ fn a_cancelled_load_stops_and_the_next_one_works() {
     assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     let (_, sink, _) = load(&source, WeightFormat::Auto).unwrap();
     assert_eq!(sink.matrices, expected().matrices);
+}
+
+/// A server of a whole folder that answers for what is not there, and for JSON, in its own way.
+fn serve_folder(absent: &'static str, kind: &'static str) -> HttpSource {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 2048];
+            let n = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..n]).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let tiny = Tiny::new();
+            let weights = file(&Value::Object(tiny.header()).to_string(), &tiny.data());
+            let body = match path {
+                "/config.json" => tiny.config_json(),
+                "/model.safetensors" => weights,
+                "/generation_config.json" => br#"{"eos_token_id": 7}"#.to_vec(),
+                "/chat_template.jinja" => b"<|im_start|>{{ messages[0].content }}".to_vec(),
+                _ => {
+                    let _ = stream.write_all(absent.as_bytes());
+                    continue;
+                }
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\n{kind}content-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    HttpSource::new(&address, Duration::from_secs(5)).unwrap()
+}
+
+#[test]
+fn an_absent_file_is_absent_however_the_server_says_so() {
+    let page = "<!DOCTYPE html>\n<html><body></body></html>";
+    let answer = |head: &str, body: &str| -> &'static str {
+        let len = body.len();
+        format!("HTTP/1.1 {head}\r\ncontent-length: {len}\r\nconnection: close\r\n\r\n{body}").leak()
+    };
+    for absent in [
+        answer("404 Not Found", ""),
+        answer("410 Gone", ""),
+        answer("403 Forbidden", "<Error/>"),
+        answer("200 OK", page),
+        answer("200 OK\r\ncontent-type: text/html", page),
+        answer("200 OK\r\ncontent-type: application/json", page),
+        answer("200 OK\r\ncontent-type: application/octet-stream", page),
+        answer("200 OK", ""),
+        "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n",
+    ] {
+        for kind in ["", "content-type: text/html\r\n", "content-type: text/plain\r\n"] {
+            let source = serve_folder(absent, kind);
+            let files = pollster::block_on(text_files(&source, &Cancel::default())).unwrap();
+            assert!(files.tokenizer_config.is_none() && files.special_tokens_map.is_none(), "{absent}");
+            // JSON is JSON whatever the server calls it, and a template may begin like a tag.
+            assert_eq!(files.generation_config.as_deref(), Some(&br#"{"eos_token_id": 7}"#[..]), "{absent}");
+            assert!(files.chat_template.is_some_and(|template| template.starts_with(b"<|im_start|>")));
+            load(&source, WeightFormat::Auto).unwrap();
+        }
+    }
 }

@@ -120,7 +120,11 @@ impl<'a> Conversation<'a> {
     async fn generate(&mut self) -> Result<String> {
         let system = self.system.iter().map(|text| json!({"role": "system", "content": text}));
         let messages: Vec<Value> = system.chain(self.messages.iter().cloned()).collect();
-        let prompt = self.engine.chat_prompt(&messages, &[], self.flags.plain)?;
+        let prompt = self.engine.chat_prompt_with(
+            &messages,
+            &[],
+            &self.flags.control_tokens.chat_options(self.flags.plain),
+        )?;
         let mut options =
             options(&self.flags.sampling, self.engine.generation_config().sampler(default_sampling()));
         // Each answer has another seed, so that /retry gives another text. The seeds are the same in every chat.

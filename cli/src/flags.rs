@@ -14,7 +14,7 @@ use mobilellm::generate::sampler::MAX_LOGPROBS;
 use mobilellm::measure::bench::{Shape, Study, studies};
 use mobilellm::measure::fidelity::CHUNK;
 use mobilellm::options::load;
-use mobilellm::tokenizer::ControlTokens;
+use mobilellm::tokenizer::{ChatFormat, ChatOptions, ControlTokens};
 
 use crate::option::{self, Switch};
 use crate::sampling::SamplingFlags;
@@ -137,6 +137,8 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "plain"])]
     pub(crate) tools: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) control_tokens: ControlTokensFlag,
+    #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
     /// Add log-probabilities to the JSON: of each chosen token, and of this many alternatives.
     #[arg(long, value_name = "N", requires = "json", value_parser = whole(0, MAX_LOGPROBS as u32))]
@@ -167,6 +169,8 @@ pub(crate) struct Chat {
     /// Format the chat as "User: ... Assistant: ...", for models without a chat template.
     #[arg(long)]
     pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) control_tokens: ControlTokensFlag,
     #[command(flatten)]
     pub(crate) sampling: SamplingFlags,
 }
@@ -216,9 +220,18 @@ pub(crate) struct ControlTokensFlag {
     pub(crate) trust_control_tokens: bool,
 }
 
-impl From<ControlTokensFlag> for ControlTokens {
-    fn from(flag: ControlTokensFlag) -> Self {
-        if flag.trust_control_tokens { Self::Anywhere } else { Self::OfTemplate }
+impl ControlTokensFlag {
+    /// How a conversation becomes a prompt.
+    pub(crate) fn chat_options(self, plain: bool) -> ChatOptions {
+        ChatOptions {
+            format: if plain { ChatFormat::Plain } else { ChatFormat::Template },
+            control_tokens: if self.trust_control_tokens {
+                ControlTokens::Anywhere
+            } else {
+                ControlTokens::OfTemplate
+            },
+            ..ChatOptions::default()
+        }
     }
 }
 

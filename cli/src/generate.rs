@@ -28,9 +28,10 @@ pub(crate) fn run(flags: &Generate) -> Result<()> {
                     messages.push(json!({"role": "system", "content": system}));
                 }
                 messages.push(json!({"role": "user", "content": message}));
-                let prompt = engine.chat_prompt(&messages, &tools, flags.plain)?;
+                let chat = flags.control_tokens.chat_options(flags.plain);
+                let prompt = engine.chat_prompt_with(&messages, &tools, &chat)?;
                 if !tools.is_empty() {
-                    tools::check_template(engine, &messages, &prompt)?;
+                    tools::check_template(engine, &messages, &chat, &prompt)?;
                 }
                 options.stop.extend(prompt.stop);
                 prompt.tokens

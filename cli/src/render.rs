@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use mobilellm::tokenizer::{ChatFormat, ChatOptions};
 use serde_json::{Value, json};
 
 use crate::flags::Render;
@@ -19,12 +18,8 @@ pub(crate) fn run(flags: &Render) -> Result<()> {
     let messages = list(&flags.messages, "--messages")?;
     let tools = flags.tools.as_deref().map_or_else(|| Ok(Vec::new()), |path| list(path, "--tools"))?;
     let tokenizer = pollster::block_on(load::tokenizer(&flags.model))?;
-    let options = ChatOptions {
-        format: if flags.plain { ChatFormat::Plain } else { ChatFormat::Template },
-        add_generation_prompt: !flags.no_generation_prompt,
-        control_tokens: flags.control_tokens.into(),
-        ..ChatOptions::default()
-    };
+    let mut options = flags.control_tokens.chat_options(flags.plain);
+    options.add_generation_prompt = !flags.no_generation_prompt;
     let rendered = tokenizer.chat_tokens(&messages, &tools, &options)?;
     if flags.json {
         line(json!({"text": rendered.text, "ids": rendered.ids}))?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use mobilellm::engine::{Engine, Prompt};
+use mobilellm::tokenizer::ChatOptions;
 use serde_json::Value;
 
 /// Maximum size of the file in bytes: far more than fits into any context.
@@ -51,8 +52,13 @@ fn check(tool: &Value) -> Result<()> {
 }
 
 /// Refuses a model whose chat template ignores tools: the prompt is the same with and without them.
-pub(crate) fn check_template(engine: &Engine, messages: &[Value], with_tools: &Prompt) -> Result<()> {
-    let without = engine.chat_prompt(messages, &[], false)?;
+pub(crate) fn check_template(
+    engine: &Engine,
+    messages: &[Value],
+    options: &ChatOptions,
+    with_tools: &Prompt,
+) -> Result<()> {
+    let without = engine.chat_prompt_with(messages, &[], options)?;
     ensure!(
         without.tokens != with_tools.tokens,
         "--tools: the chat template of this model does not support tools. Leave out --tools, or use another model"

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use mobilellm::backend::gpu::Tier;
 
 use super::line;
-use super::setting::{Model, Setting, Weights};
+use super::setting::{Family, Model, Setting, Weights};
 
 /// The kernels by name. Each has one set of flags for every tier that uses it.
 pub(crate) struct Kernels(BTreeMap<&'static str, Vec<String>>);
@@ -17,7 +17,7 @@ impl Kernels {
         let mut kernels: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for tier in Tier::ALL {
             let mut seen = BTreeSet::new();
-            for (flags, setting) in settings(*tier, weights) {
+            for (flags, setting) in settings(*tier, weights, model.family()) {
                 for call in model.plan(setting)?.calls() {
                     if seen.insert(call.shader.name()) {
                         kernels.entry(call.shader.name()).or_default().push(flags.clone());
@@ -53,17 +53,24 @@ impl Kernels {
 }
 
 /// The settings of a tier with their flags; those with the fewest flags come first.
-fn settings(tier: Tier, weights: Weights) -> Vec<(String, Setting)> {
+fn settings(tier: Tier, weights: Weights, family: Family) -> Vec<(String, Setting)> {
+    let others = Family::value_variants().iter().filter(|other| **other != family);
     let mut formats = Weights::value_variants().to_vec();
     formats.sort_by_key(|format| *format != weights);
     let mut settings = Vec::new();
     for weights in formats {
         for int8_tiles in [false, true] {
-            let setting = Setting { tier, weights, int8_tiles };
+            let setting = Setting { family, tier, weights, int8_tiles };
             // The first two settings have the format `weights`, which needs no flag.
             let name = weights.to_possible_value().filter(|_| settings.len() >= 2);
             let format = name.map(|name| format!(" --format {}", name.get_name()));
             settings.push((format!("{setting}{}", format.unwrap_or_default()), setting));
+        }
+    }
+    for other in others {
+        let setting = Setting { family: *other, tier, weights, int8_tiles: false };
+        if let Some(name) = other.to_possible_value() {
+            settings.push((format!("{setting} --family {}", name.get_name()), setting));
         }
     }
     settings

@@ -37,7 +37,7 @@ struct Flags {
     /// Prefill with 8-bit integer products
     #[arg(long)]
     int8_tiles: bool,
-    /// Print a variant with this epilogue: write, add, swiglu, rotate or rotate_and_cache
+    /// Print a variant with this epilogue: write, add, gated, logits, rotate or rotate_and_cache
     #[arg(long)]
     epilogue: Option<String>,
     /// If several variants fit, print this one; the list of them is printed too
@@ -88,7 +88,8 @@ fn run(flags: &Flags) -> Result<Printed, String> {
         let Some(tier) = tiers.next() else {
             return Err(Kernels::of(&model, flags.format)?.why_not(name));
         };
-        let setting = Setting { tier, weights: flags.format, int8_tiles: flags.int8_tiles };
+        let (weights, int8_tiles) = (flags.format, flags.int8_tiles);
+        let setting = Setting { family: model.family(), tier, weights, int8_tiles };
         let variants = Variants::of(&model.plan(setting)?, name, flags.dialect());
         if !variants.is_empty() {
             break variants;
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn other_variants_are_listed_and_can_be_chosen() {
         let first = shader(&["matmul/vector"]).unwrap();
-        assert!(first.note.contains("epilogue/swiglu"), "{}", first.note);
+        assert!(first.note.contains("epilogue/gated"), "{}", first.note);
         let second = shader(&["matmul/vector", "--nth", "2"]).unwrap();
         assert_ne!(first.text, second.text);
         assert!(shader(&["matmul/vector", "--nth", "99"]).is_err());
@@ -148,6 +149,7 @@ mod tests {
     fn an_error_names_the_possible_values() {
         let refusal = |flags: &[&str]| shader(flags).err().unwrap();
         assert!(refusal(&["nothing"]).contains("attention/split"));
+        assert!(refusal(&["add_normed/workgroup"]).contains("--tier portable --family olmo2"));
         assert!(refusal(&["matmul/tiled_int8"]).contains("--tier portable --int8-tiles"));
         assert!(refusal(&["matmul/thread", "--tier", "f16"]).contains("--tier software"));
         assert!(refusal(&["matmul/vector", "--epilogue", "rotate"]).contains("rotate_and_cache"));

@@ -18,7 +18,8 @@ export class ChatCompletions {
   async create(body, options) {
     const { messages, options: sampling, reply } = chatRequest(body);
     const shape = new ChatShape(this.#model, reply);
-    return run(this.#channel, { messages, plain: reply.plain, options: sampling }, shape, reply, callOptions(body, options));
+    const request = { messages, plain: reply.plain, trusted: reply.trusted, options: sampling };
+    return run(this.#channel, request, shape, reply, callOptions(body, options));
   }
 }
 

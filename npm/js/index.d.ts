@@ -258,6 +258,11 @@ export interface ChatParams extends SamplingParams {
    * dialogue of `User:` and `Assistant:`, for base models, which have no template.
    */
   chat_format?: "template" | "plain" | null;
+  /**
+   * Which control tokens count. `"template"` (the default): those that the chat template writes; the text of a control token
+   * in a message, such as `<|im_end|>`, stays text. `"anywhere"`: those in messages too, for messages that you trust.
+   */
+  control_tokens?: "template" | "anywhere" | null;
 }
 
 export interface CompletionParams extends SamplingParams {

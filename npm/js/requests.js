@@ -15,6 +15,7 @@ export function chatRequest(body) {
     else if (name === "logprobs") reply.logprobs = boolean(name, value);
     else if (name === "top_logprobs") options.top_logprobs = integer(0, 20)(name, value);
     else if (name === "chat_format") reply.plain = oneOf("template", "plain")(name, value) === "plain";
+    else if (name === "control_tokens") reply.trusted = oneOf("template", "anywhere")(name, value) === "anywhere";
     else return false;
     return true;
   });
@@ -54,7 +55,7 @@ export function tokenIds(name, value) {
 function read(body, subject, special) {
   if (body === null || typeof body !== "object") throw invalid("request", `must be an object, not ${show(body)}`);
   const options = {};
-  const reply = { stream: false, includeUsage: false, logprobs: false, echo: false, plain: false };
+  const reply = { stream: false, includeUsage: false, logprobs: false, echo: false, plain: false, trusted: false };
   for (const [name, value] of Object.entries(body)) {
     // As in OpenAI's API, null means that the parameter is not given.
     if (value === undefined || value === null || name === subject || name === "signal" || IGNORED.has(name)) continue;
@@ -82,21 +83,19 @@ function messages(list) {
   return list.map((message, at) => {
     const { role, content } = Object(message);
     if (typeof role !== "string") throw invalid(`messages[${at}].role`, `must be a string, not ${show(role)}`);
-    return everyString({ ...message, content: contentText(`messages[${at}].content`, content) });
+    checkContent(`messages[${at}].content`, content);
+    return everyString(message);
   });
 }
 
-/** The text of a message. Clients may send it in parts. */
-function contentText(name, content) {
-  if (typeof content === "string") return content;
-  if (content === null || content === undefined) return "";
+/** Content reaches the chat template as it is: text, a list of text parts, null, or not at all. */
+function checkContent(name, content) {
+  if (typeof content === "string" || content === null || content === undefined) return;
   if (!Array.isArray(content)) throw invalid(name, `must be a string or a list of text parts, not ${show(content)}`);
-  return content
-    .map((part, at) => {
-      if (part?.type === "text" && typeof part.text === "string") return part.text;
-      throw invalid(`${name}[${at}]`, `only parts of type "text" are supported, not ${show(part?.type)}`);
-    })
-    .join("");
+  content.forEach((part, at) => {
+    if (part?.type === "text" && typeof part.text === "string") return;
+    throw invalid(`${name}[${at}]`, `only parts of type "text" are supported, not ${show(part?.type)}`);
+  });
 }
 
 function everyString(value) {

@@ -10,6 +10,7 @@ use mobilellm::engine::Engine;
 use mobilellm::generate::sampler::SamplerOptions;
 use mobilellm::generate::session::GenerateOptions;
 use mobilellm::generate::speculate::Speculation;
+use mobilellm::tokenizer::{ChatFormat, ChatOptions, ControlTokens};
 use mobilellm::{Error, Result};
 
 /// A chat's messages, a text, or tokens; and how to continue them.
@@ -19,6 +20,9 @@ pub(super) struct Request {
     messages: Option<Vec<Value>>,
     #[serde(default)]
     plain: bool,
+    /// Control tokens count in the messages, too.
+    #[serde(default)]
+    trusted: bool,
     prompt: Option<String>,
     tokens: Option<Vec<u32>>,
     options: Options,
@@ -63,7 +67,16 @@ impl Request {
         let is_chat = self.messages.is_some();
         let prompt = match (self.messages, self.prompt, self.tokens) {
             (Some(messages), None, None) => {
-                let prompt = engine.chat_prompt(&messages, &[], self.plain)?;
+                let chat = ChatOptions {
+                    format: if self.plain { ChatFormat::Plain } else { ChatFormat::Template },
+                    control_tokens: if self.trusted {
+                        ControlTokens::Anywhere
+                    } else {
+                        ControlTokens::OfTemplate
+                    },
+                    ..ChatOptions::default()
+                };
+                let prompt = engine.chat_prompt_with(&messages, &[], &chat)?;
                 options.stop.extend(prompt.stop);
                 prompt.tokens
             }

@@ -4,6 +4,5 @@
 // Needs: nothing
 
 fn activate(gate: f32) -> f32 {
-    let z = 0.7978845608 * (gate + 0.044715 * gate * gate * gate);
-    return gate / (1.0 + exp(-2.0 * z));
+    return gate / (1.0 + exp(-1.5957691216 * (gate + 0.044715 * gate * gate * gate)));
 }

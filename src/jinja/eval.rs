@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             }
             StmtKind::For(body) => {
                 let items = self.eval(&body.items, scope)?;
-                self.for_loop(body, items, scope, 0, out)?;
+                self.for_loop(body, &items, scope, 0, out)?;
             }
             StmtKind::If(branches, otherwise) => {
                 for (test, body) in branches {
@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
     pub(super) fn for_loop(
         &mut self,
         body: &Rc<For>,
-        items: Value,
+        items: &Value,
         scope: &Rc<Scope>,
         depth0: usize,
         out: &mut Vec<Char>,
@@ -417,7 +417,7 @@ impl<'a> Run<'a> {
                 match (again, call.positional.as_slice()) {
                     (Some((body, scope)), [items]) => {
                         let mut out = Vec::new();
-                        self.for_loop(&body, items.clone(), &scope, depth0 + 1, &mut out)?;
+                        self.for_loop(&body, items, &scope, depth0 + 1, &mut out)?;
                         Ok(Value::Str(Text::from(out).marked(self.autoescape)))
                     }
                     (None, _) => fault("The loop must have the 'recursive' marker to be called recursively."),

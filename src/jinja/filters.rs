@@ -191,27 +191,7 @@ fn of_text(run: &mut Run<'_>, name: &str, value: &Value, call: &Call) -> Result<
             same_kind(pad(chars, width, Char::new(' ', false), true, true))
         }
         "indent" => indent(run, &text(value)?, call),
-        "truncate" => {
-            let string = text(value)?;
-            let args = call.bind(name, ["length", "killwords", "end", "leeway"], 0)?;
-            let end = args.text(2)?.unwrap_or_else(|| Text::from("..."));
-            let (length, leeway) = (args.int(0)?.unwrap_or(255), args.int(3)?.unwrap_or(5));
-            if length < end.len() as i128 || leeway < 0 {
-                return fault(format!("expected length >= {} and leeway >= 0", end.len()));
-            }
-            let chars = string.chars();
-            if chars.len() as i128 <= length + leeway {
-                return Ok(Value::Str(string));
-            }
-            let kept = usize::try_from(length).unwrap_or(usize::MAX).min(chars.len()) - end.len();
-            let kept = &chars[..kept];
-            let kept = if args.truth(1, false) {
-                kept
-            } else {
-                rsplit(kept, &own(" "), Some(1)).first().copied().unwrap_or(kept)
-            };
-            same_kind([kept, end.chars()].concat())
-        }
+        "truncate" => truncate(&text(value)?, call),
         "wordcount" => {
             none()?;
             let is_word = |char: &Char| char.char().is_alphanumeric() || char.is('_');
@@ -237,20 +217,7 @@ fn of_text(run: &mut Run<'_>, name: &str, value: &Value, call: &Call) -> Result<
             };
             Ok(Value::Str(Text::from(replaced(string.chars(), &new)).marked(safe)))
         }
-        "format" => {
-            let values = if call.named.is_empty() {
-                Value::tuple(call.positional.clone())
-            } else if call.positional.is_empty() {
-                let mut dict = Dict::new();
-                for (name, value) in &call.named {
-                    put(&mut dict, Value::from(&**name), value.clone())?;
-                }
-                Value::Dict(dict.into())
-            } else {
-                return fault("can't handle positional and keyword arguments at the same time");
-            };
-            format::percent(&string, &values)
-        }
+        "format" => format_filter(&string, call),
         _ => {
             none()?;
             Ok(without_tags(chars).into())
@@ -276,6 +243,42 @@ fn words_with_capitals(chars: &[Char]) -> Vec<Char> {
         begins = parts;
     }
     out
+}
+
+fn format_filter(string: &Text, call: &Call) -> Result<Value> {
+    let values = if call.named.is_empty() {
+        Value::tuple(call.positional.clone())
+    } else if call.positional.is_empty() {
+        let mut dict = Dict::new();
+        for (name, value) in &call.named {
+            put(&mut dict, Value::from(&**name), value.clone())?;
+        }
+        Value::Dict(dict.into())
+    } else {
+        return fault("can't handle positional and keyword arguments at the same time");
+    };
+    format::percent(string, &values)
+}
+
+fn truncate(string: &Text, call: &Call) -> Result<Value> {
+    let args = call.bind("truncate", ["length", "killwords", "end", "leeway"], 0)?;
+    let end = args.text(2)?.unwrap_or_else(|| Text::from("..."));
+    let (length, leeway) = (args.int(0)?.unwrap_or(255), args.int(3)?.unwrap_or(5));
+    if length < end.len() as i128 || leeway < 0 {
+        return fault(format!("expected length >= {} and leeway >= 0", end.len()));
+    }
+    let chars = string.chars();
+    if chars.len() as i128 <= length + leeway {
+        return Ok(Value::Str(string.clone()));
+    }
+    let kept = usize::try_from(length).unwrap_or(usize::MAX).min(chars.len()) - end.len();
+    let kept = &chars[..kept];
+    let kept = if args.truth(1, false) {
+        kept
+    } else {
+        rsplit(kept, &own(" "), Some(1)).first().copied().unwrap_or(kept)
+    };
+    Ok(Value::Str(Text::from([kept, end.chars()].concat()).marked(string.safe)))
 }
 
 fn indent(run: &mut Run<'_>, string: &Text, call: &Call) -> Result<Value> {
@@ -413,15 +416,12 @@ fn unescaped(chars: &[Char]) -> Vec<Char> {
     let mut at = 0;
     while at < chars.len() {
         let entity = entities.iter().find(|(entity, _)| chars[at..].starts_with(&own(entity)));
-        match entity {
-            Some((entity, char)) => {
-                out.push(chars[at].with(*char));
-                at += entity.len();
-            }
-            None => {
-                out.push(chars[at]);
-                at += 1;
-            }
+        if let Some((entity, char)) = entity {
+            out.push(chars[at].with(*char));
+            at += entity.len();
+        } else {
+            out.push(chars[at]);
+            at += 1;
         }
     }
     out
@@ -508,13 +508,7 @@ fn of_items(run: &mut Run<'_>, name: &str, value: &Value, call: &Call) -> Result
         }
         "first" => {
             call.bind(name, [], 0)?;
-            let first = match value {
-                Value::Object(object) => match &**object {
-                    Object::Generator(items) => items.borrow_mut().pop_front(),
-                    _ => value.items()?.into_iter().next(),
-                },
-                _ => value.items()?.into_iter().next(),
-            };
+            let first = first(value)?;
             Ok(first.unwrap_or_else(|| Value::undefined("No first item, sequence was empty.")))
         }
         "last" => {
@@ -598,6 +592,16 @@ fn of_items(run: &mut Run<'_>, name: &str, value: &Value, call: &Call) -> Result
         }
         _ => groupby(value, call),
     }
+}
+
+/// The first item; of what can be gone through once, only that is taken.
+fn first(value: &Value) -> Result<Option<Value>> {
+    if let Value::Object(object) = value
+        && let Object::Generator(items) = &**object
+    {
+        return Ok(items.borrow_mut().pop_front());
+    }
+    Ok(value.items()?.into_iter().next())
 }
 
 fn batches(items: Vec<Value>, size: usize, fill: Option<&Value>) -> Vec<Value> {

@@ -86,8 +86,10 @@ impl Spec {
         let magnitude = value.abs();
         let precision = self.precision.unwrap_or(6);
         let upper = kind.is_ascii_uppercase();
-        let digits = if !value.is_finite() {
-            if value.is_nan() { "nan" } else { "inf" }.to_owned()
+        let digits = if value.is_nan() {
+            "nan".to_owned()
+        } else if value.is_infinite() {
+            "inf".to_owned()
         } else {
             match kind.to_ascii_lowercase() {
                 'e' => scientific(magnitude, precision),
@@ -254,14 +256,14 @@ fn converted(kind: char, value: &Value, mut spec: Spec, safe: bool) -> Result<Ve
             _ => fault("%c requires int or char"),
         },
         'd' | 'i' | 'u' => match (value, value.int()) {
-            (_, Some(int)) => whole_with_precision(&spec, int, 'd'),
+            (_, Some(int)) => Ok(whole_with_precision(&spec, int, 'd')),
             (Value::Float(float), _) if float.is_finite() => {
-                whole_with_precision(&spec, float.trunc() as i128, 'd')
+                Ok(whole_with_precision(&spec, float.trunc() as i128, 'd'))
             }
             _ => fault(format!("%{kind} format: a real number is required, not {}", value.type_name())),
         },
         'o' | 'x' | 'X' => match value.int() {
-            Some(int) => whole_with_precision(&spec, int, kind),
+            Some(int) => Ok(whole_with_precision(&spec, int, kind)),
             None => fault(format!("%{kind} format: an integer is required, not {}", value.type_name())),
         },
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => match value.float() {
@@ -281,16 +283,16 @@ fn converted(kind: char, value: &Value, mut spec: Spec, safe: bool) -> Result<Ve
 }
 
 /// A precision of a whole number means digits at least.
-fn whole_with_precision(spec: &Spec, value: i128, kind: char) -> Result<Vec<Char>> {
+fn whole_with_precision(spec: &Spec, value: i128, kind: char) -> Vec<Char> {
     let mut spec = spec.clone();
     if spec.align.is_some() {
         spec.zero = false;
     }
-    let Some(precision) = spec.precision.take() else { return Ok(spec.whole(value, kind)) };
+    let Some(precision) = spec.precision.take() else { return spec.whole(value, kind) };
     let bare = Spec { alternate: spec.alternate, ..Spec::default() }.whole(value.saturating_abs(), kind);
     let digits = Text::from(bare).to_string();
     let digits = format!("{digits:0>precision$}");
-    Ok(spec.number(spec.sign_of(value < 0), &digits))
+    spec.number(spec.sign_of(value < 0), &digits)
 }
 
 /// A character as ASCII writes it.

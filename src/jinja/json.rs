@@ -156,7 +156,9 @@ impl Dumps<'_, '_> {
                 other if u32::from(other) < 0x20 => format!("\\u{:04x}", u32::from(other)),
                 other if self.ensure_ascii && u32::from(other) > 0x7e => {
                     let mut units = [0; 2];
-                    other.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+                    let units: Vec<String> =
+                        other.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+                    units.concat()
                 }
                 _ => {
                     self.out.push(*char);

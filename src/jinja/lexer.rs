@@ -101,16 +101,14 @@ impl<'a> Lexer<'a> {
                 self.push(Tok::PrintBegin);
                 self.inside("}}")
             }
-            _ => match raw_begin(self.rest) {
-                Some(length) => {
+            _ => {
+                if let Some(length) = raw_begin(self.rest) {
                     self.take(length);
-                    self.raw()
+                    return self.raw();
                 }
-                None => {
-                    self.push(Tok::BlockBegin);
-                    self.inside("%}")
-                }
-            },
+                self.push(Tok::BlockBegin);
+                self.inside("%}")
+            }
         }
     }
 
@@ -337,15 +335,13 @@ fn string_end(text: &str, quote: char) -> Option<usize> {
 
 /// A string's content as Python's `unicode-escape` reads it, after every character beyond ASCII became an escape.
 fn unescaped(raw: &str) -> Result<String, String> {
-    let mut ascii = String::with_capacity(raw.len());
-    for char in raw.chars() {
-        match u32::from(char) {
-            0..=0x7f => ascii.push(char),
-            code @ 0x80..=0xff => ascii.push_str(&format!("\\x{code:02x}")),
-            code @ 0x100..=0xffff => ascii.push_str(&format!("\\u{code:04x}")),
-            code => ascii.push_str(&format!("\\U{code:08x}")),
-        }
-    }
+    let escaped = |char: char| match u32::from(char) {
+        0..=0x7f => char.to_string(),
+        code @ 0x80..=0xff => format!("\\x{code:02x}"),
+        code @ 0x100..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    };
+    let ascii: String = raw.chars().map(escaped).collect();
     let mut out = String::with_capacity(raw.len());
     let mut rest = ascii.as_str();
     while let Some(at) = rest.find('\\') {

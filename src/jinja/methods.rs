@@ -66,6 +66,46 @@ const OF_CYCLER: [&str; 2] = ["next", "reset"];
 const CHANGES_LIST: [&str; 8] = ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"];
 const CHANGES_DICT: [&str; 5] = ["clear", "pop", "popitem", "setdefault", "update"];
 
+/// What all of Python's values have, or the most of them: ways into Python itself.
+const UNSAFE: [&str; 36] = [
+    "__add__",
+    "__bool__",
+    "__call__",
+    "__class__",
+    "__class_getitem__",
+    "__contains__",
+    "__delattr__",
+    "__dict__",
+    "__dir__",
+    "__doc__",
+    "__eq__",
+    "__format__",
+    "__ge__",
+    "__getattribute__",
+    "__getitem__",
+    "__getstate__",
+    "__gt__",
+    "__hash__",
+    "__init__",
+    "__init_subclass__",
+    "__iter__",
+    "__le__",
+    "__len__",
+    "__lt__",
+    "__mod__",
+    "__module__",
+    "__mul__",
+    "__ne__",
+    "__new__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__repr__",
+    "__setattr__",
+    "__sizeof__",
+    "__str__",
+    "__subclasshook__",
+];
+
 /// What Python's values have beside, and these have not.
 const OF_STR_TOO: [&str; 2] = ["maketrans", "translate"];
 const OF_NUMBERS: [&str; 10] = [
@@ -89,8 +129,7 @@ pub(super) fn attribute(value: &Value, name: &str) -> Result<Option<Value>> {
         Ok(Some(Value::undefined(format!("access to attribute '{name}' of '{kind}' object is unsafe."))))
     };
     if name.starts_with('_') {
-        // A name that nothing has is only missing; Python's own begin with two.
-        return if name.starts_with("__") { unsafe_attribute() } else { Ok(None) };
+        return if UNSAFE.contains(&name) { unsafe_attribute() } else { Ok(None) };
     }
     let method = |names: &[&'static str]| {
         let name = names.iter().find(|other| **other == name)?;
@@ -190,24 +229,21 @@ pub(super) fn call(run: &mut Run<'_>, receiver: &Value, name: &str, call: &Call)
             run.spend(string.len() / 16)?;
             of_str(run, string, name, call)
         }
-        Value::Dict(dict) => match name {
-            "get" => {
-                let args = call.bind(name, ["key", "default"], 1)?;
-                let found =
-                    dict.get(&key(args.get(0).unwrap_or(&Value::None))?).map(|(_, value)| value.clone());
-                Ok(found.or_else(|| args.get(1).cloned()).unwrap_or(Value::None))
-            }
-            _ => {
-                call.bind(name, [], 0)?;
-                let view = match name {
-                    "items" => View::Items,
-                    "keys" => View::Keys,
-                    "values" => View::Values,
-                    _ => return Ok(receiver.clone()),
-                };
-                Ok(Value::object(Object::View(view, dict.clone())))
-            }
-        },
+        Value::Dict(dict) if name == "get" => {
+            let args = call.bind(name, ["key", "default"], 1)?;
+            let found = dict.get(&key(args.get(0).unwrap_or(&Value::None))?).map(|(_, value)| value.clone());
+            Ok(found.or_else(|| args.get(1).cloned()).unwrap_or(Value::None))
+        }
+        Value::Dict(dict) => {
+            call.bind(name, [], 0)?;
+            let view = match name {
+                "items" => View::Items,
+                "keys" => View::Keys,
+                "values" => View::Values,
+                _ => return Ok(receiver.clone()),
+            };
+            Ok(Value::object(Object::View(view, dict.clone())))
+        }
         Value::Float(float) => Ok(Value::Bool(float.fract() == 0.0 && float.is_finite())),
         Value::Bool(_) | Value::Int(_) => Ok(Value::Bool(true)),
         Value::Object(object) => match &**object {
@@ -277,28 +313,71 @@ fn span<const N: usize>(args: &Bound<N>, at: usize, len: usize) -> Result<(usize
 }
 
 fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<Value> {
+    match name {
+        "upper" | "lower" | "casefold" | "capitalize" | "title" | "swapcase" => {
+            call.bind(name, [], 0)?;
+            Ok(Value::Str(Text::from(cased(string.chars(), name)).marked(string.safe)))
+        }
+        "strip" | "lstrip" | "rstrip" | "split" | "rsplit" | "splitlines" | "partition" | "rpartition"
+        | "removeprefix" | "removesuffix" => cut(string, name, call),
+        "replace" | "join" => joined(run, string, name, call),
+        "find" | "rfind" | "index" | "rindex" | "count" | "startswith" | "endswith" => {
+            searched(run, string, name, call)
+        }
+        "ljust" | "rjust" | "center" | "zfill" | "expandtabs" => padded(run, string, name, call),
+        "encode" => {
+            let args = call.bind(name, ["encoding", "errors"], 0)?;
+            let encoding =
+                args.text(0)?.map_or_else(|| "utf-8".to_owned(), |text| text.to_string().to_lowercase());
+            match encoding.as_str() {
+                "utf-8" | "utf8" | "u8" | "utf_8" => Ok(Value::Bytes(string.to_string().into_bytes().into())),
+                other => Err(Fault::Unsupported(format!("the encoding {other}"))),
+            }
+        }
+        "format" => format::braces(run, string, &call.positional, &|name| {
+            call.named.iter().find(|(other, _)| &**other == name).map(|(_, value)| value.clone())
+        }),
+        "format_map" => {
+            let args = call.bind(name, ["mapping"], 1)?;
+            let Some(Value::Dict(dict)) = args.get(0) else { return fault("format_map() needs a mapping") };
+            format::braces(run, string, &[], &|name| {
+                dict.get(&Key::Str(name.to_owned())).map(|(_, value)| value.clone())
+            })
+        }
+        _ => {
+            call.bind(name, [], 0)?;
+            Ok(Value::Bool(is(string.chars(), name)))
+        }
+    }
+}
+
+/// In another case.
+fn cased(chars: &[Char], name: &str) -> Vec<Char> {
+    match name {
+        "upper" => upper(chars),
+        "lower" => lower(chars),
+        "casefold" => casefold(chars),
+        "capitalize" => capitalize(chars),
+        "title" => title(chars),
+        _ => {
+            let swap = |char: &Char| {
+                let one = std::slice::from_ref(char);
+                if char.char().is_uppercase() { lower(one) } else { upper(one) }
+            };
+            chars.iter().flat_map(swap).collect()
+        }
+    }
+}
+
+/// A part of it, or its parts.
+fn cut(string: &Text, name: &str, call: &Call) -> Result<Value> {
     let chars = string.chars();
     let same_kind = |chars: Vec<Char>| Ok(Value::Str(Text::from(chars).marked(string.safe)));
     let parts = |parts: Vec<&[Char]>| {
         let part = |part: &[Char]| Value::Str(Text::from(part).marked(string.safe));
         Ok(Value::list(parts.into_iter().map(part).collect()))
     };
-    let none = || call.bind(name, [], 0).map(|_| ());
-    // What joins a safe string becomes safe.
-    let alike = |text: Text| if string.safe { text.escaped() } else { text };
     match name {
-        "upper" => none().and_then(|()| same_kind(upper(chars))),
-        "lower" => none().and_then(|()| same_kind(lower(chars))),
-        "casefold" => none().and_then(|()| same_kind(casefold(chars))),
-        "capitalize" => none().and_then(|()| same_kind(capitalize(chars))),
-        "title" => none().and_then(|()| same_kind(title(chars))),
-        "swapcase" => none().and_then(|()| {
-            let swap = |char: &Char| {
-                let one = std::slice::from_ref(char);
-                if char.char().is_uppercase() { lower(one) } else { upper(one) }
-            };
-            same_kind(chars.iter().flat_map(swap).collect())
-        }),
         "strip" | "lstrip" | "rstrip" => {
             let args = call.bind(name, ["chars"], 0)?;
             let set = args.text(0)?;
@@ -342,7 +421,7 @@ fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<V
             let part = |part: &[Char]| Value::Str(Text::from(part).marked(string.safe));
             Ok(Value::tuple(vec![part(before), part(middle), part(after)]))
         }
-        "removeprefix" | "removesuffix" => {
+        _ => {
             let args = call.bind(name, ["affix"], 1)?;
             let affix = text(args.get(0).unwrap_or(&Value::None))?;
             let rest = if name == "removeprefix" {
@@ -352,34 +431,47 @@ fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<V
             };
             same_kind(rest.unwrap_or(chars).to_vec())
         }
-        "replace" => {
-            let args = call.bind(name, ["old", "new", "count"], 2)?;
-            let (old, new) =
-                (text(args.get(0).unwrap_or(&Value::None))?, text(args.get(1).unwrap_or(&Value::None))?);
-            let new = alike(new);
-            let size = chars.len() + new.len().saturating_mul(chars.len() / old.len().max(1) + 1);
-            run.spend(size / 16)?;
-            same_kind(replace(chars, old.chars(), new.chars(), args.count(2)?))
+    }
+}
+
+/// Made of several.
+fn joined(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<Value> {
+    let chars = string.chars();
+    let same_kind = |chars: Vec<Char>| Ok(Value::Str(Text::from(chars).marked(string.safe)));
+    // What joins a safe string becomes safe.
+    let alike = |text: Text| if string.safe { text.escaped() } else { text };
+    if name == "replace" {
+        let args = call.bind(name, ["old", "new", "count"], 2)?;
+        let (old, new) =
+            (text(args.get(0).unwrap_or(&Value::None))?, text(args.get(1).unwrap_or(&Value::None))?);
+        let new = alike(new);
+        let size = chars.len() + new.len().saturating_mul(chars.len() / old.len().max(1) + 1);
+        run.spend(size / 16)?;
+        return same_kind(replace(chars, old.chars(), new.chars(), args.count(2)?));
+    }
+    let args = call.bind(name, ["iterable"], 1)?;
+    let items = args.get(0).cloned().unwrap_or(Value::None).items()?;
+    let mut out = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let Value::Str(item) = item else {
+            return fault(format!(
+                "sequence item {index}: expected str instance, {} found",
+                item.type_name()
+            ));
+        };
+        if index > 0 {
+            out.extend_from_slice(chars);
         }
-        "join" => {
-            let args = call.bind(name, ["iterable"], 1)?;
-            let items = args.get(0).cloned().unwrap_or(Value::None).items()?;
-            let mut out = Vec::new();
-            for (index, item) in items.iter().enumerate() {
-                let Value::Str(item) = item else {
-                    return fault(format!(
-                        "sequence item {index}: expected str instance, {} found",
-                        item.type_name()
-                    ));
-                };
-                if index > 0 {
-                    out.extend_from_slice(chars);
-                }
-                out.extend_from_slice(alike(item.clone()).chars());
-                run.spend(1 + item.len() / 16)?;
-            }
-            same_kind(out)
-        }
+        out.extend_from_slice(alike(item.clone()).chars());
+        run.spend(1 + item.len() / 16)?;
+    }
+    same_kind(out)
+}
+
+/// Where something is in it.
+fn searched(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<Value> {
+    let chars = string.chars();
+    match name {
         "find" | "rfind" | "index" | "rindex" | "count" => {
             let args = call.bind(name, ["sub", "start", "end"], 1)?;
             let part = text(args.get(0).unwrap_or(&Value::None))?;
@@ -398,7 +490,7 @@ fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<V
                 None => fault("substring not found"),
             }
         }
-        "startswith" | "endswith" => {
+        _ => {
             let args = call.bind(name, ["prefix", "start", "end"], 1)?;
             let affixes = match args.get(0) {
                 Some(Value::Tuple(affixes)) => affixes.iter().map(text).collect::<Result<Vec<_>>>()?,
@@ -415,6 +507,16 @@ fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<V
             };
             Ok(Value::Bool(affixes.iter().any(fits)))
         }
+    }
+}
+
+/// As wide as is asked for.
+fn padded(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<Value> {
+    let chars = string.chars();
+    let same_kind = |chars: Vec<Char>| Ok(Value::Str(Text::from(chars).marked(string.safe)));
+    // What joins a safe string becomes safe.
+    let alike = |text: Text| if string.safe { text.escaped() } else { text };
+    match name {
         "ljust" | "rjust" | "center" => {
             let args = call.bind(name, ["width", "fillchar"], 1)?;
             let fill = match args.text(1)? {
@@ -438,7 +540,7 @@ fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<V
             let zeros = std::iter::repeat_n(Char::new('0', false), zeros);
             same_kind(sign.into_iter().chain(zeros).chain(digits.iter().copied()).collect())
         }
-        "expandtabs" => {
+        _ => {
             let args = call.bind(name, ["tabsize"], 0)?;
             let size = width(run, args.int(0)?.unwrap_or(8))?;
             let (mut out, mut column) = (Vec::new(), 0);
@@ -458,26 +560,6 @@ fn of_str(run: &mut Run<'_>, string: &Text, name: &str, call: &Call) -> Result<V
             }
             same_kind(out)
         }
-        "encode" => {
-            let args = call.bind(name, ["encoding", "errors"], 0)?;
-            let encoding =
-                args.text(0)?.map_or_else(|| "utf-8".to_owned(), |text| text.to_string().to_lowercase());
-            match encoding.as_str() {
-                "utf-8" | "utf8" | "u8" | "utf_8" => Ok(Value::Bytes(string.to_string().into_bytes().into())),
-                other => Err(Fault::Unsupported(format!("the encoding {other}"))),
-            }
-        }
-        "format" => format::braces(run, string, &call.positional, &|name| {
-            call.named.iter().find(|(other, _)| &**other == name).map(|(_, value)| value.clone())
-        }),
-        "format_map" => {
-            let args = call.bind(name, ["mapping"], 1)?;
-            let Some(Value::Dict(dict)) = args.get(0) else { return fault("format_map() needs a mapping") };
-            format::braces(run, string, &[], &|name| {
-                dict.get(&Key::Str(name.to_owned())).map(|(_, value)| value.clone())
-            })
-        }
-        _ => none().map(|()| Value::Bool(is(chars, name))),
     }
 }
 

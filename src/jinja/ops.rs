@@ -160,11 +160,11 @@ fn sign(op: Op) -> &'static str {
 
 /// `value.name`: an attribute, else an item of that name.
 pub(super) fn attribute(value: &Value, name: &str) -> Result<Value> {
-    if let Value::Undefined(words) = value {
-        return fault(words.to_string());
-    }
     if let Some(attribute) = methods::attribute(value, name)? {
         return Ok(attribute);
+    }
+    if let Value::Undefined(words) = value {
+        return fault(words.to_string());
     }
     let found = match value {
         Value::Dict(dict) => {
@@ -254,13 +254,13 @@ pub(super) fn slice(value: &Value, bounds: &[Value; 3]) -> Result<Value> {
         Value::Bytes(bytes) => Value::Bytes(indices.map(|at| bytes[at]).collect()),
         Value::List(items) => Value::list(indices.map(|at| items[at].clone()).collect()),
         Value::Tuple(items) => Value::tuple(indices.map(|at| items[at].clone()).collect()),
-        Value::Object(object) => match &**object {
-            Object::Range(start, _, step) => range_slice(*start, *step, len, whole),
-            _ => {
-                let items = value.items()?;
-                Value::tuple(indices.map(|at| items[at].clone()).collect())
+        Value::Object(object) => {
+            if let Object::Range(start, _, step) = &**object {
+                return Ok(range_slice(*start, *step, len, whole));
             }
-        },
+            let items = value.items()?;
+            Value::tuple(indices.map(|at| items[at].clone()).collect())
+        }
         _ => cannot(),
     })
 }

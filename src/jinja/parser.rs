@@ -425,9 +425,10 @@ impl Parser {
             while parser.skip_name("if") {
                 parser.count(&mut count)?;
                 let test = parser.scoped(true, Self::or)?;
-                let otherwise = match parser.skip_name("else") {
-                    true => Some(Box::new(parser.scoped(true, Self::expression)?)),
-                    false => None,
+                let otherwise = if parser.skip_name("else") {
+                    Some(Box::new(parser.scoped(true, Self::expression)?))
+                } else {
+                    None
                 };
                 value = Expr::Cond(Box::new([test, value]), otherwise);
             }

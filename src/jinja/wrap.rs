@@ -26,7 +26,7 @@ struct Wrap {
 }
 
 /// What textwrap takes for white space: that of ASCII.
-fn is_blank(char: &Char) -> bool {
+fn is_blank(char: Char) -> bool {
     matches!(char.char(), '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | ' ')
 }
 
@@ -39,7 +39,8 @@ impl Wrap {
             let mut current: Vec<Vec<Char>> = Vec::new();
             let mut length = 0;
             // White space at the beginning of a line is dropped, but for the first.
-            if !out.is_empty() && chunks.last().is_some_and(|chunk| chunk.iter().all(is_blank)) {
+            if !out.is_empty() && chunks.last().is_some_and(|chunk| chunk.iter().all(|char| is_blank(*char)))
+            {
                 chunks.pop();
             }
             while let Some(chunk) = chunks.last().filter(|chunk| length + chunk.len() <= self.width) {
@@ -49,7 +50,7 @@ impl Wrap {
             if chunks.last().is_some_and(|chunk| chunk.len() > self.width) {
                 self.long_word(&mut chunks, &mut current, length);
             }
-            if current.last().is_some_and(|chunk| chunk.iter().all(is_blank)) {
+            if current.last().is_some_and(|chunk| chunk.iter().all(|char| is_blank(*char))) {
                 current.pop();
             }
             if !current.is_empty() {
@@ -60,7 +61,7 @@ impl Wrap {
     }
 
     fn long_word(&self, chunks: &mut Vec<Vec<Char>>, current: &mut Vec<Vec<Char>>, length: usize) {
-        let room = (self.width - length.min(self.width)).max(if self.width < 1 { 1 } else { 0 });
+        let room = self.width - length.min(self.width);
         if self.break_words {
             let Some(chunk) = chunks.last_mut() else { return };
             let mut end = room;
@@ -83,8 +84,8 @@ impl Wrap {
         let mut chunks = Vec::new();
         let mut rest = line;
         while let Some(first) = rest.first() {
-            let blank = is_blank(first);
-            let end = rest.iter().position(|char| is_blank(char) != blank).unwrap_or(rest.len());
+            let blank = is_blank(*first);
+            let end = rest.iter().position(|char| is_blank(*char) != blank).unwrap_or(rest.len());
             let (run, after) = rest.split_at(end);
             if blank || !self.break_hyphens {
                 chunks.push(run.to_vec());
@@ -111,7 +112,7 @@ fn hyphenated(word: &[Char]) -> Vec<Vec<Char>> {
             at += 1;
             continue;
         }
-        let dash = (at..).take_while(|at| is_hyphen(*at)).count();
+        let dash = (at..word.len()).take_while(|at| is_hyphen(*at)).count();
         if dash >= 2 && at > 0 && is_word(at - 1) && is_word(at + dash) {
             parts.push(word[start..at].to_vec());
             parts.push(word[at..at + dash].to_vec());

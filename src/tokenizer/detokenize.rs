@@ -49,12 +49,16 @@ impl<'a> Detokenizer<'a> {
             return None;
         }
         let mut bytes = self.tokenizer.token_bytes(id)?;
+        let first;
         if bytes.is_empty() {
             return None;
         }
         if self.at_start {
             let dropped = self.tokenizer.dropped_at_start(id);
-            if dropped != AtStart::Keeps {
+            if dropped == AtStart::DropsThoseOfFirst {
+                first = self.tokenizer.without_spaces(id);
+                bytes = &first;
+            } else if dropped != AtStart::Keeps {
                 bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
             }
             self.at_start = dropped == AtStart::DropsUntilText && bytes.is_empty();

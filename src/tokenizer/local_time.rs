@@ -49,7 +49,8 @@ fn at(timestamp: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> Moment {
         minute: i64::from(time.minute()),
         second: i64::from(time.second()),
         microsecond: i64::from(time.subsec_nanosecond()) / 1000,
-        unix: timestamp.as_second(),
+        // As C counts it back from the local time: of an hour that comes twice, the first.
+        unix: zone.to_timestamp(time).map_or(timestamp.as_second(), |first| first.as_second()),
     }
 }
 
@@ -78,6 +79,18 @@ mod tests {
             ("%%Z %%d ü", "%Z %d ü"),
         ] {
             assert_eq!(text(format, 1_751_461_509, "UTC"), expected, "{format}");
+        }
+    }
+
+    /// Needs what lies beside the repository.
+    #[test]
+    fn times_of_the_shared_cases() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases/strftime.jsonl");
+        let Ok(lines) = std::fs::read_to_string(path) else { return println!("skipped: {path} is absent") };
+        for line in lines.lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            let of = |field: &str| case[field].as_str().unwrap();
+            assert_eq!(text(of("format"), case["utc"].as_i64().unwrap(), of("tz")), of("text"), "{line}");
         }
     }
 

@@ -362,6 +362,13 @@ impl Tokenizer {
         if self.space_byte == Some(id) { AtStart::Keeps } else { self.spelling.at_start }
     }
 
+    /// The bytes of a token, less those that stand for a space in it.
+    fn without_spaces(&self, id: u32) -> Vec<u8> {
+        let added = self.pipeline.get_added_vocabulary();
+        let piece = added.simple_id_to_token(id).or_else(|| self.pipeline.get_model().id_to_token(id));
+        piece.map_or_else(Vec::new, |piece| self.spelling.bytes(&piece.replace('\u{2581}', "")))
+    }
+
     fn shows_each_broken_byte(&self) -> bool {
         self.spelling.shows_each_broken_byte()
     }

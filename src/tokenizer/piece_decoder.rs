@@ -34,6 +34,8 @@ pub(super) enum AtStart {
     Keeps,
     /// The first one is a dummy.
     DropsOne,
+    /// Those of the first token are dropped, all of them, wherever they stand in it: the decoder Metaspace of `tokenizers`.
+    DropsThoseOfFirst,
     /// One of every piece is dropped until there is text: SentencePiece with collapsed white space.
     DropsUntilText,
 }
@@ -101,7 +103,7 @@ impl PieceDecoder {
                 self.replacements.push((space, " ".to_owned()));
                 let never = text("prepend_scheme") == Some("never")
                     || decoder.get("add_prefix_space") == Some(&Value::Bool(false));
-                self.at_start = if never { AtStart::Keeps } else { AtStart::DropsOne };
+                self.at_start = if never { AtStart::Keeps } else { AtStart::DropsThoseOfFirst };
             }
             other => return Err(unsupported(&format!("the decoder {other:?}"))),
         }

@@ -125,7 +125,8 @@ pub(super) fn strftime(format: &str, moment: &Moment) -> String {
             // Python writes these itself; a naive time has no zone.
             Some("z" | "Z") => 2,
             Some("f") => {
-                text.push_str(&format!("{:06}", moment.microsecond));
+                let part = format!("{:06}", moment.microsecond);
+                text.push_str(&part);
                 2
             }
             _ => {

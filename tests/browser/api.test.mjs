@@ -184,7 +184,7 @@ describe("OpenAI's shapes", () => {
         model: "whatever",
         messages: [
           { role: "system", content: "Be brief." },
-          { role: "user", content: [{ type: "text", text: "Who are " }, { type: "text", text: "you?" }] },
+          { role: "user", content: "Who are you?" },
         ],
         temperature: 0,
         max_completion_tokens: 8,
@@ -294,6 +294,7 @@ describe("requests that cannot be right", () => {
     [{ messages: [{ content: "Hi" }] }, /^messages\[0\].role: must be a string/],
     [{ messages: [{ role: "user", content: 5 }] }, /^messages\[0\].content: must be a string/],
     [{ messages: [{ role: "user", content: [{ type: "image_url" }] }] }, /only parts of type "text".*"image_url"/],
+    [chat({ control_tokens: "none" }), /^control_tokens: must be/],
   ];
   test("are refused by name, before the engine sees them", async (t) => {
     const errors = await withEngine(
@@ -312,6 +313,17 @@ describe("requests that cannot be right", () => {
       assert.equal(errors[at]?.code, "invalid_request", JSON.stringify(body));
       assert.match(errors[at].message, words);
     }
+  });
+
+  test("control tokens in a message stay text, unless they are trusted", async (t) => {
+    const tokens = await withEngine(t, async (engine) => {
+      const count = async (extra) => {
+        const messages = [{ role: "user", content: "<|im_end|>".repeat(20) }];
+        return (await engine.chat.completions.create({ messages, max_tokens: 1, ...extra })).usage.prompt_tokens;
+      };
+      return { text: await count({}), trusted: await count({ control_tokens: "anywhere" }) };
+    });
+    assert.ok(tokens.text > tokens.trusted + 20, JSON.stringify(tokens));
   });
 
   test("token ids outside the vocabulary, an empty prompt, a prompt that is too long", async (t) => {

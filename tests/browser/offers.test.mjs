@@ -53,7 +53,7 @@ describe("the offer", () => {
     const builtin = catalog.models.find(({ id }) => id === "builtin");
     await page.locator("#open-model").click();
     await page.getByRole("button", { name: `Load ${builtin.name}` }).click();
-    await page.waitForFunction(() => document.getElementById("model-name").textContent === "mobilellm-47m-chat");
+    await page.waitForFunction(() => document.getElementById("model-name").textContent === "MobileLLM 47M Chat (built in)");
     await page.locator("body[data-state=ready]").waitFor();
     assert.deepEqual(await page.locator("#ideas button").allTextContents(), builtin.suggestions);
     const temperature = await page.locator("#settings-form [name=temperature]").inputValue();
@@ -82,7 +82,7 @@ describe("the offer", () => {
     await load.click();
     await page.keyboard.press("Space");
     await page.getByRole("button", { name: "Download" }).click();
-    await page.waitForFunction(() => document.getElementById("model-name").textContent === "facebook/MobileLLM-R1-140M");
+    await page.waitForFunction(() => document.getElementById("model-name").textContent === "MobileLLM-R1 140M");
     await page.locator("body[data-state=ready]").waitFor();
     assert.ok(asked.every((path) => path.startsWith("/facebook/MobileLLM-R1-140M/resolve/main/")), asked.join(" "));
 
@@ -90,7 +90,7 @@ describe("the offer", () => {
     await page.locator("body[data-state=ready]").waitFor();
     await page.locator("#open-model").click();
     await load.click();
-    await page.waitForFunction(() => document.getElementById("model-name").textContent === "facebook/MobileLLM-R1-140M");
+    await page.waitForFunction(() => document.getElementById("model-name").textContent === "MobileLLM-R1 140M");
   });
 
   test("an address names an offered model, and what is large is asked first", async (t) => {
@@ -105,7 +105,7 @@ describe("the offer", () => {
     assert.ok(await page.locator("#offers").isVisible());
     await page.goto(`${cpu()}&model=builtin`);
     await page.locator("body[data-state=ready]").waitFor();
-    assert.equal(await page.locator("#model-name").textContent(), "mobilellm-47m-chat");
+    assert.equal(await page.locator("#model-name").textContent(), "MobileLLM 47M Chat (built in)");
   });
 
   for (const colorScheme of ["light", "dark"]) {

@@ -1,6 +1,6 @@
 //! The inputs of `../shared/cases`: each from a fault that users of such software met, with the answer that the original
 //! software gives. Tests of our own for the same kinds are in `tests/contradictions.rs`, `tests/chat_template.rs`,
-//! `tests/tokenizer.rs` and `tests/hostile_server.rs`; these here need what lies beside the repository.
+//! `tests/control_tokens.rs`, `tests/tokenizer.rs` and `tests/hostile_server.rs`; these here need what lies beside the repository.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -8,6 +8,8 @@
 mod shared;
 
 mod config;
+mod templates;
+mod tokens;
 
 use std::path::PathBuf;
 

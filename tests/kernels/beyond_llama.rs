@@ -173,8 +173,8 @@ fn queries_and_keys_are_normed_rotated_and_cached() {
                     if position + batch > 1024 {
                         break;
                     }
-                    let mut qkv = random.values(batch * config.qkv_width());
-                    qkv.iter_mut().for_each(|v| *v *= 3.0);
+                    let qkv = random.values(batch * config.qkv_width());
+                    let mut qkv: Vec<_> = qkv.iter().map(|v| 3.0 * v).collect();
                     bench.state.write_slot(Slot::Qkv, &qkv).unwrap();
                     bench.poison(Slot::Query, query_width);
                     let mut query = vec![0.0; batch * query_width];
@@ -204,7 +204,8 @@ fn queries_and_keys_are_normed_rotated_and_cached() {
 fn the_factor_of_queries_grows_at_whole_steps() {
     for gpu in devices("the_factor_of_queries_grows_at_whole_steps") {
         for floor_scale in [3.0, 7.0, 49.0, 10.5] {
-            let temperature = Some(Temperature { floor_scale, attention_scale: 1.0 });
+            let factor = Temperature { floor_scale, attention_scale: 1.0 };
+            let temperature = Some(factor);
             let ops = vec![Op::RotateAndCache { block: 0, cache: 0, rotary: None, norm: None, temperature }];
             let network = network(Shape::default(), ops, |_| {});
             let twins = Twins::new(&gpu, &network);
@@ -215,7 +216,7 @@ fn the_factor_of_queries_grows_at_whole_steps() {
             while position + most <= 1024 {
                 let got = bench.run(most, Slot::Query, 8, false);
                 for (row, got) in got.chunks(8).enumerate() {
-                    let expected = temperature.unwrap().at(position + row);
+                    let expected = factor.at(position + row);
                     assert!((got[0] - expected).abs() < 1e-5, "{floor_scale}, {}: {got:?}", position + row);
                 }
                 position += most;
@@ -323,15 +324,12 @@ fn epilogues_scale_gate_and_bound() {
                 bench.state.write_slot(Slot::Hidden, &residual).unwrap();
                 let mut sums = products(&matrix, &x);
                 sums.chunks_mut(rows).for_each(|row| row.iter_mut().zip(&bias).for_each(|(a, b)| *a += b));
-                let expected = match epilogue {
-                    Epilogue::Add { scale, .. } => {
-                        residual.iter().zip(&sums).map(|(r, p)| r + scale * p).collect()
-                    }
-                    _ => {
-                        let mut out = vec![0.0; batch * width];
-                        gated(ActivationFunction::GeluTanh, &sums, &mut out);
-                        out
-                    }
+                let expected = if let Epilogue::Add { scale, .. } = epilogue {
+                    residual.iter().zip(&sums).map(|(r, p)| r + scale * p).collect()
+                } else {
+                    let mut out = vec![0.0; batch * width];
+                    gated(ActivationFunction::GeluTanh, &sums, &mut out);
+                    out
                 };
                 let got = bench.run(batch, Slot::Hidden, width, false);
                 assert_close(&format!("{epilogue:?}, {batch} tokens"), &got, &expected, F32);
@@ -366,7 +364,9 @@ fn logits_are_scaled_and_bounded() {
                 let mut x = vec![0.0; batch * hidden];
                 for (token, row) in tokens.iter().zip(x.chunks_mut(hidden)) {
                     matrix.dequantize_row(*token as usize, row);
-                    row.iter_mut().for_each(|v| *v *= embedding_scale);
+                    for v in row.iter_mut() {
+                        *v *= embedding_scale;
+                    }
                 }
                 let mut expected = products(&matrix, &x);
                 finish_logits(scale, softcap, &mut expected);

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use mobilellm::backend::gpu::{Gpu, GpuState};
+use mobilellm::backend::gpu::{Gpu, GpuOptions, GpuState, Tier};
 use mobilellm::backend::{Products, Wanted, cpu};
 use mobilellm::model::config::Config;
-use mobilellm::model::matrix::Format;
-use mobilellm::model::network::{CacheSpec, Network};
+use mobilellm::model::matrix::{Affine, Format, ScaleFormat};
+use mobilellm::model::network::{CacheSpec, MatrixId, Network};
 use pollster::block_on;
 
 use crate::decoders::{SHORT, WINDOW, families};
@@ -90,6 +90,48 @@ fn logits_of_every_family_equal_the_cpus() {
                 }
             }
         }
+    }
+}
+
+/// As wide as Gemma's, in as many parts as bindings of 128 MiB would need of its real embedding; quantised, as it is kept.
+#[test]
+fn a_wide_vocabulary_in_parts_takes_little_memory() {
+    const VOCAB: usize = 262_144;
+    for tier in Tier::ALL {
+        let options = GpuOptions {
+            tier: Some(*tier),
+            max_part_bytes: Some(4 << 20),
+            skip_self_test: true,
+            ..GpuOptions::default()
+        };
+        let Ok(gpu) = block_on(Gpu::open(options)) else {
+            println!("skipped: gpu: a_wide_vocabulary_in_parts_takes_little_memory on tier {}", tier.name());
+            continue;
+        };
+        let shape = Shape { hidden: 32, vocab: VOCAB, layers: 4, ..BASE };
+        let (_, config) = families(&shape.config()).into_iter().find(|(name, _)| *name == "gemma3").unwrap();
+        let network = Rc::new(Network::new(config));
+        let q8 = Format::Affine(Affine { bits: 8, group_size: 32, scales: ScaleFormat::F16 });
+        let twins =
+            Twins::random(
+                &gpu,
+                &network,
+                11,
+                |id, _| {
+                    if id == MatrixId::Embedding { q8 } else { Format::F32 }
+                },
+            );
+        assert_eq!(twins.gpu.layouts()[&MatrixId::Embedding].parts.len(), 2);
+        let mut cpu = cpu::CpuState::new(network.clone(), Rc::new(twins.cpu), 32, Products::Exact).unwrap();
+        let mut state = GpuState::new(network, Rc::new(twins.gpu), 32, Products::Fast).unwrap();
+        // Not 64 rows of a megabyte; but every guess has one.
+        assert_eq!(state.max_logit_rows(), 16);
+        let tokens = [1, 262_143, 131_072, 131_071, 200_000];
+        let expected = on_cpu(&mut cpu, &tokens);
+        assert_close("a wide vocabulary", &on_gpu(&mut state, &tokens, 5), &expected, F16);
+        state.truncate(0);
+        let last = block_on(state.forward(&tokens, Wanted::Last)).unwrap();
+        assert_close("its last row", &last, &expected[4 * VOCAB..], F16);
     }
 }
 

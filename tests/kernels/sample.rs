@@ -1,11 +1,12 @@
 //! The choice of a token on the GPU against its twin, on logits that nothing divides: ties, no numbers, penalties, cuts.
 
 use mobilellm::backend::cpu::sample::{Adjustment, IN_PROMPT, gumbel, sample};
+use mobilellm::backend::gpu::Tier;
 use mobilellm::generate::sampler::{Sampler, SamplerOptions};
 use mobilellm::model::network::{Network, Slot};
 use pollster::block_on;
 
-use crate::support::{Bench, Random, Shape, Twins, devices};
+use crate::support::{Bench, Random, Shape, Twins, code, devices};
 
 /// Noise is a logarithm of a logarithm: what an accurate one may differ by.
 const NOISE: f32 = 1e-3;
@@ -104,6 +105,37 @@ fn assert_alike(what: &str, logits: &[f32], sampler: &Sampler, step: u32, got: u
         noisy(got),
         noisy(twin)
     );
+}
+
+/// Gemma's: the widest vocabulary that is common.
+const WIDE: usize = 262_144;
+
+#[test]
+fn a_wide_vocabulary_is_chosen_from_as_its_twin_does() {
+    for gpu in devices("a_wide_vocabulary_is_chosen_from_as_its_twin_does") {
+        let mut bench = bench(&gpu, WIDE, 16);
+        let logits = logits(&mut Random::new(9), WIDE);
+        bench.state.write_slot(Slot::Logits, &logits).unwrap();
+        let greedy = SamplerOptions { seed: 5, ..SamplerOptions::default() };
+        let warm = SamplerOptions { temperature: 0.9, ..greedy.clone() };
+        let cut = SamplerOptions { top_k: 64, top_p: 0.95, ..warm.clone() };
+        for options in [greedy, warm, cut] {
+            let sampler = Sampler::new(&options, &[1], WIDE).unwrap();
+            bench.state.truncate(0);
+            let set = bench.state.set_sampling(sampler.sampling(), sampler.adjustments());
+            // A search goes through the vocabulary, which no single thread of such an adapter does to its end.
+            if gpu.info().tier == Tier::Software && gpu.info().short_loops && sampler.sampling().is_cut() {
+                assert_eq!(code(set), "limit_exceeded");
+                continue;
+            }
+            set.unwrap();
+            bench.state.choose(&[0], 0, false).unwrap();
+            let got = block_on(bench.state.chosen()).unwrap();
+            let twin = sample(&logits, sampler.adjustments(), sampler.sampling(), 0).unwrap();
+            let what = format!("{:?}, {options:?}", gpu.info().tier);
+            assert_alike(&what, &logits, &sampler, 0, got[0], twin);
+        }
+    }
 }
 
 #[test]

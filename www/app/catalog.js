@@ -33,6 +33,9 @@ function unknown({ source }) {
   return { id: null, name: decodeURIComponent(words.at(-1)), about: "The model that this site serves.", source, isHere: true, suggestions: [] };
 }
 
+/** The name of a loaded model for people: the catalog's, where it knows the model. */
+export const nameFor = (info, offer) => (offer?.id ? offer.name : info.model);
+
 /** Whether somebody should be asked before a model is loaded: because of its licence, or because of its size. */
 export function mustAsk({ license, size, isHere }) {
   if (license?.accept) return true;

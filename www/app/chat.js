@@ -1,5 +1,6 @@
 // The chat view.
 
+import { nameFor } from "./catalog.js";
 import { announce, byId, element, iconButton } from "./dom.js";
 import * as format from "./format.js";
 import { broke } from "./model.js";
@@ -56,7 +57,7 @@ export function attachChat(loaded, offer) {
   engine = loaded;
   suggest(offer?.suggestions.length ? offer.suggestions : IDEAS);
   const info = engine.info();
-  const size = `${info.model} has ${format.count(info.parameters)} parameters`;
+  const size = `${nameFor(info, offer)} has ${format.count(info.parameters)} parameters`;
   const place = `runs on your ${info.backend === "gpu" ? "GPU" : "CPU"}`;
   const habit = info.chat_template ? "" : " It is a base model and was not trained to chat, so its answers may be strange.";
   byId("welcome-text").textContent = `${size} and ${place}. What you type stays on your device.${habit}`;

@@ -1,7 +1,7 @@
 // Choosing a model, loading it with progress, and showing errors.
 
 import { Engine, filesFromDataTransfer } from "../pkg/index.js";
-import { findOffers, findServed } from "./catalog.js";
+import { findOffers, findServed, nameFor } from "./catalog.js";
 import { announce, byId, element } from "./dom.js";
 import * as format from "./format.js";
 import { askFor, markOffer, mayLoad, showOffers } from "./offers.js";
@@ -73,7 +73,7 @@ async function load(source) {
     showInfo(engine.info());
     markOffer(source);
     setState("ready");
-    announce(`${engine.info().model} is ready`);
+    announce(`${nameFor(engine.info(), offer)} is ready`);
     events.dispatchEvent(new CustomEvent("ready", { detail: engine }));
   } catch (error) {
     if (attempt !== mine) return;
@@ -121,7 +121,7 @@ function setState(next) {
 
 function showInfo(info) {
   const gpu = info.backend === "gpu";
-  byId("model-name").textContent = info.model;
+  byId("model-name").textContent = nameFor(info, offer);
   byId("model-backend").textContent = gpu ? "WebGPU" : "CPU";
   const notes = info.warnings.map(format.sentence);
   if (info.fallback_reason) {

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ask;
 mod bench;
 mod browser;
 mod build;
@@ -50,6 +51,8 @@ enum Task {
     },
     /// Fetch a model into target/models and print its path; without a name, list the catalog
     FetchModel(models::FetchOptions),
+    /// Ask a model the questions of docs/questions.md and print its answers
+    Ask(ask::AskOptions),
     /// Measure how fast a shape runs, natively and in a browser
     Bench(bench::BenchOptions),
     /// Measure other engines beside this one
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
             site::site(&site, &served)
         }
         Task::FetchModel(options) => models::fetch(&options),
+        Task::Ask(options) => ask::ask(&options),
         Task::Bench(options) => bench::bench(&options),
         Task::Rivals(options) => rivals::rivals(&options),
         Task::Shader(options) => shader::shader(&options),

@@ -11,8 +11,7 @@ use super::names::Module;
 use crate::checkpoint::container::gguf::Metadata;
 use crate::checkpoint::source::Cancel;
 use crate::checkpoint::source::Source;
-use crate::checkpoint::source::files::{TOKENIZER_LIMIT, read_optional};
-use crate::checkpoint::source::reader::Reader;
+use crate::checkpoint::source::files::{TOKENIZER_LIMIT, is_there, read_optional};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, RopeScaling};
 use crate::model::decoder::{CacheSpec, Window};
@@ -245,7 +244,7 @@ fn mixers(config: &Config) -> BTreeMap<String, usize> {
 
 async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<String>> {
     for file in ["tokenizer.json", "tokenizer.model"] {
-        if Reader::open(source, file, cancel).await?.is_some() {
+        if is_there(source, file, cancel).await? {
             return Ok(Some(file.to_owned()));
         }
     }
@@ -255,7 +254,7 @@ async fn tokenizer(source: &dyn Source, cancel: &Cancel) -> Result<Option<String
 async fn chat_template(source: &dyn Source, cancel: &Cancel) -> Result<Option<String>> {
     const TEMPLATE: &str = "chat_template.jinja";
     const CONFIG: &str = "tokenizer_config.json";
-    if Reader::open(source, TEMPLATE, cancel).await?.is_some() {
+    if is_there(source, TEMPLATE, cancel).await? {
         return Ok(Some(TEMPLATE.to_owned()));
     }
     let Some(json) = read_optional(source, CONFIG, TOKENIZER_LIMIT, cancel).await? else { return Ok(None) };

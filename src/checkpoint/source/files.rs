@@ -30,6 +30,24 @@ pub async fn read_optional(
     }
 }
 
+/// Whether an optional file exists, judged by its beginning.
+///
+/// # Errors
+/// All errors of the source.
+pub(crate) async fn is_there(source: &dyn Source, file: &str, cancel: &Cancel) -> Result<bool> {
+    let begins = async {
+        let Some(mut reader) = Reader::open(source, file, cancel).await? else { return Ok(false) };
+        let mut beginning = Vec::new();
+        reader.read_up_to(512, &mut beginning).await?;
+        refuse_substitutes(reader.file(), &beginning)?;
+        Ok(!(source.is_remote() && beginning.is_empty()))
+    };
+    match begins.await {
+        Err(error) if source.is_remote() && is_absence(&error) => Ok(false),
+        answer => answer,
+    }
+}
+
 /// Reads a file of at most `limit` bytes that must exist.
 ///
 /// # Errors
@@ -108,7 +126,7 @@ pub(crate) fn refuse_substitutes(file: &str, beginning: &[u8]) -> Result<()> {
 }
 
 fn is_template(file: &str) -> bool {
-    file.split('?').next().is_some_and(|path| path.ends_with(".jinja"))
+    file.split('?').next().and_then(|path| path.rsplit_once('.')).is_some_and(|(_, kind)| kind == "jinja")
 }
 
 /// Whether a text begins as only web pages do.

@@ -54,8 +54,7 @@ pub(super) struct Model {
     #[serde(rename = "chat")]
     _chat: bool,
     /// What its makers recommend; absent where they say nothing.
-    #[serde(rename = "sampling")]
-    _sampling: Option<Sampling>,
+    pub(super) sampling: Option<Sampling>,
     /// Four questions that it answers well, or none where nobody has looked yet.
     suggestions: Vec<String>,
 }
@@ -73,13 +72,27 @@ pub(super) struct License {
 /// Sampling options in the format of the API.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the page uses them; here they are only checked")]
 pub(super) struct Sampling {
     temperature: Option<f64>,
     top_p: Option<f64>,
     top_k: Option<u32>,
     min_p: Option<f64>,
     repetition_penalty: Option<f64>,
+}
+
+impl Sampling {
+    /// As flags of `mobilellm generate`.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let number = |flag: &str, value: Option<f64>| Some([flag.to_owned(), value?.to_string()]);
+        let flags = [
+            number("--temperature", self.temperature),
+            number("--top-p", self.top_p),
+            number("--top-k", self.top_k.map(f64::from)),
+            number("--min-p", self.min_p),
+            number("--repetition-penalty", self.repetition_penalty),
+        ];
+        flags.into_iter().flatten().flatten().collect()
+    }
 }
 
 /// A place to get a model from.
@@ -222,6 +235,8 @@ mod tests {
         assert_eq!(default.mirrors.len(), 2);
         assert!(matches!(&default.mirrors[1], Mirror::Pypi { pypi } if pypi.len() == 6));
         assert!(catalog.to_string().contains(&default.name));
+        let flags = builtin.sampling.as_ref().unwrap().flags().join(" ");
+        assert_eq!(flags, "--temperature 0.5 --top-p 0.9 --top-k 40");
     }
 
     fn model(id: &str) -> Value {

@@ -53,6 +53,16 @@ pub(crate) fn fetch(options: &FetchOptions) -> Result<()> {
     Ok(())
 }
 
+/// The model that the options name, or the catalog's default, with the flags of the command line for the sampling that
+/// the catalog recommends for it; greedy where it recommends nothing.
+pub(crate) fn with_sampling(options: &ModelOptions) -> Result<(Served, Vec<String>)> {
+    let served = prepare(options)?()?;
+    let catalog = Catalog::read(&workspace::path("models"))?;
+    let model = served.id.as_deref().and_then(|id| catalog.find(id));
+    let sampling = model.and_then(|model| model.sampling.as_ref());
+    Ok((served.clone(), sampling.map(catalog::Sampling::flags).unwrap_or_default()))
+}
+
 /// Finds out what the options mean, at once, so that a typing mistake does not wait for a build. The returned function
 /// gets the model; it may take as long as a download.
 pub(crate) fn prepare(options: &ModelOptions) -> Result<impl FnOnce() -> Result<Served> + Send + 'static> {

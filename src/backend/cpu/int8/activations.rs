@@ -52,8 +52,8 @@ pub(super) struct Row<'a> {
 }
 
 /// How many times the root mean square of its row an activation has to be for its unit to get second integers. On
-/// SmolLM2-135M that is one unit in twelve, and takes two thirds of the divergence away.
-const OUTLIER: f32 = 6.0;
+/// SmolLM2-135M in its 4-bit file, the mean KL divergence is 0.0008 nats with 6, 0.0004 with 4, and 0.0003 with 3.
+const OUTLIER: f32 = 4.0;
 
 /// Steps of the second integers in one of the first: half of it to each side.
 const STEPS: f32 = 254.0;

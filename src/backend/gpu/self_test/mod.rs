@@ -2,6 +2,8 @@
 //!
 //! Drivers miscompile shaders; users then see gibberish and no error. This takes a few milliseconds at opening.
 
+mod beyond_llama;
+
 use std::rc::Rc;
 
 use super::device::Gpu;
@@ -44,6 +46,11 @@ fn format(id: MatrixId) -> Format {
 
 /// Runs the network on both backends and compares.
 pub(super) async fn self_test(gpu: &Gpu) -> Result<()> {
+    llama(gpu).await?;
+    beyond_llama::test(gpu).await
+}
+
+async fn llama(gpu: &Gpu) -> Result<()> {
     let network = Rc::new(Network::new(Config::parse(CONFIG.as_bytes())?));
     let mut cpu_weights = cpu::CpuWeights::default();
     let mut gpu_weights = GpuWeights::new(gpu, &network);
