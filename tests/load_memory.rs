@@ -7,6 +7,8 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
+use std::path::Path;
+
 use common::tiny::Tiny;
 use mobilellm::Result;
 use mobilellm::backend::WeightSink;
@@ -75,11 +77,55 @@ fn a_load_needs_a_few_tensors() {
     std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
     drop(tiny);
 
+    check(folder.path(), file_len);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = gguf();
+    let file_len = file.len();
+    std::fs::write(folder.path().join("model.gguf"), file).unwrap();
+    check(folder.path(), file_len);
+}
+
+/// The same blocks in a GGUF file, in Q8_0: about 50 MB.
+fn gguf() -> Vec<u8> {
+    let mut file = common::gguf::File::default()
+        .text("general.architecture", "llama")
+        .u32("llama.block_count", 48)
+        .u32("llama.context_length", 64)
+        .u32("llama.embedding_length", 256)
+        .u32("llama.feed_forward_length", 1024)
+        .u32("llama.attention.head_count", 4)
+        .u32("llama.attention.head_count_kv", 2)
+        .f32("llama.attention.layer_norm_rms_epsilon", 1e-5)
+        .tensor("token_embd.weight", &[256, 51], 8, vec![0; 51 * 8 * 34])
+        .floats("output_norm.weight", &[256], &[1.0; 256]);
+    for block in 0..48 {
+        for (name, cols, rows) in [
+            ("ffn_down", 1024, 256),
+            ("ffn_gate", 256, 1024),
+            ("ffn_up", 256, 1024),
+            ("attn_k", 256, 128),
+            ("attn_output", 256, 256),
+            ("attn_q", 256, 256),
+            ("attn_v", 256, 128),
+        ] {
+            let bytes = vec![0; (cols * rows / 32 * 34) as usize];
+            file = file.tensor(&format!("blk.{block}.{name}.weight"), &[cols, rows], 8, bytes);
+        }
+        for name in ["attn_norm", "ffn_norm"] {
+            file = file.floats(&format!("blk.{block}.{name}.weight"), &[256], &[1.0; 256]);
+        }
+    }
+    file.bytes()
+}
+
+/// Loads a folder in every format.
+fn check(folder: &Path, file_len: usize) {
     for format in WeightFormat::ALL {
         let before = counting::in_use();
         counting::start_peak();
         let mut sink = DroppingSink::default();
-        let source = DirectorySource::new(folder.path()).unwrap();
+        let source = DirectorySource::new(folder).unwrap();
         let (mut seen, mut total) = (0, None);
         let report = pollster::block_on(async {
             let checkpoint = Checkpoint::open(&source, &Cancel::default()).await?;

@@ -270,7 +270,7 @@ impl<'a> Parameters<'a> {
             // The last two are Phi 3's first names for it.
             "longrope" | "su" | "yarn" if rules.partial_and_long => self.long(),
             other => Err(self.fields.unsupported(
-                format!("{} {other}", self.fields.name(&format!("{}.rope_type", self.name))),
+                format!("{} type {other}", self.fields.name(&self.name)),
                 "Supported are default, linear and llama3, and longrope for Phi 3",
             )),
         }
