@@ -4,7 +4,7 @@
 //! Checkpoints are the fixtures under `tests/reference/fixtures/families` and, where `MOBILELLM_FAMILIES` names a folder of more
 //! of them, those in it.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails here should say so")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails here should say so")]
 
 #[path = "common/engines.rs"]
 mod engines;
@@ -183,7 +183,9 @@ fn dequantised(folder: &Path, out: &Path) {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         tensors.push((name.to_owned(), Dtype::F32, shape, data));
     }
-    for name in file.names().iter().filter(|name| name.ends_with(".bias")) {
+    for name in
+        file.names().iter().filter(|name| name.rsplit_once('.').is_some_and(|(_, field)| field == "bias"))
+    {
         let tensor = file.tensor(name).unwrap();
         tensors.push(((*name).to_owned(), tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec()));
     }

@@ -86,7 +86,7 @@ fn a_load_needs_a_few_tensors() {
     check(folder.path(), file_len);
 }
 
-/// The same blocks in a GGUF file, in Q8_0: about 50 MB.
+/// The same blocks in a GGUF file, in `Q8_0`: about 50 MB.
 fn gguf() -> Vec<u8> {
     let mut file = common::gguf::File::default()
         .text("general.architecture", "llama")

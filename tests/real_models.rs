@@ -28,7 +28,8 @@ const NEAR_TIE: f32 = 0.05;
 
 #[derive(Deserialize)]
 struct Prompt {
-    prompt: String,
+    #[serde(rename = "prompt")]
+    text: String,
     ids: Vec<u32>,
     max_logit: f32,
     logits: Vec<f32>,
@@ -57,7 +58,7 @@ fn find(file: &str) -> Option<PathBuf> {
 }
 
 fn check(engine: &Engine, expected: &Prompt) {
-    let name = &expected.prompt;
+    let name = &expected.text;
     assert_eq!(engine.text_prompt(name).unwrap(), expected.ids, "{name:?}");
     let mut state = engine.state().unwrap();
     let mut logits = pollster::block_on(state.forward(&expected.ids, Wanted::Last)).unwrap();

@@ -14,6 +14,7 @@ use mobilellm::backend::gpu::plan::{Call, Plan, Target};
 use mobilellm::backend::gpu::shader::{Access, Binding, PIECES, Shader};
 use mobilellm::backend::gpu::{CacheFormat, Dialect, Layout, Tier};
 use mobilellm::model::config::Config;
+use mobilellm::model::decoder::CacheSpec;
 use mobilellm::model::matrix::{Affine, Format, ScaleFormat};
 use mobilellm::model::network::{MatrixId, Network};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -361,7 +362,7 @@ fn attention_in_a_window_has_no_workgroups_for_what_it_does_not_see() {
         let plan = plan(&config, Q4, target(Tier::Portable, false));
         let attention = plan.decode.iter().filter(|call| call.shader.name() == "attention/split");
         let grids: Vec<_> = attention.map(|call| call.grid.x.workgroups(1)).collect();
-        let windows = config.decoder.caches().into_iter().map(|cache| cache.window());
+        let windows = config.decoder.caches().into_iter().map(CacheSpec::window);
         let expected: Vec<_> = match name {
             "lfm2" => vec![16 * 4; 2],
             "shared layers with windows" => vec![4; 8],

@@ -50,7 +50,7 @@ fn at(timestamp: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> Moment {
         second: i64::from(time.second()),
         microsecond: i64::from(time.subsec_nanosecond()) / 1000,
         // As C counts it back from the local time: of an hour that comes twice, the first.
-        unix: zone.to_timestamp(time).map_or(timestamp.as_second(), |first| first.as_second()),
+        unix: zone.to_timestamp(time).map_or(timestamp.as_second(), jiff::Timestamp::as_second),
     }
 }
 

@@ -75,6 +75,7 @@ impl GgufFiles {
     }
 
     /// Name and header of each file.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn parts(&self) -> impl Iterator<Item = (&str, &Header)> {
         self.files.iter().map(|file| (file.name.as_str(), &file.header))
     }
