@@ -73,6 +73,8 @@ pub struct LoadOptions<'a> {
     pub backend: BackendChoice,
     /// Which kind of GPU, and which tier of its kernels.
     pub gpu: gpu::GpuOptions,
+    /// A device that is already open: several engines can share it, and `gpu` is then not used. `None` opens one.
+    pub device: Option<Gpu>,
     /// Number format of the weights in memory.
     pub weights: WeightFormat,
     /// Positions of a session's context; `None` means the maximum of the model, at most 4096.
@@ -148,6 +150,7 @@ impl Engine {
         let LoadOptions {
             backend,
             gpu,
+            device,
             weights,
             max_context,
             ignore_config_fields,
@@ -158,7 +161,7 @@ impl Engine {
         // The GPU compiles and runs its self-test while the files arrive. An error in the files is returned at once,
         // and it comes before an error of the device.
         let opened = Opened::read(source, max_context, &ignore_config_fields, needs_text, &cancel);
-        let (opened, target) = try_join(opened, Target::choose(backend, gpu).map(Ok)).await?;
+        let (opened, target) = try_join(opened, Target::choose(backend, gpu, device).map(Ok)).await?;
         let target = target?;
         let Opened { checkpoint, max_context, generation, tokenizer } = opened;
         let mut network = Network::new(checkpoint.config.clone());
@@ -393,11 +396,12 @@ enum Target {
 }
 
 impl Target {
-    async fn choose(choice: BackendChoice, options: gpu::GpuOptions) -> Result<Self> {
-        match choice {
-            BackendChoice::Cpu => Ok(Self::Cpu { fallback_reason: None }),
-            BackendChoice::Gpu => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
-            BackendChoice::Auto => Ok(match Self::hardware(options).await {
+    async fn choose(choice: BackendChoice, options: gpu::GpuOptions, open: Option<Gpu>) -> Result<Self> {
+        match (choice, open) {
+            (BackendChoice::Cpu, _) => Ok(Self::Cpu { fallback_reason: None }),
+            (_, Some(gpu)) => Ok(Self::Gpu(Box::new(gpu))),
+            (BackendChoice::Gpu, None) => Ok(Self::Gpu(Box::new(Gpu::open(options).await?))),
+            (BackendChoice::Auto, None) => Ok(match Self::hardware(options).await {
                 Ok(gpu) => Self::Gpu(Box::new(gpu)),
                 // Only the problem: its remedy is to use the CPU, which happens here.
                 Err(Error::Device { problem, .. }) => Self::Cpu { fallback_reason: Some(problem) },

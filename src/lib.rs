@@ -121,7 +121,7 @@ pub mod options;
 #[doc(hidden)]
 pub mod tokenizer;
 
-pub use backend::gpu::{GpuInfo, GpuOptions, Tier};
+pub use backend::gpu::{Gpu, GpuInfo, GpuOptions, Tier};
 pub use backend::{Products, State, Wanted};
 pub use checkpoint::load::{Progress, WeightFormat};
 #[cfg(not(target_arch = "wasm32"))]

@@ -6,8 +6,8 @@ mod common;
 
 use common::tiny::{Tiny, file};
 use common::{load, load_error};
-use mobilellm::checkpoint::container::index::Index;
 use mobilellm::checkpoint::container::safetensors::Header;
+use mobilellm::checkpoint::container::shard_index::Index;
 use mobilellm::checkpoint::load::Checkpoint;
 use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::checkpoint::source::Cancel;

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "an error in a test should make it fail")]
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+use mobilellm::Result;
 
 use mobilellm::backend::gpu::{self, Gpu, Tier};
 use mobilellm::checkpoint::load::WeightFormat;
@@ -24,14 +28,32 @@ pub(crate) enum Backend {
     GpuInt8(Tier),
 }
 
+thread_local! {
+    /// Each tier's device, without and with integer tiles, is opened once: drivers refuse more than some dozens in a process.
+    static DEVICES: RefCell<HashMap<(Tier, bool), Gpu>> = RefCell::default();
+}
+
+/// The device of a tier.
+fn device(tier: Tier, int8_tiles: bool) -> Result<Gpu> {
+    if let Some(gpu) = DEVICES.with_borrow(|devices| devices.get(&(tier, int8_tiles)).cloned()) {
+        return Ok(gpu);
+    }
+    // These tests compare every tier as a whole, so a self-test of the device would only take time.
+    let gpu = pollster::block_on(Gpu::open(gpu::GpuOptions {
+        tier: Some(tier),
+        int8_tiles: Some(int8_tiles),
+        skip_self_test: true,
+        ..gpu::GpuOptions::default()
+    }))?;
+    DEVICES.with_borrow_mut(|devices| devices.insert((tier, int8_tiles), gpu.clone()));
+    Ok(gpu)
+}
+
 /// The backends of this machine: always the CPU, and each tier of the GPU (which may be emulated) that can be opened.
 pub(crate) fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Cpu];
     for tier in Tier::ALL.iter().copied() {
-        match pollster::block_on(Gpu::open(gpu::GpuOptions {
-            tier: Some(tier),
-            ..gpu::GpuOptions::default()
-        })) {
+        match device(tier, false) {
             Ok(_) => backends.push(Backend::Gpu(tier)),
             Err(error) => println!("skipped: gpu: the tests on the GPU's tier {}: {error}", tier.name()),
         }
@@ -51,15 +73,16 @@ pub(crate) fn backends_both_ways() -> Vec<Backend> {
 
 /// Loads a folder.
 pub(crate) fn load(folder: &Path, backend: Backend, weights: WeightFormat) -> Engine {
-    let (backend, tier, int8_tiles) = match backend {
-        Backend::Cpu => (BackendChoice::Cpu, None, None),
-        Backend::Gpu(tier) => (BackendChoice::Gpu, Some(tier), Some(false)),
-        Backend::GpuInt8(tier) => (BackendChoice::Gpu, Some(tier), Some(true)),
+    let device = match backend {
+        Backend::Cpu => Ok(None),
+        Backend::Gpu(tier) => device(tier, false).map(Some),
+        Backend::GpuInt8(tier) => device(tier, true).map(Some),
     };
-    // These tests compare every tier as a whole, so a self-test of the device would only take time.
-    let gpu = gpu::GpuOptions { tier, int8_tiles, skip_self_test: true, ..gpu::GpuOptions::default() };
-    let options = LoadOptions { backend, gpu, weights, ..LoadOptions::default() };
-    DirectorySource::new(folder)
-        .and_then(|source| pollster::block_on(Engine::load(&source, options)))
+    let backend = if matches!(backend, Backend::Cpu) { BackendChoice::Cpu } else { BackendChoice::Gpu };
+    device
+        .and_then(|device| {
+            let options = LoadOptions { backend, device, weights, ..LoadOptions::default() };
+            pollster::block_on(Engine::load(&DirectorySource::new(folder)?, options))
+        })
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
 }

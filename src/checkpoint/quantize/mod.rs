@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 
 use self::shard_writer::{ShardWriter, cannot_write, header_len};
 use crate::checkpoint::container::floats::decode;
-use crate::checkpoint::container::index::INDEX_FILE;
 use crate::checkpoint::container::safetensors::{Dtype, Header, TensorInfo};
+use crate::checkpoint::container::shard_index::INDEX_FILE;
 use crate::checkpoint::load::Spec;
 use crate::checkpoint::load::names::{Field, Module, Name};
 use crate::checkpoint::load::{BAND, Checkpoint, Progress, WEIGHTS_FILE};
