@@ -2,7 +2,7 @@
 
 use super::activations::{Activations, Rest, Row};
 use super::panels::{Panel, Panels, Record};
-use crate::backend::cpu::simd::{Kernel, LANES, Simd, UNIT, Values};
+use crate::backend::cpu::simd::{Kernel, LANES, Simd, UNIT};
 use crate::model::matrix::Affine;
 
 /// Activation rows that share one reading of a panel.
@@ -24,18 +24,18 @@ impl Kernel for Products<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Affine { bits, group_size, .. } = self.weight.affine;
         match (bits, group_size as usize >= UNIT) {
-            (4, true) => self.panels::<S, 4, 4>(simd),
-            (4, false) => self.panels::<S, 4, 2>(simd),
-            (_, true) => self.panels::<S, 8, 8>(simd),
-            (_, false) => self.panels::<S, 8, 4>(simd),
+            (4, true) => self.panels::<S, 4, 4, 8>(simd),
+            (4, false) => self.panels::<S, 4, 2, 4>(simd),
+            (_, true) => self.panels::<S, 8, 8, 8>(simd),
+            (_, false) => self.panels::<S, 8, 4, 4>(simd),
         }
     }
 }
 
 impl Products<'_, '_> {
-    /// A piece of `VECTORS` vectors is a unit, or half a unit where groups are no longer.
+    /// A piece is a unit, or half a unit where groups are no longer: `VECTORS` vectors of weights, and `QUADS` times four activations.
     #[inline(always)]
-    fn panels<S: Simd, const BITS: usize, const VECTORS: usize>(self, simd: S) {
+    fn panels<S: Simd, const BITS: usize, const VECTORS: usize, const QUADS: usize>(self, simd: S) {
         let Self { weight, x, first_panel, out } = self;
         let x: Vec<_> = x.rows().collect();
         debug_assert_eq!(out.len(), x.len());
@@ -46,13 +46,13 @@ impl Products<'_, '_> {
             let columns = panel * LANES..width.min((panel + 1) * LANES);
             let panel = weight.panel(first_panel + panel);
             for (x, out) in x_tiles.iter().zip(&mut *out_tiles) {
-                let products = products::<S, BITS, VECTORS, TILE>(simd, panel, x);
+                let products = products::<S, BITS, VECTORS, QUADS, TILE>(simd, panel, x);
                 for (out, products) in out.iter_mut().zip(&products) {
                     out[columns.clone()].copy_from_slice(&products[..columns.len()]);
                 }
             }
             for (x, out) in x_rest.as_chunks().0.iter().zip(&mut *out_rest) {
-                let [products] = products::<S, BITS, VECTORS, 1>(simd, panel, x);
+                let [products] = products::<S, BITS, VECTORS, QUADS, 1>(simd, panel, x);
                 out[columns.clone()].copy_from_slice(&products[..columns.len()]);
             }
         }
@@ -61,7 +61,7 @@ impl Products<'_, '_> {
 
 /// Products of a panel's eight rows with `T` activation rows: over all groups `scale * sum(step * q * x8) + bias * sum(step * x8)`.
 #[inline(always)]
-fn products<S: Simd, const BITS: usize, const VECTORS: usize, const T: usize>(
+fn products<S: Simd, const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
     simd: S,
     panel: Panel<'_>,
     x: &[Row<'_>; T],
@@ -79,8 +79,8 @@ fn products<S: Simd, const BITS: usize, const VECTORS: usize, const T: usize>(
             let (unit, part) =
                 (index / pieces_per_unit, (group * pieces_per_group + index) % pieces_per_unit);
             let mut ints = [simd.no_ints(); T];
-            let x = units.map(|units| piece_of::<BITS, VECTORS>(&units[unit].values, part));
-            simd.multiply::<BITS, VECTORS, T>(piece, x, &mut ints);
+            let x = units.map(|units| &units[unit].values.as_chunks::<QUADS>().0[part]);
+            simd.multiply::<BITS, VECTORS, QUADS, T>(piece, x, &mut ints);
             for t in 0..T {
                 let scaled = simd.mul(simd.to_floats(ints[t]), simd.splat(units[t][unit].step));
                 products[t] = simd.add(products[t], scaled);
@@ -99,19 +99,12 @@ fn products<S: Simd, const BITS: usize, const VECTORS: usize, const T: usize>(
                 let Record { head, vectors } = panel.record(piece / pieces_per_group);
                 let vectors = &vectors.as_chunks::<VECTORS>().0[piece % pieces_per_group];
                 let mut ints = [simd.no_ints()];
-                let x = piece_of::<BITS, VECTORS>(&unit.values, part);
-                simd.multiply::<BITS, VECTORS, 1>(vectors, [x], &mut ints);
+                let x = &unit.values.as_chunks::<QUADS>().0[part];
+                simd.multiply::<BITS, VECTORS, QUADS, 1>(vectors, [x], &mut ints);
                 let scales = simd.mul(simd.load(&head.scales), simd.splat(unit.step));
                 sums[t] = simd.add(sums[t], simd.mul(simd.to_floats(ints[0]), scales));
             }
         }
     }
     sums.map(|sums| simd.store(sums))
-}
-
-/// The activations that meet a piece's weights.
-#[inline(always)]
-fn piece_of<const BITS: usize, const VECTORS: usize>(values: &Values, part: usize) -> &[[i8; 4]] {
-    let quads = values.len() * VECTORS / BITS;
-    &values[part * quads..][..quads]
 }

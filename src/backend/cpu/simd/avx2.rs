@@ -54,10 +54,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
         self,
         weights: &[Bytes; VECTORS],
-        x: [&[[i8; 4]]; T],
+        x: [&[[i8; 4]; QUADS]; T],
         sums: &mut [__m256i; T],
     ) {
         // The sum of two products of a nibble and a signed byte is at most 3810, and eight such sums fit into 16 bits.

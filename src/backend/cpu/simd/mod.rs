@@ -45,10 +45,10 @@ pub(crate) trait Simd: Copy {
     ///
     /// With 8 bits, vector `v` holds columns `4 v..4 v + 4`. With 4 bits, it holds columns `8 v..8 v + 4` in the lower
     /// halves of its bytes and the next four columns in the upper halves.
-    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
         self,
         weights: &[Bytes; VECTORS],
-        x: [&[[i8; 4]]; T],
+        x: [&[[i8; 4]; QUADS]; T],
         sums: &mut [Self::Ints; T],
     );
 

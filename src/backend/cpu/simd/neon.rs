@@ -55,10 +55,10 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
         self,
         weights: &[Bytes; VECTORS],
-        x: [&[[i8; 4]]; T],
+        x: [&[[i8; 4]; QUADS]; T],
         sums: &mut [Self::Ints; T],
     ) {
         for half in 0..2 {

@@ -16,10 +16,10 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
         self,
         weights: &[Bytes; VECTORS],
-        x: [&[[i8; 4]]; T],
+        x: [&[[i8; 4]; QUADS]; T],
         sums: &mut [Self::Ints; T],
     ) {
         let product = |q: u8, v: i8| i32::from(q) * i32::from(v);

@@ -27,10 +27,10 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
         self,
         weights: &[Bytes; VECTORS],
-        x: [&[[i8; 4]]; T],
+        x: [&[[i8; 4]; QUADS]; T],
         sums: &mut [[v128; 2]; T],
     ) {
         for half in 0..2 {

@@ -32,10 +32,10 @@ impl Simd for Vnni {
     }
 
     #[inline(always)]
-    fn multiply<const BITS: usize, const VECTORS: usize, const T: usize>(
+    fn multiply<const BITS: usize, const VECTORS: usize, const QUADS: usize, const T: usize>(
         self,
         weights: &[Bytes; VECTORS],
-        x: [&[[i8; 4]]; T],
+        x: [&[[i8; 4]; QUADS]; T],
         sums: &mut [__m256i; T],
     ) {
         // SAFETY: `self` exists, and the load is of 32 bytes.
