@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Compares this engine with llama.cpp on the CPU: same machine, shape and values, 4 bits, same threads, in turns.
 
-    cargo xtask rivals --native -- [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64]
+    cargo xtask rivals --native -- [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64] [--gguf FILE]
 
-The other engine is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights. This engine has 4
-bits in groups of 64. The packages of requirements-native.txt are installed into target/rivals/, unless this interpreter has
+With --gguf both engines read that file, with its weights as they are stored. Without it the weights are random: the other engine is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights, and this engine has 4 bits in
+groups of 64. The packages of requirements-native.txt are installed into target/rivals/, unless this interpreter has
 them. Prints one JSON object per round and engine, and at the end the medians, and the median of the ratios of all rounds: on
 a shared machine the ratios are reliable, but the speeds are not.
 """
@@ -30,7 +30,7 @@ SHORT = 16
 MODULES = ("numpy", "gguf", "onnx", "llama_cpp")
 
 
-def prepare():
+def prepare(gguf):
     """Restarts in a Python that has the packages, and makes the models if necessary."""
     if not all(find_spec(module) for module in MODULES):
         own = WORK / "native"
@@ -45,15 +45,16 @@ def prepare():
         # The full path, because Python finds its packages from the path that it is started with.
         python = str(own / "bin" / "python")
         os.execv(python, [python, __file__, *sys.argv[1:]])
-    if not MODELS.exists():
+    if not gguf and not MODELS.exists():
         subprocess.run([sys.executable, HERE / "models.py", MODELS], check=True, stdout=sys.stderr)
 
 
 def measure_ours(flags, threads):
+    model, weights = (flags.gguf, "stored") if flags.gguf else (MODELS / "hf", "q4")
     command = [
         os.environ.get("MOBILELLM", ROOT / "target" / "release" / "mobilellm"),
-        *("bench", "--quiet", "--json", "--backend", "cpu", "--weights", "q4", "--repeat", "1", "--limit", "600"),
-        *("--model", MODELS / "hf", "--prefill", ",".join(map(str, flags.prefill))),
+        *("bench", "--quiet", "--json", "--backend", "cpu", "--weights", weights, "--repeat", "1", "--limit", "600"),
+        *("--model", model, "--prefill", ",".join(map(str, flags.prefill))),
         *("--decode", str(flags.decode), "--context", str(flags.context)),
     ]
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
@@ -68,9 +69,9 @@ def open_llama(flags, threads):
     from llama_cpp import Llama
 
     longest = max(*flags.prefill, flags.context) + flags.decode + SHORT
-    return Llama(
-        str(MODELS / "gguf" / "model-Q4_0.gguf"), n_ctx=longest, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, verbose=False
-    )
+    model = str(flags.gguf or MODELS / "gguf" / "model-Q4_0.gguf")
+    batch = {"n_batch": 512, "n_ubatch": 512, "n_threads": threads, "n_threads_batch": threads}
+    return Llama(model, n_ctx=longest, verbose=False, **batch)
 
 
 def measure_llama(flags, llama):
@@ -139,8 +140,9 @@ def main():
     parser.add_argument("--prefill", type=numbers, default=[128, 512])
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--gguf", type=Path)
     flags = parser.parse_args()
-    prepare()
+    prepare(flags.gguf)
     for threads in flags.threads:
         compare(flags, threads)
 
