@@ -3,8 +3,9 @@
 
     cargo xtask rivals --native -- [--threads 1,2] [--rounds 5] [--prefill 128,512] [--decode 64] [--gguf FILE]
 
-With --gguf both engines read that file, with its weights as they are stored. Without it the weights are random: the other engine is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights, and this engine has 4 bits in
-groups of 64. The packages of requirements-native.txt are installed into target/rivals/, unless this interpreter has
+With --gguf both engines read that file, with its weights as they are stored. Without it the weights are random: the other
+engine is llama-cpp-python from PyPI, compiled for this machine (its default), with Q4_0 weights, and this engine has 4 bits
+in groups of 64. The packages of requirements-native.txt are installed into target/rivals/, unless this interpreter has
 them. Prints one JSON object per round and engine, and at the end the medians, and the median of the ratios of all rounds: on
 a shared machine the ratios are reliable, but the speeds are not.
 """
