@@ -269,6 +269,7 @@ async fn load(
     let options = LoadOptions {
         backend: settings.backend.parse()?,
         gpu: gpu_options(settings.tier.as_deref(), settings.int8_tiles)?,
+        device: None,
         weights: settings.weights.parse()?,
         max_context: settings.max_context,
         ignore_config_fields: settings.ignore_config_fields,
