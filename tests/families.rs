@@ -11,7 +11,7 @@ mod engines;
 
 use std::path::{Path, PathBuf};
 
-use engines::{Backend, backends, fixtures, load};
+use engines::{Backend, backends, device, fixtures, load, load_on};
 use mobilellm::backend::{State, Wanted};
 use mobilellm::checkpoint::load::WeightFormat;
 use mobilellm::checkpoint::quantize::{QuantizeOptions, quantize_folder};
@@ -266,10 +266,11 @@ const GPU_TOLERANCE: f32 = 3e-5;
 #[test]
 fn every_tier_of_a_gpu_computes_the_same() {
     let tiers: Vec<_> = backends().into_iter().filter(|backend| !matches!(backend, Backend::Cpu)).collect();
+    let devices: Vec<_> = tiers.iter().map(|backend| (backend, device(*backend).unwrap())).collect();
     for case in cases() {
         let mut worst = Vec::new();
-        for backend in &tiers {
-            let engine = case.engine_on(*backend);
+        for (backend, device) in &devices {
+            let engine = load_on(&case.folder, device.clone(), WeightFormat::F32);
             let mut off = 0.0f32;
             for pieces in [&[usize::MAX][..], &[1], &[3, 1, 17, 2]] {
                 let mut state = engine.state().unwrap();

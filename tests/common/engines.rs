@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "an error in a test should make it fail")]
 #![allow(dead_code, reason = "each test program uses a part")]
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use mobilellm::Result;
@@ -28,32 +26,28 @@ pub(crate) enum Backend {
     GpuInt8(Tier),
 }
 
-thread_local! {
-    /// Each tier's device, without and with integer tiles, is opened once: drivers refuse more than some dozens in a process.
-    static DEVICES: RefCell<HashMap<(Tier, bool), Gpu>> = RefCell::default();
-}
-
-/// The device of a tier.
-fn device(tier: Tier, int8_tiles: bool) -> Result<Gpu> {
-    if let Some(gpu) = DEVICES.with_borrow(|devices| devices.get(&(tier, int8_tiles)).cloned()) {
-        return Ok(gpu);
-    }
+/// Opens the GPU of a backend; `None` for the CPU.
+pub(crate) fn device(backend: Backend) -> Result<Option<Gpu>> {
+    let (tier, int8_tiles) = match backend {
+        Backend::Cpu => return Ok(None),
+        Backend::Gpu(tier) => (tier, false),
+        Backend::GpuInt8(tier) => (tier, true),
+    };
     // These tests compare every tier as a whole, so a self-test of the device would only take time.
-    let gpu = pollster::block_on(Gpu::open(gpu::GpuOptions {
+    pollster::block_on(Gpu::open(gpu::GpuOptions {
         tier: Some(tier),
         int8_tiles: Some(int8_tiles),
         skip_self_test: true,
         ..gpu::GpuOptions::default()
-    }))?;
-    DEVICES.with_borrow_mut(|devices| devices.insert((tier, int8_tiles), gpu.clone()));
-    Ok(gpu)
+    }))
+    .map(Some)
 }
 
 /// The backends of this machine: always the CPU, and each tier of the GPU (which may be emulated) that can be opened.
 pub(crate) fn backends() -> Vec<Backend> {
     let mut backends = vec![Backend::Cpu];
     for tier in Tier::ALL.iter().copied() {
-        match device(tier, false) {
+        match device(Backend::Gpu(tier)) {
             Ok(_) => backends.push(Backend::Gpu(tier)),
             Err(error) => println!("skipped: gpu: the tests on the GPU's tier {}: {error}", tier.name()),
         }
@@ -73,16 +67,16 @@ pub(crate) fn backends_both_ways() -> Vec<Backend> {
 
 /// Loads a folder.
 pub(crate) fn load(folder: &Path, backend: Backend, weights: WeightFormat) -> Engine {
-    let device = match backend {
-        Backend::Cpu => Ok(None),
-        Backend::Gpu(tier) => device(tier, false).map(Some),
-        Backend::GpuInt8(tier) => device(tier, true).map(Some),
-    };
-    let backend = if matches!(backend, Backend::Cpu) { BackendChoice::Cpu } else { BackendChoice::Gpu };
-    device
-        .and_then(|device| {
-            let options = LoadOptions { backend, device, weights, ..LoadOptions::default() };
-            pollster::block_on(Engine::load(&DirectorySource::new(folder)?, options))
-        })
+    let device = device(backend).unwrap_or_else(|error| panic!("{backend:?}: {error}"));
+    load_on(folder, device, weights)
+}
+
+/// Loads a folder on an open device, or on the CPU. Drivers refuse more than some dozens of devices in a process, so a test that
+/// loads many models shares one.
+pub(crate) fn load_on(folder: &Path, device: Option<Gpu>, weights: WeightFormat) -> Engine {
+    let backend = if device.is_some() { BackendChoice::Gpu } else { BackendChoice::Cpu };
+    let options = LoadOptions { backend, device, weights, ..LoadOptions::default() };
+    DirectorySource::new(folder)
+        .and_then(|source| pollster::block_on(Engine::load(&source, options)))
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
 }

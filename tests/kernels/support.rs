@@ -1,7 +1,5 @@
 //! Random weights and one-call networks, on both backends at once.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use half::{bf16, f16};
@@ -28,23 +26,11 @@ pub(crate) fn devices_both_ways(test: &str) -> Vec<Gpu> {
     devices(test).into_iter().chain(with_tiles.filter_map(|tier| open(test, *tier, true))).collect()
 }
 
-thread_local! {
-    /// A test opens each device once.
-    static DEVICES: RefCell<HashMap<(Tier, bool), Gpu>> = RefCell::default();
-}
-
 fn open(test: &str, tier: Tier, int8_tiles: bool) -> Option<Gpu> {
-    let key = (tier, int8_tiles);
-    if let Some(gpu) = DEVICES.with_borrow(|devices| devices.get(&key).cloned()) {
-        return Some(gpu);
-    }
     let int8_tiles = Some(int8_tiles);
     let options = GpuOptions { tier: Some(tier), int8_tiles, skip_self_test: true, ..GpuOptions::default() };
     match pollster::block_on(Gpu::open(options)) {
-        Ok(gpu) => {
-            DEVICES.with_borrow_mut(|devices| devices.insert(key, gpu.clone()));
-            Some(gpu)
-        }
+        Ok(gpu) => Some(gpu),
         Err(error) => {
             println!("skipped: gpu: {test} on tier {}: {error}", tier.name());
             None
