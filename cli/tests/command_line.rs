@@ -283,7 +283,7 @@ fn a_prompt_that_does_not_fit_says_by_how_much() {
     let flags = ["generate", "--model", &model, "--backend", "cpu", "--context", "16", "--prompt", &prompt];
     let (code, message) = failure(&flags);
     assert_eq!(code, Some(1));
-    assert!(message.contains("more than the context of 16"), "{message}");
+    assert!(message.contains("87 too many for the context of 16"), "{message}");
 }
 
 #[test]
