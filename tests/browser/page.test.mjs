@@ -151,7 +151,7 @@ describe("chat", () => {
     await ask(page, long);
     const problem = page.locator(".turn .problem");
     await problem.waitFor();
-    assert.match(await problem.textContent(), /\d+ tokens, \d+ more than the context/);
+    assert.match(await problem.textContent(), /\d+ tokens, \d+ too many for the context/);
     await assertInView(page, problem);
     assert.equal(await page.locator("#message").inputValue(), long, "it can be shortened");
     await ask(page, "Short");
