@@ -342,7 +342,7 @@ describe("requests that cannot be right", () => {
     assert.match(errors.detokenize.message, /^ids\[1\]/);
     assert.match(errors.none.message, /^prompt/);
     assert.equal(errors.long.code, "context_length_exceeded");
-    assert.match(errors.long.message, /\d+ more than/);
+    assert.match(errors.long.message, /\d+ too many for/);
     assert.equal(errors.alive, true);
   });
 });

@@ -105,8 +105,8 @@ wide! {
             let step = largest / 127.0;
             // A denormal's inverse is infinite; all such values are as good as zero.
             let inverse = if largest > f32::MIN_POSITIVE { 127.0 / largest } else { 0.0 };
-            let halves = round_unit(x, step, inverse, unit);
-            add_to_groups(sums, index, halves, unit.step, num_units, num_groups);
+            let sum = round_unit(x, step, inverse, unit);
+            add_to_groups(sums, index, sum, unit, num_units, num_groups);
             if largest * largest > limit {
                 let mut rest = [0.0; UNIT];
                 let values: &[i8; UNIT] = bytemuck::cast_ref(&unit.values);
@@ -114,8 +114,8 @@ wide! {
                     *rest = x - f32::from(*value) * step;
                 }
                 let mut unit = Unit::default();
-                let halves = round_unit(&rest, step / STEPS, STEPS * inverse, &mut unit);
-                add_to_groups(sums, index, halves, unit.step, num_units, num_groups);
+                let sum = round_unit(&rest, step / STEPS, STEPS * inverse, &mut unit);
+                add_to_groups(sums, index, sum, &unit, num_units, num_groups);
                 rests.push(Rest { index, unit });
             }
         }
@@ -147,37 +147,29 @@ fn sum_of_squares(x: &[f32]) -> f32 {
     sums.into_iter().sum()
 }
 
-/// Rounds to the nearest multiples of `step`, whose inverse is given, and returns how many there are in each half.
+/// Rounds to the nearest multiples of `step`, whose inverse is given, and returns the sum of the integers.
 #[inline(always)]
-fn round_unit(x: &[f32; UNIT], step: f32, inverse: f32, unit: &mut Unit) -> [i32; 2] {
-    let mut sums = [0i32; 2];
+fn round_unit(x: &[f32; UNIT], step: f32, inverse: f32, unit: &mut Unit) -> i32 {
+    let mut sum = 0i32;
     let values: &mut [i8; UNIT] = bytemuck::cast_mut(&mut unit.values);
-    let halves = values.as_chunks_mut::<{ UNIT / 2 }>().0.iter_mut().zip(x.as_chunks::<{ UNIT / 2 }>().0);
-    for (sum, (values, x)) in sums.iter_mut().zip(halves) {
-        for (value, x) in values.iter_mut().zip(x) {
-            let bits = (x * inverse + ROUND).to_bits();
-            *value = bits as i8;
-            *sum = sum.wrapping_add(bits.wrapping_sub(ROUND.to_bits()).cast_signed());
-        }
+    for (value, x) in values.iter_mut().zip(x) {
+        let bits = (x * inverse + ROUND).to_bits();
+        *value = bits as i8;
+        sum = sum.wrapping_add(bits.wrapping_sub(ROUND.to_bits()).cast_signed());
     }
     unit.step = step;
-    sums
+    sum
 }
 
 /// Adds a unit's sum to that of its group, or of its two groups.
 #[inline(always)]
-fn add_to_groups(
-    sums: &mut [f32],
-    index: usize,
-    [low, high]: [i32; 2],
-    step: f32,
-    num_units: usize,
-    num_groups: usize,
-) {
+fn add_to_groups(sums: &mut [f32], index: usize, sum: i32, unit: &Unit, num_units: usize, num_groups: usize) {
     if num_groups > num_units {
-        sums[2 * index] += step * low as f32;
-        sums[2 * index + 1] += step * high as f32;
+        let values: &[i8; UNIT] = bytemuck::cast_ref(&unit.values);
+        let low: i32 = values[..UNIT / 2].iter().map(|value| i32::from(*value)).sum();
+        sums[2 * index] += unit.step * low as f32;
+        sums[2 * index + 1] += unit.step * sum.wrapping_sub(low) as f32;
     } else {
-        sums[index * num_groups / num_units] += step * low.wrapping_add(high) as f32;
+        sums[index * num_groups / num_units] += unit.step * sum as f32;
     }
 }
