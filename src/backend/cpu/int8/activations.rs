@@ -9,7 +9,7 @@ use crate::backend::cpu::wide::wide;
 /// A few activations of a trained model are thousands of times larger than the others of their row, and the steps of their
 /// unit as much coarser. So where the largest of a unit exceeds `OUTLIER` times the root mean square of its row, what the
 /// first rounding left over is rounded too, to a second integer that counts 254ths of the first. No activation is then off
-/// by more than a 42nd of its row's root mean square, whatever the model.
+/// by more than a 63rd of its row's root mean square, whatever the model.
 ///
 /// It keeps its memory, so that rounding the next batch allocates nothing.
 #[derive(Default)]
