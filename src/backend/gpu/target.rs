@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use super::cache_format::CacheFormat;
 use super::device::GpuInfo;
-use super::kernels::sample::RING;
 use super::layout::Layout;
 use super::shader::{MIN_SUBGROUP, Tier};
 use crate::backend::Products;
 use crate::error::{Error, Result};
 use crate::model::decoder::Window;
 use crate::model::network::{CacheSpec, MatrixId, Network};
+
+/// Tokens of the ring that holds what a device chose, until it is read.
+pub(super) const RING: usize = 64;
 
 /// The properties of a device that a plan depends on.
 #[derive(Debug, Clone, Copy)]

@@ -3,11 +3,8 @@
 use crate::backend::cpu::sample as rule;
 use crate::backend::gpu::call::{Activation, Call, Extent, Grid, Resource, stride};
 use crate::backend::gpu::shader::{self, Binding, Constant, Shader, Tier};
-use crate::backend::gpu::target::Context;
+use crate::backend::gpu::target::{Context, RING};
 use crate::model::network::Slot;
-
-/// Tokens of the ring that holds what was chosen, until it is read.
-pub(in crate::backend::gpu) const RING: usize = 64;
 
 /// Tokens that a workgroup looks at: enough to keep it busy, few enough that many share a vocabulary.
 const SLICE: usize = 1024;

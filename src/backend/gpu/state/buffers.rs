@@ -9,9 +9,8 @@ use crate::backend::gpu::buffer::Buffer;
 use crate::backend::gpu::call::{Activation, stride};
 use crate::backend::gpu::device::Gpu;
 use crate::backend::gpu::kernels::attention::MAX_SPLITS;
-use crate::backend::gpu::kernels::sample::RING;
 use crate::backend::gpu::plan::Plan;
-use crate::backend::gpu::target::{Target, max_decode_rows};
+use crate::backend::gpu::target::{RING, Target, max_decode_rows};
 use crate::error::Result;
 use crate::model::network::{CacheSpec, Network, Slot};
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::values::REMEDY;
 use crate::error::{Error, Result};
+
+pub(super) const REMEDY: &str = "The file is damaged: download it again";
 
 /// The keys and values of a file.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,7 @@
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::metadata::{List, Number, Numbers, Value};
+use super::metadata::{List, Number, Numbers, REMEDY, Value};
 use crate::checkpoint::source::reader::Reader;
 use crate::error::{Error, Result};
 
@@ -15,8 +15,6 @@ const MAX_HEADER: u64 = 64 << 20;
 
 /// Lists of lists exist in the format, though no file is known to have them.
 const MAX_DEPTH: usize = 4;
-
-pub(super) const REMEDY: &str = "The file is damaged: download it again";
 
 /// Takes values off the beginning of a file.
 pub(super) struct Values<'a> {
