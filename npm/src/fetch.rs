@@ -14,7 +14,7 @@ use super::event_loop::within;
 use super::stream::ReaderStream;
 use mobilellm::checkpoint::source::Cancel;
 use mobilellm::checkpoint::source::files::{no_content, status_remedy};
-use mobilellm::checkpoint::source::gguf::{Wanted, hub_listing};
+use mobilellm::checkpoint::source::gguf::{self, Wanted};
 use mobilellm::checkpoint::source::{ByteStream, Source};
 use mobilellm::{Error, Result};
 
@@ -44,9 +44,6 @@ pub(super) struct FetchSource {
     gguf: OnceCell<String>,
 }
 
-/// The largest answer of the hub about a repository.
-const LISTING_LIMIT: usize = 16 << 20;
-
 impl FetchSource {
     /// The folder at `url`, with or without a slash at its end. A query in `url` is appended to the URL of every file.
     /// `wanted` is the GGUF file in the folder.
@@ -63,29 +60,6 @@ impl FetchSource {
 
     async fn fetch(&self, file: &str) -> Result<Option<Box<dyn ByteStream>>> {
         self.fetch_url(self.url(file)).await
-    }
-
-    /// The file that was asked for; of a quantisation alone the hub's list of files says which it is.
-    async fn find_gguf(&self) -> Result<Option<String>> {
-        let (listing, quantization) = match &self.wanted {
-            None => return Ok(None),
-            Some(Wanted::File(file)) => return Ok(Some(file.clone())),
-            Some(Wanted::Quantization { listing, quantization }) => (listing, quantization),
-        };
-        if let Some(file) = self.gguf.get() {
-            return Ok(Some(file.clone()));
-        }
-        let absent = || Error::missing(listing, "There is no such repository: check its name");
-        let mut stream = self.fetch_url(listing.clone()).await?.ok_or_else(absent)?;
-        let mut json = Vec::new();
-        while let Some(piece) = stream.next().await? {
-            json.extend(piece);
-            if json.len() > LISTING_LIMIT {
-                return Err(Error::fetch(listing, "the answer is absurdly long", "Name the file itself"));
-            }
-        }
-        let file = hub_listing(listing, &json, quantization)?;
-        Ok(Some(self.gguf.get_or_init(|| file).clone()))
     }
 
     async fn fetch_url(&self, url: String) -> Result<Option<Box<dyn ByteStream>>> {
@@ -117,7 +91,11 @@ impl Source for FetchSource {
     }
 
     fn gguf<'a>(&'a self, _: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
-        self.find_gguf().boxed_local()
+        async move {
+            let open = async |listing: &str| self.fetch_url(listing.to_owned()).await;
+            gguf::find(self.wanted.as_ref(), &self.gguf, open).await
+        }
+        .boxed_local()
     }
 
     fn is_remote(&self) -> bool {

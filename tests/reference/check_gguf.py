@@ -5,8 +5,8 @@
 
 Six prompts: their token ids, the logits of their last token, and the greedy continuation must be the same. Where the
 continuations differ, the two best tokens must be closer than 0.05. Needs torch, transformers, gguf, accelerate and
-safetensors; MOBILELLM names the program, `target/release/mobilellm` by default. Prints one JSON object; the exit code is 1
-where something differs.
+safetensors; MOBILELLM names the program, `target/release/mobilellm` by default. Prints one JSON object; the exit code
+is 1 where something differs.
 """
 
 import argparse
@@ -18,21 +18,13 @@ import tempfile
 from pathlib import Path
 
 import torch
+from make_real_models import PROMPTS
 from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("MOBILELLM", str(ROOT / "target/release/mobilellm"))
 NEAR_TIE = 0.05
-
-PROMPTS = [
-    "The capital of France is",
-    "def fibonacci(n):\n    ",
-    "In 1969, 3 people flew to the moon. The first step on it was",
-    "Once upon a time, in a café far away, there lived",
-    "Here is a list of fruits:\n- apples\n- pears\n-",
-    "2 + 2 = 4, 3 + 3 = 6, 10 + 15 =",
-]
 
 
 def main() -> None:

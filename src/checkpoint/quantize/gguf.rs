@@ -9,7 +9,7 @@ use std::path::Path;
 use half::f16;
 use serde_json::{Map, Value, json};
 
-use super::shard_writer::{ShardWriter, header_len};
+use super::shard_writer::{ShardWriter, place_together};
 use super::{QuantizeOptions, QuantizeReport, encode, write_file};
 use crate::checkpoint::container::floats::{all_finite, decode};
 use crate::checkpoint::container::gguf::{TensorInfo as Stored, TensorType, blocks};
@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
                 ]
             }
         };
-        Step { name, path, recipe, shard: self.shard(outputs, options.max_shard_size) }
+        Step { name, path, recipe, shard: place_together(&mut self.outputs, outputs, options.max_shard_size) }
     }
 
     /// What is to be subtracted from a norm's weights: Hugging Face's checkpoints of some families leave one out.
@@ -185,19 +185,6 @@ impl<'a> Plan<'a> {
             }
             _ => 0.0,
         }
-    }
-
-    /// Chooses the output file for tensors that stay together.
-    fn shard(&mut self, tensors: Vec<TensorInfo>, max_size: u64) -> usize {
-        let len = |tensors: &[TensorInfo]| tensors.iter().map(|t| t.len + header_len(t)).sum::<u64>();
-        let last = self.outputs.last().map_or(0, |shard| len(shard));
-        if last > 0 && last + len(&tensors) > max_size {
-            self.outputs.push(Vec::new());
-        }
-        if let Some(shard) = self.outputs.last_mut() {
-            shard.extend(tensors);
-        }
-        self.outputs.len() - 1
     }
 
     fn file_name(&self, shard: usize) -> String {

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
-use self::shard_writer::{ShardWriter, cannot_write, header_len};
+use self::shard_writer::{ShardWriter, cannot_write, place_together};
 use crate::checkpoint::container::floats::decode;
 use crate::checkpoint::container::safetensors::{Dtype, Header, TensorInfo};
 use crate::checkpoint::container::shard_index::INDEX_FILE;
@@ -257,7 +257,7 @@ impl Plan {
             Some(format) => quantized_tensors(tensor, format),
             None => vec![tensor.clone()],
         };
-        Step { format, shard: self.place(outputs, options.max_shard_size) }
+        Step { format, shard: place_together(&mut self.outputs, outputs, options.max_shard_size) }
     }
 
     fn format(
@@ -286,19 +286,6 @@ impl Plan {
             self.exceptions.insert(module, (path, None));
         }
         format.filter(divides)
-    }
-
-    /// Chooses the output file for tensors that stay together.
-    fn place(&mut self, tensors: Vec<TensorInfo>, max_size: u64) -> usize {
-        let len = |tensors: &[TensorInfo]| tensors.iter().map(|t| t.len + header_len(t)).sum::<u64>();
-        let last = self.outputs.last().map_or(0, |shard| len(shard));
-        if last > 0 && last + len(&tensors) > max_size {
-            self.outputs.push(Vec::new());
-        }
-        if let Some(shard) = self.outputs.last_mut() {
-            shard.extend(tensors);
-        }
-        self.outputs.len() - 1
     }
 
     fn file_name(&self, shard: usize) -> String {

@@ -57,8 +57,26 @@ fn header(tensors: &[TensorInfo]) -> Vec<u8> {
     json
 }
 
+/// Puts tensors that stay together into the last of `shards`, or into a new one where that would become larger than `max_size`
+/// bytes. Returns the index of their shard.
+pub(super) fn place_together(
+    shards: &mut Vec<Vec<TensorInfo>>,
+    tensors: Vec<TensorInfo>,
+    max_size: u64,
+) -> usize {
+    let len = |tensors: &[TensorInfo]| tensors.iter().map(|t| t.len + header_len(t)).sum::<u64>();
+    let last = shards.last().map_or(0, |shard| len(shard));
+    if last > 0 && last + len(&tensors) > max_size {
+        shards.push(Vec::new());
+    }
+    if let Some(shard) = shards.last_mut() {
+        shard.extend(tensors);
+    }
+    shards.len() - 1
+}
+
 /// Maximum bytes that one tensor adds to the header.
-pub(crate) fn header_len(tensor: &TensorInfo) -> u64 {
+fn header_len(tensor: &TensorInfo) -> u64 {
     const KEYS_AND_NUMBERS: u64 = 160;
     KEYS_AND_NUMBERS + tensor.name.len() as u64
 }

@@ -1,8 +1,14 @@
 //! Which file of a folder is the model, where models lie in GGUF files.
 
+use std::cell::OnceCell;
+
 use serde_json::Value;
 
+use super::ByteStream;
 use crate::error::{Error, Result};
+
+/// No description of a repository is larger: 16 MiB.
+const LISTING_LIMIT: usize = 16 << 20;
 
 /// What the names of GGUF files end with.
 const ENDING: &str = ".gguf";
@@ -26,11 +32,42 @@ pub enum Wanted {
     },
 }
 
+/// The file that was asked for. Of a quantisation alone the hub's description of the repository says which file it is: `open`
+/// fetches it from its address, and `found` keeps the answer.
+///
+/// # Errors
+/// [`Error::Missing`] where there is no such repository, those of `open`, and those of the answer: [`Error::Fetch`], [`Error::Request`].
+pub async fn find(
+    wanted: Option<&Wanted>,
+    found: &OnceCell<String>,
+    open: impl AsyncFnOnce(&str) -> Result<Option<Box<dyn ByteStream>>>,
+) -> Result<Option<String>> {
+    let (listing, quantization) = match wanted {
+        None => return Ok(None),
+        Some(Wanted::File(file)) => return Ok(Some(file.clone())),
+        Some(Wanted::Quantization { listing, quantization }) => (listing, quantization),
+    };
+    if let Some(file) = found.get() {
+        return Ok(Some(file.clone()));
+    }
+    let absent = || Error::missing(listing, "There is no such repository: check its name");
+    let mut stream = open(listing).await?.ok_or_else(absent)?;
+    let mut json = Vec::new();
+    while let Some(piece) = stream.next().await? {
+        json.extend(piece);
+        if json.len() > LISTING_LIMIT {
+            return Err(Error::fetch(listing, "the answer is absurdly long", "Name the file itself"));
+        }
+    }
+    let file = hub_listing(listing, &json, quantization)?;
+    Ok(Some(found.get_or_init(|| file).clone()))
+}
+
 /// The file of a quantisation in the hub's description of a repository, which came from `address`.
 ///
 /// # Errors
 /// [`Error::Fetch`] where it is no such description, [`Error::Request`] as [`by_quantization`].
-pub fn hub_listing(address: &str, json: &[u8], quantization: &str) -> Result<String> {
+fn hub_listing(address: &str, json: &[u8], quantization: &str) -> Result<String> {
     let listing: Value = serde_json::from_slice(json).unwrap_or_default();
     let Some(siblings) = listing.get("siblings").and_then(Value::as_array) else {
         let problem = "the answer is not the hub's description of a repository";

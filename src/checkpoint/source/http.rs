@@ -13,7 +13,7 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, BodyReader, RequestBuilder};
 
 use super::files::{no_content, status_remedy};
-use super::gguf::{Wanted, hub_listing, is_file};
+use super::gguf::{self, Wanted, is_file};
 use super::{ByteStream, Source};
 use crate::checkpoint::source::Cancel;
 use crate::error::{Error, Result};
@@ -31,9 +31,6 @@ const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const HUB: &str = "https://huggingface.co";
-
-/// The largest answer of the hub about a repository.
-const LISTING_LIMIT: usize = 16 << 20;
 
 /// A folder behind an http(s) address, or a GGUF file in one.
 pub struct HttpSource {
@@ -104,39 +101,17 @@ impl HttpSource {
     }
 }
 
-impl HttpSource {
-    /// The file that was asked for; of a quantisation alone the hub's list of files says which it is.
-    async fn find_gguf(&self, cancel: &Cancel) -> Result<Option<String>> {
-        let (listing, quantization) = match &self.wanted {
-            None => return Ok(None),
-            Some(Wanted::File(file)) => return Ok(Some(file.clone())),
-            Some(Wanted::Quantization { listing, quantization }) => (listing, quantization),
-        };
-        if let Some(file) = self.gguf.get() {
-            return Ok(Some(file.clone()));
-        }
-        let absent = || Error::missing(listing, "There is no such repository: check its name");
-        let stream = HttpStream::open(self.request_of(listing.clone()), cancel)?;
-        let mut stream = stream.ok_or_else(absent)?;
-        let mut json = Vec::new();
-        while let Some(piece) = stream.next().await? {
-            json.extend(piece);
-            if json.len() > LISTING_LIMIT {
-                return Err(Error::fetch(listing, "the answer is absurdly long", "Name the file itself"));
-            }
-        }
-        let file = hub_listing(listing, &json, quantization)?;
-        Ok(Some(self.gguf.get_or_init(|| file).clone()))
-    }
-}
-
 impl Source for HttpSource {
     fn location(&self) -> String {
         self.base.clone()
     }
 
     fn gguf<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<Option<String>>> {
-        self.find_gguf(cancel).boxed_local()
+        async move {
+            let open = async |listing: &str| HttpStream::open(self.request_of(listing.to_owned()), cancel);
+            gguf::find(self.wanted.as_ref(), &self.gguf, open).await
+        }
+        .boxed_local()
     }
 
     fn is_remote(&self) -> bool {
